@@ -2,6 +2,35 @@
 //! what comes out are bytes. Everything an authority signs goes through prepare, then sign: the
 //! intended bytes are linted under a throwaway key before the real one is touched.
 
+mod asn1;
+pub mod authority;
+mod bits;
+pub mod ceremony;
+pub mod certificate;
+pub mod constraints;
+pub mod crl;
+pub mod csr;
+pub mod duration;
+pub mod issue;
+pub mod key;
+pub mod lint;
 pub mod name;
+pub mod profile;
+pub mod serial;
+pub mod signer;
+mod tbs;
+pub mod weak;
 
+pub use authority::{Authority, Urls};
+pub use ceremony::{AuthoritySpec, Subject, create_issuing, create_root};
+pub use certificate::Certificate;
+pub use constraints::NameConstraints;
+pub use crl::{Crl, RevocationReason, Revoked};
+pub use csr::Csr;
+pub use issue::{IssueError, Prepared, Request};
+pub use key::{KeyAlgorithm, PublicKey, SignatureAlgorithm};
 pub use name::{DnsName, Identifier, NamePattern, NamePolicy};
+pub use profile::{ExtendedKeyUsage, Profile};
+pub use serial::Serial;
+pub use signer::{MemorySigner, SignError, Signer};
+pub use weak::BlockedKeys;

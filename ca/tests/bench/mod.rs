@@ -1,0 +1,248 @@
+//! A workbench for the tests: a root and an issuing authority, keys, and `openssl` to ask.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use ca::authority::BadAuthority;
+use ca::issue;
+use ca::{
+    Authority, AuthoritySpec, BlockedKeys, Certificate, Identifier, IssueError, KeyAlgorithm,
+    MemorySigner, NameConstraints, Prepared, Profile, PublicKey, Request, Serial, Signer, Subject,
+    Urls,
+};
+use jiff::{SignedDuration, Timestamp};
+
+/// 2026-11-20T12:00:00Z.
+pub const NOW: Timestamp = Timestamp::constant(1_795_176_000, 0);
+
+pub fn day(number: i64) -> Timestamp {
+    NOW + SignedDuration::from_hours(24 * number)
+}
+
+pub fn id(text: &str) -> Identifier {
+    Identifier::parse(text).expect("test name")
+}
+
+pub fn ids(texts: &[&str]) -> Vec<Identifier> {
+    texts.iter().map(|text| id(text)).collect()
+}
+
+pub fn key(algorithm: KeyAlgorithm) -> MemorySigner {
+    MemorySigner::generate(algorithm).expect("key")
+}
+
+/// Another one at every call.
+pub fn serial() -> Serial {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let mut random = [0; 16];
+    random[8..].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    Serial::from_random(random)
+}
+
+pub fn spec(name: &str, path_len: Option<u8>) -> AuthoritySpec {
+    AuthoritySpec {
+        subject: Subject::new(name, Some("Example & Söhne")).expect("subject"),
+        path_len,
+        constraints: NameConstraints::default(),
+        lifetime: SignedDuration::from_hours(24 * 365 * 5),
+        backdate: SignedDuration::from_hours(24),
+        ocsp: true,
+    }
+}
+
+pub fn request<'a>(
+    public_key: &'a PublicKey,
+    identifiers: &'a [Identifier],
+    blocked: &'a BlockedKeys,
+) -> Request<'a> {
+    Request {
+        public_key,
+        identifiers,
+        not_before: None,
+        not_after: None,
+        must_staple: false,
+        blocked,
+    }
+}
+
+pub struct Bench {
+    pub root: Authority,
+    pub issuing: Authority,
+    key: Arc<MemorySigner>,
+    leaf: MemorySigner,
+}
+
+impl Bench {
+    pub fn p256() -> Self {
+        Self::new(KeyAlgorithm::EcdsaP256, NameConstraints::default())
+    }
+
+    pub fn shared() -> &'static Self {
+        static SHARED: LazyLock<Bench> = LazyLock::new(Bench::p256);
+        &SHARED
+    }
+
+    pub fn new(algorithm: KeyAlgorithm, constraints: NameConstraints) -> Self {
+        Self::build(algorithm, NameConstraints::default(), constraints)
+    }
+
+    pub fn with_root_constraints(constraints: NameConstraints) -> Self {
+        Self::build(KeyAlgorithm::EcdsaP256, constraints, NameConstraints::default())
+    }
+
+    fn build(algorithm: KeyAlgorithm, of_root: NameConstraints, own: NameConstraints) -> Self {
+        let signer = Arc::new(key(algorithm));
+        let root_spec = AuthoritySpec {
+            lifetime: SignedDuration::from_hours(24 * 365 * 10),
+            constraints: of_root,
+            ..spec("Root", Some(1))
+        };
+        let root = ca::create_root(&root_spec, &*signer, serial(), NOW).expect("root");
+        let urls = Urls {
+            crl: vec!["http://pki.example.com/root.crl".into()],
+            issuer: vec!["http://pki.example.com/root.crt".into()],
+            ocsp: Vec::new(),
+        };
+        let root = Authority::new(root, signer, Vec::new(), urls).expect("root");
+        let signer = Arc::new(key(algorithm));
+        let issuing_spec = AuthoritySpec { constraints: own, ..spec("Issuing", Some(0)) };
+        let issuing = ca::create_issuing(&root, &issuing_spec, signer.public_key(), serial(), NOW)
+            .expect("issuing");
+        let urls = Urls {
+            crl: vec!["http://pki.example.com/issuing.crl".into()],
+            issuer: vec!["http://pki.example.com/issuing.crt".into()],
+            ocsp: vec!["http://pki.example.com/ocsp".into()],
+        };
+        let chain = vec![root.certificate().clone()];
+        let issuing = Authority::new(issuing, signer.clone(), chain, urls).expect("issuing");
+        Self { root, issuing, key: signer, leaf: key(KeyAlgorithm::EcdsaP256) }
+    }
+
+    pub fn issuing_key(&self) -> Arc<dyn Signer> {
+        self.key.clone()
+    }
+
+    pub fn leaf_key(&self) -> &PublicKey {
+        self.leaf.public_key()
+    }
+
+    pub fn issuing_with_alternate(
+        &self,
+        chain: Vec<Certificate>,
+    ) -> Result<Authority, BadAuthority> {
+        let own = self.issuing.certificate().clone();
+        let above = self.issuing.chain().to_vec();
+        Authority::new(own, self.issuing_key(), above, Urls::default())?.with_alternate(chain)
+    }
+
+    pub fn issue(&self, profile: &Profile, key: &PublicKey, names: &[Identifier]) -> Certificate {
+        self.try_issue(profile, key, names).expect("issued")
+    }
+
+    pub fn try_issue(
+        &self,
+        profile: &Profile,
+        key: &PublicKey,
+        names: &[Identifier],
+    ) -> Result<Certificate, IssueError> {
+        let blocked = BlockedKeys::default();
+        let request = request(key, names, &blocked);
+        let prepared = issue::prepare(&self.issuing, profile, &request, serial(), NOW)?;
+        issue::sign(&self.issuing, prepared)
+    }
+
+    pub fn dated(
+        &self,
+        profile: &Profile,
+        not_before: Option<Timestamp>,
+        not_after: Option<Timestamp>,
+    ) -> Result<Certificate, IssueError> {
+        let blocked = BlockedKeys::default();
+        let names = ids(&["a.example.com"]);
+        let request =
+            Request { not_before, not_after, ..request(self.leaf_key(), &names, &blocked) };
+        let prepared = issue::prepare(&self.issuing, profile, &request, serial(), NOW)?;
+        issue::sign(&self.issuing, prepared)
+    }
+
+    pub fn prepare_at(&self, profile: &Profile, now: Timestamp) -> Result<Prepared, IssueError> {
+        let blocked = BlockedKeys::default();
+        let names = ids(&["a.example.com"]);
+        let request = request(self.leaf_key(), &names, &blocked);
+        issue::prepare(&self.issuing, profile, &request, serial(), now)
+    }
+
+    pub fn openssl_verifies(&self, leaf: &Certificate, more: &[&str]) {
+        openssl_verify(leaf, &[self.issuing.certificate()], self.root.certificate(), more);
+    }
+}
+
+/// Panics unless `openssl verify -x509_strict` accepts the leaf.
+pub fn openssl_verify(
+    leaf: &Certificate,
+    untrusted: &[&Certificate],
+    root: &Certificate,
+    more: &[&str],
+) {
+    let directory = Directory::new();
+    let untrusted = ca::certificate::pem_chain(untrusted.iter().copied());
+    let time = NOW.as_second().to_string();
+    let (root, untrusted) =
+        (directory.write("root.pem", root.pem()), directory.write("untrusted.pem", untrusted));
+    let leaf = directory.write("leaf.pem", leaf.pem());
+    let mut arguments = vec!["verify", "-x509_strict", "-policy_check", "-attime", &time];
+    arguments.extend(["-trusted", &root, "-untrusted", &untrusted]);
+    arguments.extend(more);
+    arguments.push(&leaf);
+    openssl(&arguments, b"");
+}
+
+pub fn openssl_text(certificate: &Certificate) -> String {
+    openssl(&["x509", "-noout", "-text"], certificate.pem().as_bytes())
+}
+
+/// What `openssl` prints; panics when it fails.
+pub fn openssl(arguments: &[&str], input: &[u8]) -> String {
+    let mut child = Command::new("openssl")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("openssl is needed: apt-get install openssl");
+    child.stdin.take().expect("stdin").write_all(input).expect("openssl reads");
+    let output = child.wait_with_output().expect("openssl ends");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "openssl {arguments:?}:\n{text}\n{errors}");
+    text
+}
+
+/// A directory that goes away with the test.
+pub struct Directory(std::path::PathBuf);
+
+impl Directory {
+    pub fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("ca-test-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("directory");
+        Self(path)
+    }
+
+    pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, contents).expect("file");
+        path.to_str().expect("UTF-8 path").to_owned()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
