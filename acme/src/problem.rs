@@ -1,6 +1,7 @@
 //! Problem documents (RFC 7807, RFC 8555 §6.7): the only form in which an ACME client hears of an
 //! error.
 
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 /// An error as a client sees it.
@@ -15,13 +16,16 @@ pub struct Problem {
     pub status: u16,
     /// The identifier concerned, in a subproblem (RFC 8555 §6.7.1).
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub identifier: Option<crate::Identifier>,
+    pub identifier: Option<Box<crate::Identifier>>,
     /// One problem per identifier concerned (RFC 8555 §6.7.1).
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub subproblems: Vec<Problem>,
     /// Acceptable signature algorithms, with `badSignatureAlgorithm` (RFC 8555 §6.2).
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub algorithms: Vec<String>,
+    /// When it is worth trying again: sent as `Retry-After` (RFC 8555 §6.6), not in the document.
+    #[serde(skip)]
+    pub retry_after: Option<SignedDuration>,
 }
 
 impl Problem {
@@ -35,7 +39,38 @@ impl Problem {
             identifier: None,
             subproblems: Vec::new(),
             algorithms: Vec::new(),
+            retry_after: None,
         }
+    }
+
+    /// A `malformed` problem (RFC 8555 §6.7).
+    #[must_use]
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(ProblemType::Malformed, detail)
+    }
+
+    /// One problem out of several said of single identifiers: the only one's type if there is one,
+    /// `compound` otherwise. The identifiers stay in the subproblems, the one place where
+    /// RFC 8555 §6.7.1 lets them stand. `None` if there is nothing to complain of.
+    #[must_use]
+    pub fn from_subproblems(subproblems: Vec<Self>) -> Option<Self> {
+        let first = subproblems.first()?;
+        let problem = if subproblems.len() == 1 {
+            Self::new(first.kind, first.detail.clone()).with_status(first.status)
+        } else {
+            Self::new(
+                ProblemType::Compound,
+                format!("{} identifiers are refused: see the subproblems", subproblems.len()),
+            )
+        };
+        Some(problem.with_subproblems(subproblems))
+    }
+
+    /// The same problem, worth trying again after `wait`.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: SignedDuration) -> Self {
+        self.retry_after = Some(wait);
+        self
     }
 
     /// The same problem with another HTTP status.
@@ -48,7 +83,7 @@ impl Problem {
     /// The same problem, said of `identifier`.
     #[must_use]
     pub fn about(mut self, identifier: crate::Identifier) -> Self {
-        self.identifier = Some(identifier);
+        self.identifier = Some(Box::new(identifier));
         self
     }
 
