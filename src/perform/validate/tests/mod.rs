@@ -1,0 +1,1 @@
+//! Validation against small real servers on loopback.
