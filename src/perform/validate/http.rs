@@ -133,7 +133,10 @@ impl Client<'_> {
         }
         match url.host() {
             Some(Host::Domain(name)) => {
-                DnsName::parse(name).map_err(|error| refuse(&error.to_string()))?;
+                let name = DnsName::parse(name).map_err(|error| refuse(&error.to_string()))?;
+                if name.is_wildcard() {
+                    return Err(refuse("its host is a wildcard"));
+                }
             }
             Some(_) if matches!(identifier, Identifier::Ip(_)) => {}
             _ => return Err(refuse("its host is no name")),
