@@ -1,0 +1,293 @@
+//! http-01 (RFC 8555 §8.3): one request per hop over a connection of its own, no pool, no cookies,
+//! no credentials. Redirects are followed by the rules of this file, and every hop is resolved and
+//! judged anew.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use acme::ProblemType;
+use ca::{DnsName, Identifier};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderValue, LOCATION, USER_AGENT};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use url::{Host, Position, Url};
+
+use super::connect::Dialer;
+use super::outcome::{Deadline, Failure, Proof, causes, excerpt};
+
+/// The protocol offered on a redirect to https.
+pub(super) const ALPN: &[u8] = b"http/1.1";
+
+/// The ports of URLs that name none.
+#[derive(Clone, Copy)]
+pub(super) struct Ports {
+    pub(super) http: u16,
+    pub(super) https: u16,
+}
+
+/// What a validation needs.
+pub(super) struct Client<'a> {
+    pub(super) dialer: &'a Dialer,
+    pub(super) tls: &'a Arc<ClientConfig>,
+    pub(super) ports: Ports,
+    pub(super) deadline: Deadline,
+}
+
+/// What one hop answered.
+enum Answer {
+    Redirect(StatusCode, Option<HeaderValue>),
+    Content(StatusCode, Content),
+}
+
+/// As much of a body as was read.
+struct Content {
+    bytes: Vec<u8>,
+    cut: bool,
+}
+
+impl Client<'_> {
+    /// Fetches the token's URL at `identifier`, follows redirects, compares.
+    ///
+    /// # Errors
+    /// `dns`, `connection`, `tls` or `incorrectResponse`; the detail names the URL and address.
+    pub(super) async fn validate(
+        &self,
+        identifier: &Identifier,
+        token: &str,
+        key_authorization: &str,
+    ) -> Result<Proof, Failure> {
+        let mut url = self.first(identifier, token)?;
+        let mut visited = Vec::new();
+        loop {
+            let get = format!("http-01: GET {}", excerpt(url.as_str(), SHOWN_URL));
+            let limit = key_authorization.len() + BODY_SLACK;
+            let (answer, address) =
+                self.fetch(&url, limit).await.map_err(|failure| failure.during(&get))?;
+            let incorrect = |why: String| Failure::incorrect(format!("{get} at {address}: {why}"));
+            match answer {
+                Answer::Content(status, content) => {
+                    judge(status, &content, key_authorization).map_err(incorrect)?;
+                    return Ok(proof(&url, address, &visited));
+                }
+                Answer::Redirect(status, location) => {
+                    let next = self.follow(&url, location.as_ref(), identifier);
+                    let next = next.map_err(|why| incorrect(format!("{status}: {why}")))?;
+                    visited.push(url);
+                    if visited.contains(&next) {
+                        let next = excerpt(next.as_str(), SHOWN_URL);
+                        return Err(incorrect(format!("{status}: redirect loop back to {next}")));
+                    }
+                    if visited.len() > MAX_REDIRECTS {
+                        let why = format!("{status}: more than {MAX_REDIRECTS} redirects");
+                        return Err(incorrect(why));
+                    }
+                    url = next;
+                }
+            }
+        }
+    }
+
+    fn first(&self, identifier: &Identifier, token: &str) -> Result<Url, Failure> {
+        let host = match identifier {
+            Identifier::Ip(std::net::IpAddr::V6(address)) => format!("[{address}]"),
+            other => other.to_string(),
+        };
+        let port = self.ports.http;
+        let text = format!("http://{host}:{port}/.well-known/acme-challenge/{token}");
+        Url::parse(&text).map_err(|error| {
+            Failure::new(ProblemType::ServerInternal, format!("http-01: {text}: {error}"))
+        })
+    }
+
+    /// The URL a redirect leads to, if that may be followed.
+    fn follow(
+        &self,
+        from: &Url,
+        location: Option<&HeaderValue>,
+        identifier: &Identifier,
+    ) -> Result<Url, String> {
+        let location = location.ok_or("redirect without a Location")?;
+        let text = location.to_str().map_err(|_| "Location is not printable ASCII")?;
+        if text.len() > MAX_LOCATION {
+            return Err(format!("Location is longer than {MAX_LOCATION} bytes"));
+        }
+        let shown = excerpt(text, SHOWN_URL);
+        let refuse = |why: &str| format!("redirect to {shown} is not followed: {why}");
+        let mut url = from.join(text).map_err(|error| refuse(&error.to_string()))?;
+        url.set_fragment(None);
+        let default = match url.scheme() {
+            "http" => self.ports.http,
+            "https" => self.ports.https,
+            _ => return Err(refuse("its scheme is neither http nor https")),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(refuse("it carries credentials"));
+        }
+        match url.host() {
+            Some(Host::Domain(name)) => {
+                let name = DnsName::parse(name).map_err(|error| refuse(&error.to_string()))?;
+                if name.is_wildcard() {
+                    return Err(refuse("its host is a wildcard"));
+                }
+            }
+            Some(_) if matches!(identifier, Identifier::Ip(_)) => {}
+            _ => return Err(refuse("its host is no name")),
+        }
+        // The URL of a scheme's usual port holds none: it means the port validation uses.
+        let port = url.port().unwrap_or(default);
+        if ![80, 443, self.ports.http, self.ports.https].contains(&port) {
+            return Err(refuse("its port is not one that validation uses"));
+        }
+        url.set_port(Some(port)).map_err(|()| refuse("its port cannot be set"))?;
+        Ok(url)
+    }
+
+    async fn fetch(&self, url: &Url, limit: usize) -> Result<(Answer, SocketAddr), Failure> {
+        let malformed = || Failure::incorrect("the URL names no host and port");
+        let host = match url.host().ok_or_else(malformed)? {
+            Host::Domain(name) => Identifier::Dns(
+                DnsName::parse(name).map_err(|error| Failure::incorrect(error.to_string()))?,
+            ),
+            Host::Ipv4(address) => Identifier::Ip(address.into()),
+            Host::Ipv6(address) => Identifier::Ip(address.into()),
+        };
+        let port = url.port_or_known_default().ok_or_else(malformed)?;
+        let (stream, address) = self.dialer.connect(&host, port, self.deadline).await?;
+        let request = request(url)?;
+        let at = format!("at {address}");
+        let wait = format!("{at}: waiting for the answer");
+        let kind = ProblemType::Connection;
+        let answer = if url.scheme() == "https" {
+            let stream = self.secure(stream, &host, &at).await?;
+            self.deadline.run(exchange(stream, request, limit), kind, &wait).await?
+        } else {
+            self.deadline.run(exchange(stream, request, limit), kind, &wait).await?
+        };
+        let answer = answer.map_err(|error| {
+            Failure::new(ProblemType::Connection, format!("{at}: {}", causes(&error)))
+        })?;
+        Ok((answer, address))
+    }
+
+    async fn secure(
+        &self,
+        stream: TcpStream,
+        host: &Identifier,
+        at: &str,
+    ) -> Result<TlsStream<TcpStream>, Failure> {
+        let what = format!("{at}: TLS handshake");
+        let name = ServerName::try_from(host.to_string())
+            .map_err(|error| Failure::incorrect(format!("{what}: {error}")))?;
+        let handshake = TlsConnector::from(Arc::clone(self.tls)).connect(name, stream);
+        self.deadline
+            .run(handshake, ProblemType::Connection, &what)
+            .await?
+            .map_err(|error| Failure::new(ProblemType::Tls, format!("{what}: {}", causes(&error))))
+    }
+}
+
+fn request(url: &Url) -> Result<Request<Empty<Bytes>>, Failure> {
+    Request::get(&url[Position::BeforePath..Position::AfterQuery])
+        .header(HOST, &url[Position::BeforeHost..Position::AfterPort])
+        .header(USER_AGENT, "Perennial")
+        .header(ACCEPT, "*/*")
+        .header(CONNECTION, "close")
+        .body(Empty::new())
+        .map_err(|error| Failure::incorrect(format!("the URL cannot be requested: {error}")))
+}
+
+/// Sends `request` over `stream` and reads the answer, with at most about `limit` bytes of body.
+/// Nothing of it outlives this call.
+async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    stream: S,
+    request: Request<Empty<Bytes>>,
+    limit: usize,
+) -> Result<Answer, hyper::Error> {
+    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
+        .handshake(TokioIo::new(stream))
+        .await?;
+    let answer = async { read(sender.send_request(request).await?, limit).await };
+    // What the connection ends with, the answer ends with too.
+    let driver = async move { drop(connection.await) };
+    tokio::pin!(answer, driver);
+    tokio::select! {
+        biased;
+        done = &mut answer => return done,
+        () = &mut driver => {}
+    }
+    answer.await
+}
+
+async fn read(response: Response<Incoming>, limit: usize) -> Result<Answer, hyper::Error> {
+    let status = response.status();
+    if REDIRECTS.contains(&status) {
+        return Ok(Answer::Redirect(status, response.headers().get(LOCATION).cloned()));
+    }
+    let mut body = response.into_body();
+    let mut content = Content { bytes: Vec::new(), cut: false };
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        let room = limit - content.bytes.len();
+        content.bytes.extend_from_slice(&data[..data.len().min(room)]);
+        if data.len() > room {
+            content.cut = true;
+            break;
+        }
+    }
+    Ok(Answer::Content(status, content))
+}
+
+fn judge(status: StatusCode, content: &Content, key_authorization: &str) -> Result<(), String> {
+    let shown = excerpt(&String::from_utf8_lossy(&content.bytes), SHOWN_BODY);
+    if status != StatusCode::OK {
+        return Err(format!("{status}, body \"{shown}\""));
+    }
+    if content.cut {
+        let limit = content.bytes.len();
+        return Err(format!("200 OK, but the body is longer than {limit} bytes: \"{shown}\""));
+    }
+    if content.bytes.trim_ascii_end() != key_authorization.as_bytes() {
+        let wanted = excerpt(key_authorization, SHOWN_AUTHORIZATION);
+        return Err(format!(
+            "200 OK, but the body \"{shown}\" is not the key authorization \"{wanted}\""
+        ));
+    }
+    Ok(())
+}
+
+fn proof(url: &Url, address: SocketAddr, visited: &[Url]) -> Proof {
+    let mut seen = format!("http-01: {} at {address}", excerpt(url.as_str(), SHOWN_URL));
+    if !visited.is_empty() {
+        seen += &format!(" after {} redirect(s)", visited.len());
+    }
+    Proof { address: Some(address), seen }
+}
+
+/// The status codes a redirect may have (CA/Browser Forum BR §3.2.2.4.19).
+const REDIRECTS: [StatusCode; 4] = [
+    StatusCode::MOVED_PERMANENTLY,
+    StatusCode::FOUND,
+    StatusCode::TEMPORARY_REDIRECT,
+    StatusCode::PERMANENT_REDIRECT,
+];
+const MAX_REDIRECTS: usize = 10;
+const MAX_LOCATION: usize = 2048;
+/// The most a response's head may take, in bytes and in fields.
+const MAX_HEAD: usize = 16 * 1024;
+const MAX_HEADERS: usize = 64;
+/// What a body may be longer than the key authorization: white space, and a little to show.
+const BODY_SLACK: usize = 128;
+/// Characters of foreign text shown in a detail.
+const SHOWN_BODY: usize = 60;
+const SHOWN_URL: usize = 200;
+const SHOWN_AUTHORIZATION: usize = 160;
