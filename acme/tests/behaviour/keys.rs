@@ -3,6 +3,7 @@
 
 use acme::jws::MAX_BODY;
 use acme::{Algorithm, Jwk, Jws, KeyReference, Problem, ProblemType};
+use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 use x509_cert::der::{Decode, Encode};
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
@@ -223,6 +224,19 @@ fn unfit_keys_are_refused() {
     let mut large = rsa;
     large["n"] = json!(modulus(512));
     assert!(Jwk::parse(&large.to_string()).is_ok());
+}
+
+/// 33 and 31 octets make a point of the right length; each coordinate must be whole by itself.
+#[test]
+fn coordinates_are_not_borrowed_from_each_other() {
+    let mut key = Signer::new(Algorithm::Es256).jwk;
+    let octets = |member: &Value| {
+        BASE64URL_NOPAD.decode(member.as_str().expect("text").as_bytes()).expect("base64url")
+    };
+    let point = [octets(&key["x"]), octets(&key["y"])].concat();
+    key["x"] = json!(b64(&point[..33]));
+    key["y"] = json!(b64(&point[33..]));
+    assert_eq!(Jwk::parse(&key.to_string()).expect_err("shifted").kind, ProblemType::BadPublicKey);
 }
 
 #[test]

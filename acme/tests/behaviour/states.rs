@@ -91,6 +91,21 @@ fn only_one_challenge_is_validated_at_a_time() {
 }
 
 #[test]
+fn at_its_end_an_authorization_is_over_unless_it_was_before() {
+    let valid = Phase::Valid { challenge: None, at: at(1) };
+    for phase in [Phase::Pending, accepted(10).phase, valid] {
+        assert_ne!(phase.status(at(EXPIRES), at(EXPIRES - 1)), Status::Expired);
+        assert_eq!(phase.status(at(EXPIRES), at(EXPIRES)), Status::Expired);
+        assert!(phase.accept(ChallengeType::Http01, at(EXPIRES), at(EXPIRES)).is_err());
+        assert!(phase.deactivate(at(EXPIRES), at(EXPIRES)).is_err());
+        assert_eq!(phase.revoke(at(EXPIRES), at(EXPIRES)), None);
+    }
+    assert_eq!(Phase::Revoked.status(at(EXPIRES), at(EXPIRES)), Status::Revoked);
+    assert_eq!(Phase::Deactivated.status(at(EXPIRES), at(EXPIRES)), Status::Deactivated);
+    assert_eq!(Phase::Deactivated.deactivate(at(EXPIRES), at(EXPIRES)), Ok(Phase::Deactivated));
+}
+
+#[test]
 fn waits_grow_and_are_the_same_each_time() {
     let retries = Retries::default();
     for seed in 0..50 {
