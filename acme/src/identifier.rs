@@ -12,6 +12,20 @@ pub struct Identifier {
     pub value: String,
 }
 
+impl Identifier {
+    /// What an authorization for `identifier` names: a wildcard without its `*.`, which the
+    /// authorization's `wildcard` says instead (RFC 8555 §7.1.4).
+    #[must_use]
+    pub fn of_authorization(identifier: &ca::Identifier) -> Self {
+        match identifier {
+            ca::Identifier::Dns(name) => {
+                Self { kind: "dns".into(), value: name.base().to_string() }
+            }
+            ca::Identifier::Ip(_) => identifier.into(),
+        }
+    }
+}
+
 impl From<&ca::Identifier> for Identifier {
     fn from(identifier: &ca::Identifier) -> Self {
         let kind = match identifier {

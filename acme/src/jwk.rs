@@ -270,3 +270,101 @@ const SMALL_ORDER_Y: [[u8; 32]; 5] = [
         0x03, 0x7a,
     ],
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7515 appendix A.3, A.4 and A.2; RFC 8037 appendix A.4; RFC 7638 §3.1.
+    const P256: &str = r#"{"kty":"EC","crv":"P-256","kid":"1","use":"sig",
+        "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+        "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
+    const P521: &str = r#"{"kty":"EC","crv":"P-521",
+        "x":"AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxcWceqwQGk",
+        "y":"ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2"}"#;
+    const ED25519: &str =
+        r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    const RSA: &str = r#"{"kty":"RSA","e":"AQAB",
+        "n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ"}"#;
+    const RSA_7638: &str = r#"{"kty":"RSA","e":"AQAB","alg":"RS256","kid":"2011-04-29",
+        "n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"}"#;
+    const CLAIMS: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+
+    fn jwk(text: &str) -> Jwk {
+        Jwk::parse(text).expect("a vector's key")
+    }
+
+    #[test]
+    fn signatures_of_the_rfcs_verify() {
+        for (key, algorithm, input, signature) in [
+            (
+                P256,
+                Algorithm::Es256,
+                format!("eyJhbGciOiJFUzI1NiJ9.{CLAIMS}"),
+                "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
+            ),
+            (
+                P521,
+                Algorithm::Es512,
+                "eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA".to_owned(),
+                "AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn",
+            ),
+            (
+                ED25519,
+                Algorithm::EdDsa,
+                "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc".to_owned(),
+                "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg",
+            ),
+            (
+                RSA,
+                Algorithm::Rs256,
+                format!("eyJhbGciOiJSUzI1NiJ9.{CLAIMS}"),
+                "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw",
+            ),
+        ] {
+            let (key, mut signature) = (jwk(key), base64url(signature).expect("base64url"));
+            assert!(key.verifies(algorithm, input.as_bytes(), &signature), "{algorithm}");
+            assert!(!key.verifies(algorithm, &input.as_bytes()[1..], &signature), "{algorithm}");
+            for other in Algorithm::SIGNATURES.iter().filter(|other| **other != algorithm) {
+                assert!(!key.verifies(*other, input.as_bytes(), &signature), "{other}");
+            }
+            signature[9] ^= 1;
+            assert!(!key.verifies(algorithm, input.as_bytes(), &signature), "{algorithm}");
+        }
+    }
+
+    #[test]
+    fn thumbprints_are_those_of_the_rfcs() {
+        for (key, thumbprint) in [
+            (RSA_7638, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"),
+            (ED25519, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"),
+        ] {
+            assert_eq!(jwk(key).thumbprint_text(), thumbprint);
+        }
+    }
+
+    #[test]
+    fn what_is_stored_is_read_back() {
+        for text in [P256, P521, ED25519, RSA] {
+            let key = jwk(text);
+            let stored = key.to_string();
+            assert!(!stored.contains(char::is_whitespace) && !stored.contains("kid"));
+            assert_eq!(jwk(&stored), key);
+            assert_eq!(jwk(&stored).to_string(), stored);
+        }
+        assert_ne!(jwk(RSA), jwk(RSA_7638));
+    }
+
+    #[test]
+    fn the_eight_points_of_small_order_are_refused() {
+        for y in SMALL_ORDER_Y {
+            for sign in [0, 0x80] {
+                let mut point = y;
+                point[31] |= sign;
+                let x = BASE64URL_NOPAD.encode(&point);
+                let text = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#);
+                assert_eq!(Jwk::parse(&text).expect_err(&x).kind, ProblemType::BadPublicKey);
+            }
+        }
+    }
+}

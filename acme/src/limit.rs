@@ -52,11 +52,13 @@ impl Bucket {
         if cost > self.capacity {
             return Err(RetryAfter(SignedDuration::MAX));
         }
-        // Rounded up, so that rounding never gives a token away.
-        let spent = divided_up(self.per.as_nanos() * i128::from(cost), self.capacity);
+        // Rounded up, so that rounding never gives a token away; the whole bucket is that many
+        // intervals, so that it never takes one away either.
+        let interval = divided_up(self.per.as_nanos(), self.capacity);
+        let spent = interval * i128::from(cost);
         let arrival = arrival.max(now);
         let backlog = arrival.as_nanosecond() - now.as_nanosecond() + spent;
-        let excess = backlog - self.per.as_nanos();
+        let excess = backlog - interval * i128::from(self.capacity);
         if excess > 0 {
             return Err(RetryAfter(duration(excess)));
         }
@@ -191,7 +193,30 @@ mod tests {
         assert_eq!(problem.retry_after, Some(SignedDuration::from_secs(10)));
     }
 
+    #[test]
+    fn an_interval_that_does_not_come_out_even_gives_and_takes_nothing() {
+        let bucket: Bucket = "3/1s".parse().expect("bucket");
+        let mut arrival = at(0);
+        for _ in 0..3 {
+            arrival = bucket.take(arrival, at(1000), 1).expect("burst");
+        }
+        let nanos = |n| at(1000) + SignedDuration::from_nanos(n);
+        assert!(bucket.take(arrival, nanos(333_333_333), 1).is_err());
+        assert!(bucket.take(arrival, nanos(333_333_334), 1).is_ok());
+    }
+
     proptest! {
+        /// A full bucket gives its whole capacity at once, and not one more.
+        #[test]
+        fn a_burst_is_the_capacity(capacity in 1_u32..500, per in 1_i64..5000) {
+            let bucket = Bucket::new(capacity, SignedDuration::from_secs(per)).expect("bucket");
+            let mut arrival = at(0);
+            for _ in 0..capacity {
+                arrival = bucket.take(arrival, at(1000), 1).expect("burst");
+            }
+            prop_assert!(bucket.take(arrival, at(1000), 1).is_err());
+        }
+
         /// In any stretch of time no more is granted than a full bucket and what flows in.
         #[test]
         fn never_more_than_capacity_and_rate(
@@ -223,7 +248,7 @@ mod tests {
         #[test]
         fn retry_after_is_enough(capacity in 1_u32..50, per in 1_i64..5000, ahead in 0_i64..5000) {
             let bucket = Bucket::new(capacity, SignedDuration::from_secs(per)).expect("bucket");
-            let (now, arrival) = (at(10_000), at(10_000 + ahead.min(per)));
+            let (now, arrival) = (at(10_000), at(10_000 + ahead));
             if let Err(RetryAfter(wait)) = bucket.take(arrival, now, 1) {
                 prop_assert!(bucket.take(arrival, now + wait, 1).is_ok());
             }
