@@ -3,6 +3,8 @@
 import hashlib
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from client import problem
 from keys import Key, b64, compact, mac, signed
@@ -25,10 +27,9 @@ def send(client, account):
     return sender
 
 
-@pytest.mark.parametrize("alg", ["ES256", "RS256"])
-def test_required_algorithms(registrar, alg):
-    """RFC 8555 §6.2: ES256 must be, and RS256 in practice is, accepted for account keys."""
-    account = registrar.register(Key(alg))
+def test_es256_is_accepted(registrar):
+    """RFC 8555 §6.2: ES256 must be accepted for account keys."""
+    account = registrar.register(Key("ES256"))
     assert account.get(account.url).status == 200
 
 
@@ -39,8 +40,8 @@ def test_eddsa_is_accepted(registrar):
     assert account.get(account.url).status == 200
 
 
-@pytest.mark.parametrize("alg", ["ES384", "ES512"])
-def test_other_curves_work_or_are_refused_by_name(client, registrar, alg):
+@pytest.mark.parametrize("alg", ["RS256", "ES384", "ES512"])
+def test_other_algorithms_work_or_are_refused_by_name(client, registrar, alg):
     """RFC 8555 §6.2: a further algorithm is either accepted, or refused as badSignatureAlgorithm."""
     key = Key(alg)
     response = client.post(client.url("newAccount"), registrar.payload(key), key)
@@ -137,7 +138,6 @@ def test_kid_on_new_account(client, registrar, account):
 
 def test_unknown_kid(send, account):
     """RFC 8555 §6.2, §7.3: a kid that names no account is refused."""
-    problem(send(**{"kid": True}, parts=None, key=Key(), alg="ES256"), *REFUSED)
     bogus = account.url[:-1] + ("0" if account.url[-1] != "0" else "1")
     response = account.client.post(account.url, None, account.key, bogus)
     problem(response, "accountDoesNotExist", *REFUSED)
@@ -174,8 +174,6 @@ def test_degenerate_signature(send, signature):
 
 def test_der_signature(send, account):
     """RFC 8555 §6.2: an ECDSA signature in DER instead of JWS form is refused."""
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
     der = lambda data: account.key.private.sign(data, ec.ECDSA(hashes.SHA256()))
     problem(send(sign=der), *REFUSED)
 

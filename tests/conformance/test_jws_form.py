@@ -193,7 +193,7 @@ def test_bad_jwk(client, registrar, change):
 
 
 def test_weak_rsa_account_key(client, registrar):
-    """RFC 8555 §6.7: an account key of RSA 1024 is refused as badPublicKey."""
+    """RFC 8555 §6.2, §6.7: RS256 needs 2048 bits (RFC 7518 §3.3), so RSA 1024 is refused as badPublicKey."""
     key = Key("RS256", bits=1024)
     problem(client.post(client.url("newAccount"), registrar.payload(key), key), "badPublicKey", status=400)
 
