@@ -63,7 +63,7 @@ class Response:
 class Client:
     """A server under test, reached by its directory URL."""
 
-    def __init__(self, directory_url, ca_file=None, timeout=20):
+    def __init__(self, directory_url, ca_file=None, timeout=10):
         self.directory_url, self.timeout = directory_url, timeout
         self.tls = ssl.create_default_context(cafile=ca_file)
         self.exchanges = collections.deque(maxlen=8)
@@ -82,14 +82,22 @@ class Client:
                 response = self._exchange(method, url, body, headers)
                 break
             except (http.client.RemoteDisconnected, ConnectionError, http.client.BadStatusLine):
-                self.connections.pop(urlsplit(url).netloc, None)
+                self._hang_up(url)
                 if last:
                     raise
+            except Exception:
+                self._hang_up(url)
+                raise
         self.exchanges.append((method, url, headers, body, response))
         nonce = response.header("Replay-Nonce")
         if nonce:
             self.nonces.append(nonce)
         return response
+
+    def _hang_up(self, url):
+        connection = self.connections.pop(urlsplit(url).netloc, None)
+        if connection:
+            connection.close()
 
     def _exchange(self, method, url, body, headers):
         parts = urlsplit(url)

@@ -25,10 +25,10 @@ def bind(client, external):
     return sender
 
 
-def refused(client, outcome, *names, status=None):
-    """Asserts the problem, and that no account came of it."""
+def refused(client, outcome, *names):
+    """Asserts a problem, and that no account came of it. The RFC names no type for a bad binding."""
     key, response = outcome
-    problem(response, *names, status=status)
+    problem(response, *names)
     problem(client.post(client.url("newAccount"), {"onlyReturnExisting": True}, key), "accountDoesNotExist")
 
 
@@ -52,43 +52,43 @@ def test_good_binding(bind):
 
 def test_wrong_mac_key(client, bind):
     """RFC 8555 §7.3.4: a binding made with another MAC key is refused."""
-    refused(client, bind(secret=b"not the secret of this account!!"), "unauthorized", "malformed")
+    refused(client, bind(secret=b"not the secret of this account!!"), "unauthorized")
 
 
 def test_unknown_kid(client, bind):
     """RFC 8555 §7.3.4: a binding that names an unknown external account is refused."""
-    refused(client, bind(kid="nobody-knows-this"), "unauthorized", "malformed")
+    refused(client, bind(kid="nobody-knows-this"), "unauthorized")
 
 
 def test_missing_kid(client, bind):
     """RFC 8555 §7.3.4: the binding must have kid."""
-    refused(client, bind(kid=None), "malformed", "unauthorized")
+    refused(client, bind(kid=None))
 
 
 def test_bound_to_another_key(client, bind):
     """RFC 8555 §7.3.4: the payload of the binding must be the account key, so none can be borrowed."""
-    refused(client, bind(bound=Key()), "malformed", "unauthorized")
+    refused(client, bind(bound=Key()))
 
 
 def test_url_differs(client, bind):
     """RFC 8555 §7.3.4: the binding's url must be that of the outer JWS."""
-    refused(client, bind(url=client.url("newOrder")), "malformed", "unauthorized")
+    refused(client, bind(url=client.url("newOrder")))
 
 
 def test_url_missing(client, bind):
     """RFC 8555 §7.3.4: the binding must have url."""
-    refused(client, bind(url=None), "malformed", "unauthorized")
+    refused(client, bind(url=None))
 
 
 def test_nonce_in_binding(client, bind):
     """RFC 8555 §7.3.4: the binding must not have a nonce."""
-    refused(client, bind(nonce=client.nonce()), "malformed", "badNonce", "unauthorized")
+    refused(client, bind(nonce=client.nonce()))
 
 
 @pytest.mark.parametrize("alg", ["none", "ES256", "HS1", None])
 def test_algorithm_is_not_a_mac(client, bind, alg):
     """RFC 8555 §7.3.4: the binding's alg must be a MAC."""
-    refused(client, bind(alg=alg), "malformed", "badSignatureAlgorithm", "unauthorized")
+    refused(client, bind(alg=alg))
 
 
 def test_signed_instead_of_macked(client, external):
@@ -97,18 +97,18 @@ def test_signed_instead_of_macked(client, external):
     head = {"alg": "ES256", "kid": external[0], "url": client.url("newAccount")}
     payload = {"termsOfServiceAgreed": True, "externalAccountBinding": signed(head, key.jwk(), key.sign)}
     response = client.post(client.url("newAccount"), payload, key)
-    refused(client, (key, response), "malformed", "badSignatureAlgorithm", "unauthorized")
+    refused(client, (key, response))
 
 
 def test_empty_mac(client, bind):
     """RFC 8555 §7.3.4: an empty MAC does not verify."""
-    refused(client, bind(change=lambda b: {**b, "signature": ""}), "malformed", "unauthorized")
+    refused(client, bind(change=lambda b: {**b, "signature": ""}))
 
 
 def test_truncated_mac(client, bind):
     """RFC 8555 §7.3.4: the beginning of the right MAC does not verify."""
     cut = lambda b: {**b, "signature": b64(unb64(b["signature"])[:16])}
-    refused(client, bind(change=cut), "malformed", "unauthorized")
+    refused(client, bind(change=cut))
 
 
 @pytest.mark.parametrize("binding", ["text", 7, [], {}], ids=["string", "number", "array", "empty"])
@@ -117,7 +117,7 @@ def test_binding_is_not_a_jws(client, external, binding):
     key = Key()
     payload = {"termsOfServiceAgreed": True, "externalAccountBinding": binding}
     response = client.post(client.url("newAccount"), payload, key)
-    refused(client, (key, response), "malformed", "unauthorized", "externalAccountRequired", "badSignatureAlgorithm")
+    refused(client, (key, response))
 
 
 def test_existing_account_needs_no_binding(client, bind):

@@ -59,6 +59,6 @@ def test_invalid_orders_are_not_listed(lab, registrar):
     """RFC 8555 §7.1.2.1: invalid orders should not be in the list."""
     own = registrar.register()
     order = lab.order(own)
-    own.post(order.document["authorizations"][0], {"status": "deactivated"})
+    lab.respond(own, lab.challenge(order.authorizations()[0][1], "http-01"))
     order.reaches("invalid")
     assert order.url not in [url for page in pages(own) for url in page]
