@@ -44,10 +44,10 @@ class Nameserver:
         """Sets the IPv4 addresses of a name; none at all is allowed."""
         self._set(name, A, [socket.inet_aton(a) for a in addresses])
 
-    def fail(self, name, code=SERVFAIL):
-        """Answers every question about a name with this code."""
+    def fail(self, name, kind=None):
+        """Answers every question about a name, or those of one type, with SERVFAIL."""
         with self.lock:
-            self.codes[name.lower()] = code
+            self.codes[name.lower(), kind] = SERVFAIL
 
     def asked(self, name, kind):
         """How often this question has come."""
@@ -82,8 +82,9 @@ class Nameserver:
         return head + question + body + authority + extra
 
     def _find(self, name, kind):
-        if name in self.codes:
-            return self.codes[name], []
+        for key in ((name, kind), (name, None)):
+            if key in self.codes:
+                return self.codes[key], []
         if name != self.zone and not name.endswith("." + self.zone):
             return NXDOMAIN, []
         answers = []

@@ -8,6 +8,7 @@ import socket
 import ssl
 import tempfile
 import threading
+import time
 from datetime import datetime, timedelta, timezone
 
 from cryptography import x509
@@ -23,7 +24,7 @@ class HttpResponder:
     """A web server on one port of 127.0.0.1 and, where there is IPv6, of ::1."""
 
     def __init__(self, port):
-        self.port, self.routes, self.hits, self.servers = port, {}, [], []
+        self.port, self.routes, self.delays, self.hits, self.servers = port, {}, {}, [], []
         for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
             kind = type("Server", (http.server.ThreadingHTTPServer,), {"address_family": family, "daemon_threads": True})
             try:
@@ -44,6 +45,10 @@ class HttpResponder:
         """Answers the challenge with this token."""
         self.serve(host, WELL_KNOWN + token, body, headers={"Content-Type": "application/octet-stream"})
 
+    def slow(self, host, seconds):
+        """Lets requests for a host wait."""
+        self.delays[host.lower()] = seconds
+
     def requests_for(self, host):
         """The (path, headers) asked of a host so far."""
         return [(path, headers) for name, path, headers in self.hits if name == host.lower()]
@@ -63,6 +68,7 @@ class HttpResponder:
             def do_GET(self):
                 host = self.headers.get("Host", "").lower()
                 host = host[1:].split("]")[0] if host.startswith("[") else host.split(":")[0]
+                time.sleep(owner.delays.get(host, 0))
                 owner.hits.append((host, self.path, dict(self.headers)))
                 status, headers, body = owner.routes.get((host, self.path), (404, {}, b"not here\n"))
                 self.send_response(status)

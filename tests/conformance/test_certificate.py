@@ -1,6 +1,7 @@
 """The certificate: download, form, contents."""
 
 import ipaddress
+import json
 import re
 from datetime import datetime, timezone
 
@@ -112,7 +113,6 @@ def test_can_be_downloaded_again(issued):
 def test_other_media_types(client, issued):
     """RFC 8555 §7.4.2: a client that accepts another type gets that type, 406, or the default."""
     jws = client.jws(issued.url, None, issued.account.key, issued.account.url)
-    import json
     response = client.request("POST", issued.url, json.dumps(jws), {
         "Content-Type": "application/jose+json", "Accept": "application/pkix-cert"})
     assert response.status in (200, 406)

@@ -36,10 +36,25 @@ def test_server_uses_https(client):
 
 
 @pytest.mark.parametrize("name", ["newAccount", "newOrder", "revokeCert", "keyChange"])
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_post_only_resource_refuses_other_methods(client, name, method):
-    """RFC 8555 §6.3: a resource that needs an authenticated POST answers other methods with 405."""
-    problem(client.request(method, client.url(name)), "malformed", status=405)
+def test_post_only_resource_refuses_get(client, name):
+    """RFC 8555 §6.3: a resource that needs an authenticated POST answers GET with 405 and malformed."""
+    problem(client.request("GET", client.url(name)), "malformed", status=405)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "FROBNICATE"])
+def test_other_methods(client, method):
+    """RFC 9110 §9.1: a method a resource does not know gets 405 or 501."""
+    for name in ("newNonce", "newOrder"):
+        assert client.request(method, client.url(name)).status in (405, 501), name
+    assert client.request(method, client.directory_url).status in (405, 501)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+def test_harmless_methods(client, method):
+    """RFC 9110 §9.3.2, §9.3.7: HEAD of the directory is answered like GET without a body; OPTIONS breaks nothing."""
+    response = client.request(method, client.directory_url)
+    assert response.status < 500 and (method == "OPTIONS" or response.status == 200)
+    assert method == "OPTIONS" or not response.body
 
 
 def test_order_refuses_plain_get(client, lab, account):

@@ -120,6 +120,14 @@ def test_binding_is_not_a_jws(client, external, binding):
     refused(client, (key, response))
 
 
+def test_second_account(client, bind):
+    """RFC 8555 §7.3.4: a second account for the same external account is made, or refused with a problem."""
+    bind()
+    key, response = bind()
+    if response.status != 201:
+        refused(client, (key, response))
+
+
 def test_existing_account_needs_no_binding(client, bind):
     """RFC 8555 §7.3.1: an existing account is found again without a binding."""
     key, response = bind()

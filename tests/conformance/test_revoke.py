@@ -1,9 +1,12 @@
 """Revocation."""
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from client import problem
 from keys import Key, b64
+from responder import certificate as self_made
 
 
 @pytest.fixture
@@ -119,9 +122,6 @@ def test_malformed(client, account, payload):
 
 def test_unknown_certificate(client, account):
     """RFC 8555 §7.6: a certificate that this server did not issue is refused."""
-    from responder import certificate as self_made
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import Encoding
     foreign = x509.load_pem_x509_certificate(self_made(["foreign.example"], None)).public_bytes(Encoding.DER)
     response = account.post(client.url("revokeCert"), {"certificate": b64(foreign)})
     problem(response, status=(400, 403, 404))
