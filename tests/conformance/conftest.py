@@ -1,5 +1,6 @@
 """Command line, fixtures, and how failures are shown."""
 
+import os
 import re
 from pathlib import Path
 
@@ -14,10 +15,14 @@ from responder import HttpResponder, TlsResponder
 CLAUSE = re.compile(r"^(RFC \d{4} §[\w.]+|draft-[\w-]+ §[\w.]+)(, (RFC \d{4} |draft-[\w-]+ )?§[\w.]+)*: ")
 
 
+def _file(path):
+    return Path(os.environ.get("CONFORMANCE_FROM", "."), path)
+
+
 def pytest_addoption(parser):
     group = parser.getgroup("acme", "the ACME server under test")
     group.addoption("--directory", metavar="URL", help="its directory URL")
-    group.addoption("--ca-file", metavar="PEM", help="the root its HTTPS certificate chains to")
+    group.addoption("--ca-file", type=_file, metavar="PEM", help="the root its HTTPS certificate chains to")
     group.addoption("--http-port", type=int, default=5002, help="where it connects for http-01 (5002)")
     group.addoption("--tls-port", type=int, default=5001, help="where it connects for tls-alpn-01 (5001)")
     group.addoption("--dns", metavar="ADDR:PORT", default="127.0.0.1:5053", help="its resolver, served by the suite")
@@ -27,7 +32,7 @@ def pytest_addoption(parser):
     group.addoption("--expect-all", action="store_true", help="count a capability that is not offered as a failure")
     group.addoption("--without", action="append", default=[], metavar="TEXT",
                     help="with --expect-all: what need not be offered (part of the skip's reason); may be repeated")
-    group.addoption("--known", metavar="FILE", help="Markdown file whose table lists tests that are known to fail")
+    group.addoption("--known", type=_file, metavar="FILE", help="Markdown file whose table lists tests that are known to fail")
 
 
 def pytest_configure(config):
@@ -50,7 +55,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def _known(path):
-    rows = re.findall(r"^\| `(test_\w+\.py::[^`]+)` \| (.+) \|$", Path(path).read_text(), re.M) if path else []
+    rows = re.findall(r"^\| `(test_\w+\.py::[^`]+)` \| (.+) \|$", path.read_text(), re.M) if path else []
     return dict(rows)
 
 
