@@ -2,6 +2,7 @@
 //! what comes out are bytes. Everything an authority signs goes through prepare, then sign: the
 //! intended bytes are linted under a throwaway key before the real one is touched.
 
+pub mod application;
 mod asn1;
 pub mod authority;
 mod bits;
@@ -11,6 +12,7 @@ pub mod constraints;
 pub mod crl;
 pub mod csr;
 pub mod duration;
+pub mod intended;
 pub mod issue;
 pub mod key;
 pub mod lint;
@@ -23,10 +25,11 @@ pub mod weak;
 
 pub use authority::{Authority, Urls};
 pub use ceremony::{AuthoritySpec, Subject, create_issuing, create_root};
-pub use certificate::Certificate;
+pub use certificate::{Certificate, pem_chain};
 pub use constraints::NameConstraints;
 pub use crl::{Crl, RevocationReason, Revoked};
 pub use csr::Csr;
+pub use intended::Intended;
 pub use issue::{IssueError, Prepared, Request};
 pub use key::{KeyAlgorithm, PublicKey, SignatureAlgorithm};
 pub use name::{DnsName, Identifier, NamePattern, NamePolicy};

@@ -52,6 +52,18 @@ impl Serial {
         asn1::unsigned(self.as_bytes())
     }
 
+    /// The contents of the DER INTEGER: the number, with a zero octet in front where its first bit
+    /// would read as a sign.
+    #[must_use]
+    pub fn to_der_contents(&self) -> Vec<u8> {
+        let mut contents = Vec::with_capacity(MAX);
+        if self.bytes[0] >= 0x80 {
+            contents.push(0);
+        }
+        contents.extend_from_slice(self.as_bytes());
+        contents
+    }
+
     fn new(magnitude: &[u8]) -> Result<Self, InvalidSerial> {
         // Twenty octets of DER contents leave no room for a sign octet before a high bit.
         let first = *magnitude.first().ok_or(InvalidSerial)?;
@@ -76,6 +88,15 @@ impl fmt::Display for Serial {
 impl fmt::Debug for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Serial({self})")
+    }
+}
+
+impl TryFrom<&[u8]> for Serial {
+    type Error = InvalidSerial;
+
+    /// Reads what [`Serial::as_bytes`] gave.
+    fn try_from(bytes: &[u8]) -> Result<Self, InvalidSerial> {
+        Self::new(bytes)
     }
 }
 

@@ -1,3 +1,10 @@
-//! The steps: what the worker and the handlers let happen in the world outside.
+//! The steps: what the worker does to the world. Each step looks at its row again before it acts,
+//! so that repeating one is harmless, and stores its outcome with its audit event in one commit.
 
+pub(crate) mod establish;
+pub(crate) mod issuance;
+pub(crate) mod own;
+pub(crate) mod retention;
+pub(crate) mod revocation;
 pub(crate) mod validate;
+pub(crate) mod validation;

@@ -30,14 +30,6 @@ pub(crate) struct CaaRecord {
     pub value: String,
 }
 
-impl CaaRecord {
-    /// Whether an issuer that does not know the tag must not issue (RFC 8659 §4.1).
-    #[must_use]
-    pub(crate) fn is_critical(&self) -> bool {
-        self.flags & 0x80 != 0
-    }
-}
-
 /// Looks at `name`, then at each ancestor below the root, for the first CAA record set.
 ///
 /// # Errors

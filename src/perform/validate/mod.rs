@@ -18,8 +18,7 @@ use std::sync::Arc;
 use ca::{DnsName, Identifier};
 use rustls::ClientConfig;
 
-#[allow(unused_imports)] // for the policy that reads the records
-pub(crate) use caa::{Caa, CaaRecord};
+pub(crate) use caa::Caa;
 pub(crate) use outcome::{Failure, Proof};
 pub(crate) use settings::{InvalidSettings, Settings};
 

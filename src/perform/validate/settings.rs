@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::SignedDuration;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// How challenges are validated: the `[validation]` table.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
     /// The port http-01 connects to, and where redirects to `http:` without a port lead. 80.
@@ -26,10 +26,10 @@ pub(crate) struct Settings {
     /// Whether loopback addresses may be connected to without being in `allow`. No.
     pub loopback: bool,
     /// The most one validation or lookup may take in all, such as `"10s"`; 1 s to 60 s.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "milliseconds")]
     pub timeout: Duration,
     /// The most one connection attempt may take before the next address is tried; 100 ms to 60 s.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "milliseconds")]
     pub connect_timeout: Duration,
     /// Whether queries over UDP carry names in random case, so that forged answers are harder
     /// (draft-vixie-dnsext-dns0x20). If absent: when a resolver is outside private networks.
@@ -107,6 +107,10 @@ fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let invalid = || serde::de::Error::custom(format!("{text:?} is no duration such as \"10s\""));
     let duration: SignedDuration = text.parse().map_err(|_| invalid())?;
     Duration::try_from(duration).map_err(|_| invalid())
+}
+
+fn milliseconds<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&format_args!("{}ms", duration.as_millis()))
 }
 
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);

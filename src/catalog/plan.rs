@@ -1,0 +1,102 @@
+//! What would change: the difference between what is declared and what stands, decided without
+//! touching either.
+
+use serde::Serialize;
+
+use super::Declared;
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Change {
+    /// What happens to it.
+    pub(crate) change: Verb,
+    /// `authority`, `profile` or `directory`.
+    pub(crate) kind: &'static str,
+    /// Its name.
+    pub(crate) name: String,
+    /// Why, for people.
+    pub(crate) why: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Verb {
+    Create,
+    Update,
+}
+
+/// What must change for `standing` to hold everything in `wanted`. What stands and is not
+/// mentioned is left alone.
+///
+/// # Errors
+/// When a change is impossible, in words: what makes an authority is in its certificate.
+pub(crate) fn plan(standing: &Declared, wanted: &Declared) -> Result<Vec<Change>, String> {
+    let mut changes = Vec::new();
+    for (name, spec) in &wanted.authorities {
+        if let Some(old) = standing.authorities.get(name) {
+            let mut movable = old.clone();
+            movable.crl_lifetime = spec.crl_lifetime;
+            if movable != *spec {
+                return Err(format!(
+                    "authority {name:?} exists, and its certificate cannot change; declare an authority of another name instead"
+                ));
+            }
+        }
+        note(&mut changes, "authority", name, standing.authorities.get(name), spec);
+    }
+    for (name, spec) in &wanted.profiles {
+        note(&mut changes, "profile", name, standing.profiles.get(name), spec);
+    }
+    for (name, spec) in &wanted.directories {
+        note(&mut changes, "directory", name, standing.directories.get(name), spec);
+    }
+    Ok(changes)
+}
+
+impl Declared {
+    /// This set with everything in `wanted` put in or over.
+    pub(crate) fn with(mut self, wanted: &Self) -> Self {
+        self.authorities.extend(wanted.authorities.clone());
+        self.profiles.extend(wanted.profiles.clone());
+        self.directories.extend(wanted.directories.clone());
+        self
+    }
+}
+
+fn note<T: PartialEq>(
+    changes: &mut Vec<Change>,
+    kind: &'static str,
+    name: &str,
+    standing: Option<&T>,
+    wanted: &T,
+) {
+    let (change, why) = match standing {
+        None => (Verb::Create, "it is declared and does not exist"),
+        Some(old) if old != wanted => (Verb::Update, "its declaration changed"),
+        Some(_) => return,
+    };
+    changes.push(Change { change, kind, name: name.to_owned(), why: why.to_owned() });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::defaults;
+    use super::*;
+
+    #[test]
+    fn applying_twice_is_the_same_as_once() {
+        let wanted = defaults();
+        let first = plan(&Declared::default(), &wanted).expect("possible");
+        assert_eq!(first.len(), 4);
+        let standing = Declared::default().with(&wanted);
+        assert_eq!(plan(&standing, &wanted), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_in_a_certificate_cannot_change() {
+        let standing = defaults();
+        let mut wanted = defaults();
+        wanted.authorities.get_mut("root").expect("there").common_name = "Other".into();
+        assert!(plan(&standing, &wanted).is_err());
+    }
+}

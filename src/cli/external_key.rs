@@ -1,0 +1,79 @@
+//! `eab`: keys for external account binding (RFC 8555 §7.3.4).
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::client::Client;
+use super::list::escape;
+use super::{Failure, output};
+
+/// What to do with external account keys.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Make a key; the key itself is shown this once
+    Create {
+        /// The ACME directory it is for
+        #[arg(long, default_value = "default")]
+        directory: String,
+        /// Names an account bound by it may certify: example.com, *.example.com, 10.0.0.0/8
+        /// [default: whatever the directory permits]
+        #[arg(long, value_name = "PATTERN")]
+        permit: Vec<ca::NamePattern>,
+        /// When it stops binding new accounts, from now, such as 7d
+        #[arg(long, value_name = "TIME")]
+        expires: Option<String>,
+        /// Who or what it is for
+        #[arg(long, default_value = "")]
+        comment: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the keys, without the keys themselves
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke a key: it binds no account any more
+    Revoke {
+        /// The key's id
+        kid: String,
+    },
+}
+
+/// Runs `eab`.
+pub(super) fn run(command: &Command, client: &Client) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Create { directory, permit, expires, comment, json } => {
+            let body = json!({
+                "directory": directory,
+                "permitted": permit,
+                "expires": expires,
+                "comment": comment,
+            });
+            let made = client.send("/external-keys", &body)?;
+            if *json {
+                output::json(&made)?;
+            } else {
+                output::fields(&made)?;
+            }
+        }
+        Command::List { json } => {
+            let answer = client.read("/external-keys")?;
+            if *json {
+                output::json(&answer)?;
+            } else {
+                let items = answer["items"].as_array().cloned().unwrap_or_default();
+                let columns = ["kid", "directory", "permitted", "status", "account", "comment"];
+                output::table(&columns, &items)?;
+            }
+        }
+        Command::Revoke { kid } => {
+            client.send(&format!("/external-keys/{}/revoke", escape(kid)), &json!({}))?;
+            println!("external account key {kid} is revoked");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,202 @@
+//! The reading commands: `status`, `get`, `audit`.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::client::Client;
+use super::{Failure, output};
+
+/// What `status` and `get` are asked for.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// What kind of thing
+    #[arg(value_enum)]
+    kind: Option<Kind>,
+    /// Which one: a name, a serial number, an id
+    name: Option<String>,
+    /// Certificates: only those with this name
+    #[arg(long, value_name = "NAME")]
+    names: Option<String>,
+    /// Certificates: only those that expire within this time, such as 30d
+    #[arg(long, value_name = "TIME")]
+    expiring_within: Option<String>,
+    /// How many at the most
+    #[arg(long, default_value_t = 100)]
+    limit: u32,
+    /// Continue after this id, the last one shown before
+    #[arg(long, value_name = "ID")]
+    after: Option<i64>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// One certificate or authority: print its chain as PEM
+    #[arg(long, conflicts_with = "json")]
+    pem: bool,
+}
+
+/// The kinds of things the node knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// Internal CAs
+    #[value(alias = "authorities")]
+    Authority,
+    /// Issuance policies
+    #[value(alias = "profiles")]
+    Profile,
+    /// ACME endpoints
+    #[value(alias = "directories")]
+    Directory,
+    /// Issued certificates
+    #[value(alias = "certificates")]
+    Certificate,
+    /// ACME accounts
+    #[value(alias = "accounts")]
+    Account,
+    /// ACME orders
+    #[value(alias = "orders")]
+    Order,
+}
+
+impl Kind {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Authority => "/authorities",
+            Self::Profile => "/profiles",
+            Self::Directory => "/directories",
+            Self::Certificate => "/certificates",
+            Self::Account => "/accounts",
+            Self::Order => "/orders",
+        }
+    }
+
+    fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::Authority => &["name", "generation", "subject", "issuer", "key", "not_after"],
+            Self::Profile => &["name", "lifetime", "extended_key_usages", "keys"],
+            Self::Directory => &["name", "authority", "profiles", "url"],
+            Self::Certificate => &["id", "serial", "status", "names", "profile", "not_after"],
+            Self::Account => &["id", "directory", "status", "contact", "created_at"],
+            Self::Order => &["id", "account", "status", "identifiers", "created_at", "expires_at"],
+        }
+    }
+}
+
+/// What `audit` is asked for.
+#[derive(Debug, clap::Args)]
+pub(super) struct AuditArguments {
+    /// Only what was done to this, such as order/12 or certificate/03ab…
+    #[arg(long, value_name = "SUBJECT")]
+    subject: Option<String>,
+    /// How many at the most, the newest last
+    #[arg(long, default_value_t = 100)]
+    limit: u32,
+    /// Only those before this number
+    #[arg(long, value_name = "ID")]
+    before: Option<i64>,
+    /// Print JSON lines
+    #[arg(long)]
+    json: bool,
+}
+
+/// `status`: the node as a whole, or a list with what is wrong first.
+pub(super) fn status(arguments: &Arguments, client: &Client) -> Result<ExitCode, Failure> {
+    if arguments.kind.is_some() {
+        return get(arguments, client);
+    }
+    let status = client.read("/status")?;
+    if arguments.json {
+        output::json(&status)?;
+    } else {
+        output::fields(&status)?;
+    }
+    let attention = status["attention"].as_array().is_some_and(|list| !list.is_empty());
+    Ok(if attention { ExitCode::from(SOMETHING_TO_DO) } else { ExitCode::SUCCESS })
+}
+
+/// `get`: the things of a kind, or one.
+pub(super) fn get(arguments: &Arguments, client: &Client) -> Result<ExitCode, Failure> {
+    let Some(kind) = arguments.kind else {
+        return Err(Failure::new(
+            "get needs a kind, such as certificate; see perennial get --help",
+        ));
+    };
+    match &arguments.name {
+        Some(name) => {
+            show_one(arguments, &client.read(&format!("{}/{}", kind.path(), escape(name)))?)
+        }
+        None => show_list(arguments, kind, client),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `audit`: the log, oldest first.
+pub(super) fn audit(arguments: &AuditArguments, client: &Client) -> Result<ExitCode, Failure> {
+    let mut query = Query::new("/events");
+    query.add("limit", Some(arguments.limit));
+    query.add("subject", arguments.subject.as_deref().map(escape));
+    query.add("before", arguments.before);
+    let answer = client.read(&query.0)?;
+    let events = answer["items"].as_array().cloned().unwrap_or_default();
+    if arguments.json {
+        for event in &events {
+            println!("{event}");
+        }
+    } else {
+        output::table(&["id", "at", "actor", "action", "subject", "detail"], &events)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_one(arguments: &Arguments, thing: &Value) -> Result<(), Failure> {
+    if arguments.pem {
+        let pem = thing["pem"].as_str().ok_or_else(|| Failure::new("it has no PEM form"))?;
+        print!("{pem}");
+        return Ok(());
+    }
+    if arguments.json { output::json(thing) } else { output::fields(thing) }
+}
+
+fn show_list(arguments: &Arguments, kind: Kind, client: &Client) -> Result<(), Failure> {
+    let mut query = Query::new(kind.path());
+    query.add("limit", Some(arguments.limit));
+    query.add("after", arguments.after);
+    query.add("names", arguments.names.as_deref().map(escape));
+    query.add("expiring_within", arguments.expiring_within.as_deref().map(escape));
+    let answer = client.read(&query.0)?;
+    if arguments.json {
+        return output::json(&answer);
+    }
+    let items = answer["items"].as_array().cloned().unwrap_or_default();
+    output::table(kind.columns(), &items)?;
+    if let Some(next) = answer["next"].as_i64() {
+        eprintln!("there are more: add --after {next}");
+    }
+    Ok(())
+}
+
+/// A path with a query, grown parameter by parameter.
+struct Query(String);
+
+impl Query {
+    fn new(path: &str) -> Self {
+        Self(path.to_owned())
+    }
+
+    fn add(&mut self, name: &str, value: Option<impl std::fmt::Display>) {
+        let Some(value) = value else { return };
+        let mark = if self.0.contains('?') { '&' } else { '?' };
+        self.0.push_str(&format!("{mark}{name}={value}"));
+    }
+}
+
+/// Percent-encodes what a path segment or query value may not hold (RFC 3986 §2.3).
+pub(super) fn escape(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    text.bytes()
+        .map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
+}
+
+/// Exit code of `status` and `plan` when there is something to do.
+pub(super) const SOMETHING_TO_DO: u8 = 3;

@@ -1,0 +1,88 @@
+//! The command line. `serve` runs the server; every other command is a client of its API over the
+//! admin socket in the data directory, and shows what the API says under the API's names.
+
+mod client;
+mod declare;
+mod external_key;
+mod issue;
+mod list;
+mod output;
+mod revoke;
+mod serve;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub(crate) use output::Failure;
+
+/// Keeps every certificate and signing key valid, everywhere it is used.
+#[derive(Debug, Parser)]
+#[command(name = "perennial", version, propagate_version = true, arg_required_else_help = true)]
+struct Arguments {
+    /// Where the node keeps its store, keys and admin socket [default: $STATE_DIRECTORY, /var/lib/perennial for root, else ~/.local/share/perennial]
+    #[arg(long, global = true, value_name = "DIR", env = "PERENNIAL_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server: CA, ACME directories, PKI downloads, metrics
+    Serve(serve::Arguments),
+    /// Converge to what the files declare: authorities, profiles, directories
+    Apply(declare::Arguments),
+    /// Show what apply would change; exits 3 if it would change anything
+    Plan(declare::Arguments),
+    /// Show the health of the node, or of one kind of thing
+    Status(list::Arguments),
+    /// Show things of a kind, or one of them in full
+    Get(list::Arguments),
+    /// Issue a certificate, for a CSR or with a new key
+    Issue(issue::Arguments),
+    /// Revoke a certificate
+    Revoke(revoke::Arguments),
+    /// Show the audit log
+    Audit(list::AuditArguments),
+    /// Make, list and revoke keys for external account binding (RFC 8555 §7.3.4)
+    #[command(subcommand)]
+    Eab(external_key::Command),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell to complete in
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the program and says how it went: 0 done, 1 failed, 2 usage, 3 something to do.
+pub(crate) fn run() -> ExitCode {
+    let Arguments { data_dir, command } = Arguments::parse();
+    let client = || client::Client::new(data_dir.as_deref());
+    let outcome = match command {
+        Command::Serve(arguments) => serve::run(&arguments, data_dir.as_deref()),
+        Command::Apply(arguments) => declare::apply(&arguments, &client()),
+        Command::Plan(arguments) => declare::plan(&arguments, &client()),
+        Command::Status(arguments) => list::status(&arguments, &client()),
+        Command::Get(arguments) => list::get(&arguments, &client()),
+        Command::Issue(arguments) => issue::run(&arguments, &client()),
+        Command::Revoke(arguments) => revoke::run(&arguments, &client()),
+        Command::Audit(arguments) => list::audit(&arguments, &client()),
+        Command::Eab(command) => external_key::run(&command, &client()),
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Arguments::command(),
+                "perennial",
+                &mut io::stdout(),
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    outcome.unwrap_or_else(|failure| {
+        eprintln!("perennial: {failure}");
+        ExitCode::from(1)
+    })
+}

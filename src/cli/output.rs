@@ -1,0 +1,77 @@
+//! What a command prints: tables for people, JSON for programs, and failures in a line or two.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+/// Why a command failed: what happened, to what, and what to do about it.
+#[derive(Debug)]
+pub(crate) struct Failure(String);
+
+impl Failure {
+    /// A failure that says `what`.
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Prints `value` as indented JSON.
+pub(super) fn json(value: &Value) -> Result<(), Failure> {
+    writeln!(io::stdout(), "{value:#}").map_err(Failure::from)
+}
+
+/// Prints `rows` under the names of `columns`, each as wide as its widest cell. A column whose
+/// name ends in `_at`, `not_before` or `not_after` holds times and is shown as such.
+pub(super) fn table(columns: &[&str], rows: &[Value]) -> Result<(), Failure> {
+    let head = columns.iter().map(|c| c.replace('_', " ").to_uppercase()).collect::<Vec<_>>();
+    let mut lines = vec![head];
+    lines.extend(rows.iter().map(|row| columns.iter().map(|c| cell(&row[*c])).collect()));
+    let width = |i: usize| lines.iter().map(|l: &Vec<String>| l[i].chars().count()).max();
+    let widths: Vec<usize> = (0..columns.len()).map(|i| width(i).unwrap_or(0)).collect();
+    let mut out = io::stdout().lock();
+    for line in &lines {
+        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+/// Prints one thing, a line per field.
+pub(super) fn fields(value: &Value) -> Result<(), Failure> {
+    let Value::Object(object) = value else { return json(value) };
+    let width = object.keys().map(String::len).max().unwrap_or(0);
+    let mut out = io::stdout().lock();
+    for (name, value) in object {
+        let text = cell(value);
+        if text.contains('\n') {
+            writeln!(out, "{}:\n{}", name.replace('_', " "), text.trim_end())?;
+        } else {
+            writeln!(out, "{:width$}  {text}", name.replace('_', " "))?;
+        }
+    }
+    Ok(())
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "-".into(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
+        Value::Object(object) if object.is_empty() => "-".into(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,49 @@
+//! `revoke`: takes a certificate back before its time.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use ca::{Certificate, RevocationReason};
+use serde_json::json;
+
+use super::client::Client;
+use super::list::escape;
+use super::{Failure, output};
+
+/// What to revoke, and why.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// A serial number, or a file that holds the certificate as PEM
+    #[arg(value_name = "SERIAL|FILE")]
+    what: String,
+    /// Why, in the words of RFC 5280: keyCompromise, affiliationChanged, superseded,
+    /// cessationOfOperation, privilegeWithdrawn
+    #[arg(long, default_value = "unspecified")]
+    reason: RevocationReason,
+    /// Print what was revoked as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `revoke`.
+pub(super) fn run(arguments: &Arguments, client: &Client) -> Result<ExitCode, Failure> {
+    let path = Path::new(&arguments.what);
+    let serial = if path.is_file() { serial_in(path)? } else { arguments.what.clone() };
+    let body = json!({ "reason": arguments.reason.to_string() });
+    let revoked = client.send(&format!("/certificates/{}/revoke", escape(&serial)), &body)?;
+    if arguments.json {
+        output::json(&revoked)?;
+    } else {
+        println!("certificate {serial} is revoked ({}); the next CRL lists it", arguments.reason);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn serial_in(path: &Path) -> Result<String, Failure> {
+    let fault = |why: String| Failure::new(format!("{}: {why}", PathBuf::from(path).display()));
+    let text = fs::read_to_string(path).map_err(|e| fault(e.to_string()))?;
+    let chain = Certificate::from_pem(&text).map_err(|e| fault(e.to_string()))?;
+    let leaf = chain.first().ok_or_else(|| fault("it holds no certificate".into()))?;
+    Ok(leaf.serial().to_string())
+}

@@ -1,0 +1,294 @@
+//! `serve`: brings a node up in the one order that is safe, and down again.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+use super::Failure;
+use super::client::ADMIN_SOCKET;
+use crate::catalog::Catalog;
+use crate::config::{Config, Log, LogFormat, Overrides};
+use crate::http::limits::Limiter;
+use crate::http::metrics::Metrics;
+use crate::http::{self, server, tls};
+use crate::node::{Current, Node};
+use crate::perform::{establish, own, revocation};
+use crate::seal::{KeyEncryptionKey, Sealed};
+use crate::store::{Commit, Event, Row, Store};
+use crate::worker::{self, Worker};
+use crate::world::World;
+
+/// How to run the node.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+/// Runs `serve` until it is told to stop.
+pub(super) fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<ExitCode, Failure> {
+    let config = Config::load(&arguments.overrides, data_dir)?;
+    start_log(&config.log)?;
+    forbid_core_dumps();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The listeners, bound before anything is written, so that a port in use changes nothing.
+struct Listeners {
+    https: TcpListener,
+    http: TcpListener,
+    admin: TcpListener,
+}
+
+async fn serve(config: Config) -> Result<(), Failure> {
+    let data_dir = config.data_dir.clone();
+    prepare_dir(&data_dir)?;
+    let _lock = lock(&data_dir)?;
+    let listeners = Listeners {
+        https: bind(config.listen.https, "https").await?,
+        http: bind(config.listen.http, "http").await?,
+        admin: bind(config.listen.admin, "admin").await?,
+    };
+    let node = Arc::new(open(config, &listeners).await?);
+    node.catalog.replace(establish::establish(&node).await?);
+    own::ensure(&node).await?;
+    revocation::ensure_crls(&node).await?;
+    let root = write_root(&data_dir, &node.catalog.load())?;
+    let tls = tls::config(&node)?;
+
+    let (drain, draining) = watch::channel(false);
+    let socket = admin_socket(&data_dir)?;
+    let ready = ready_line(&node, &listeners, &root)?;
+    let mut tasks = tokio::task::JoinSet::new();
+    let Listeners { https, http, admin } = listeners;
+    tasks.spawn(server::serve_tcp(https, Some(tls), http::https_router(&node), draining.clone()));
+    tasks.spawn(server::serve_tcp(http, None, http::http_router(&node), draining.clone()));
+    tasks.spawn(server::serve_tcp(admin, None, http::admin_router(&node), draining.clone()));
+    tasks.spawn(server::serve_unix(socket, http::api_router(&node), draining.clone()));
+    tasks.spawn(worker::run(Arc::clone(&node), draining));
+    writeln!(io::stdout(), "{ready}")?;
+
+    stop_signal().await?;
+    info!("draining");
+    drain.send_replace(true);
+    while tasks.join_next().await.is_some() {}
+    keep_limits(&node).await;
+    let _ = fs::remove_file(data_dir.join(ADMIN_SOCKET));
+    info!("stopped");
+    Ok(())
+}
+
+async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
+    let world = World::system();
+    let path = config.data_dir.join("perennial.db");
+    let key = key_encryption_key(&config, &path, &world)?;
+    let store = Store::open(&path, &world)?;
+    check_key(&store, &key, &world).await?;
+    let blocked = match &config.blocked_keys {
+        Some(path) => {
+            let text = fs::read_to_string(path)
+                .map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
+            ca::BlockedKeys::parse(&text)
+                .map_err(|e| Failure::new(format!("{}: {e}", path.display())))?
+        }
+        None => ca::BlockedKeys::default(),
+    };
+    let listen = &config.listen;
+    let own_url = |scheme: &str, address: SocketAddr| {
+        let host = match address.ip() {
+            ip if ip.is_loopback() || ip.is_unspecified() => "localhost".to_owned(),
+            ip if ip.is_ipv6() => format!("[{ip}]"),
+            ip => ip.to_string(),
+        };
+        format!("{scheme}://{host}:{}", address.port())
+    };
+    let https_url = match &listen.public_url {
+        Some(url) => url.clone(),
+        None => own_url("https", listeners.https.local_addr()?),
+    };
+    let http_url = match &listen.public_http_url {
+        Some(url) => url.clone(),
+        None => own_url("http", listeners.http.local_addr()?),
+    };
+    let limiter = Limiter::resume(store.rate_limits(world.now())?);
+    Ok(Node {
+        nonces: acme::Nonces::new(&world.random()),
+        limiter,
+        metrics: Metrics::new(),
+        worker: Worker::new(),
+        catalog: Current::new(Catalog::default()),
+        presented: Current::new(None),
+        config,
+        world,
+        store,
+        key,
+        blocked,
+        http_url,
+        https_url,
+    })
+}
+
+/// The key-encryption key: read, or made together with the store it is for. A store without its
+/// key is never given a new one: what the old one sealed would be lost without a word.
+fn key_encryption_key(
+    config: &Config,
+    store: &Path,
+    world: &World,
+) -> Result<KeyEncryptionKey, Failure> {
+    if config.key_file.exists() || store.exists() {
+        return Ok(KeyEncryptionKey::read(&config.key_file)?);
+    }
+    Ok(KeyEncryptionKey::create(&config.key_file, world)?)
+}
+
+/// Finds out at the start, and not at the first renewal, that this is not the key the store was
+/// sealed with.
+async fn check_key(store: &Store, key: &KeyEncryptionKey, world: &World) -> Result<(), Failure> {
+    if let Some(sealed) = store.meta(KEY_CHECK)? {
+        key.open(KEY_CHECK, &Sealed(sealed))?;
+        return Ok(());
+    }
+    let sealed = key.seal(world, KEY_CHECK, b"this key opens the store");
+    let event = Event::new("serve", "store.create", "node");
+    let fact = Row::Meta { name: KEY_CHECK, value: sealed.0 };
+    store.commit(Commit::new(event).put(fact), world.now()).await?;
+    Ok(())
+}
+
+fn prepare_dir(dir: &Path) -> Result<(), Failure> {
+    let fault = |e: io::Error| {
+        Failure::new(format!(
+            "{}: {e}; name a directory you may write with --data-dir",
+            dir.display()
+        ))
+    };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(fault)
+}
+
+/// One server per data directory; the lock goes with the process, however it ends.
+fn lock(dir: &Path) -> Result<File, Failure> {
+    let path = dir.join("lock");
+    let cannot = |e: io::Error| Failure::new(format!("{}: {e}", path.display()));
+    let file = File::options().create(true).append(true).open(&path).map_err(cannot)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Failure::new(format!(
+            "{}: another server runs on this data directory; stop it first, or use another --data-dir",
+            dir.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(cannot(error)),
+    }
+}
+
+async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::new(format!("cannot listen on {address} ({error}); choose another with --{what}"))
+    })
+}
+
+/// The admin socket: only its owner may connect.
+fn admin_socket(dir: &Path) -> Result<UnixListener, Failure> {
+    let path = dir.join(ADMIN_SOCKET);
+    let cannot = |e: io::Error| Failure::new(format!("{}: {e}", path.display()));
+    // We hold the lock, so whoever left a socket here is gone.
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(error)),
+        _ => {}
+    }
+    let socket = UnixListener::bind(&path).map_err(cannot)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(cannot)?;
+    Ok(socket)
+}
+
+/// Writes the root of the directory `default` where clients can be pointed to it.
+fn write_root(dir: &Path, catalog: &Catalog) -> Result<std::path::PathBuf, Failure> {
+    let path = dir.join("root.pem");
+    let directory = catalog.directories.get("default").or(catalog.directories.values().next());
+    let root = match directory {
+        Some(directory) => directory.authority.ca.root().pem(),
+        None => String::new(),
+    };
+    if fs::read_to_string(&path).ok().as_ref() != Some(&root) {
+        let partial = dir.join("root.pem.new");
+        let written = fs::write(&partial, root).and_then(|()| fs::rename(&partial, &path));
+        written.map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
+    }
+    Ok(path)
+}
+
+fn ready_line(node: &Node, listeners: &Listeners, root: &Path) -> Result<String, Failure> {
+    let catalog = node.catalog.load();
+    let directory = match catalog.directories.get("default") {
+        Some(_) => Some("default"),
+        None => catalog.directories.keys().next().map(String::as_str),
+    };
+    let https = &node.https_url;
+    Ok(format!(
+        "ready https={https} http={} admin=http://{} directory={https}/acme/{}/directory root={}",
+        node.http_url,
+        listeners.admin.local_addr()?,
+        directory.unwrap_or("default"),
+        root.display()
+    ))
+}
+
+async fn stop_signal() -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Rate limits survive a restart.
+async fn keep_limits(node: &Node) {
+    let now = node.world.now();
+    let standing = node.limiter.standing(now);
+    if standing.is_empty() {
+        return;
+    }
+    let event = Event::new("serve", "limits.keep", "node");
+    let commit = standing.into_iter().fold(Commit::new(event), |commit, (bucket, arrival)| {
+        commit.put(Row::RateLimit { bucket, arrival })
+    });
+    if let Err(error) = node.store.commit(commit, now).await {
+        tracing::error!(%error, "rate limits are not kept");
+    }
+}
+
+fn start_log(log: &Log) -> Result<(), Failure> {
+    let level = log.level.as_deref().unwrap_or("info");
+    let filter = EnvFilter::try_new(level)
+        .map_err(|e| Failure::new(format!("[log] level {level:?} is not understood: {e}")))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match log.format {
+        LogFormat::Text => builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}
+
+/// A core dump would hold keys in the clear.
+fn forbid_core_dumps() {
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
+        tracing::warn!(%error, "core dumps cannot be switched off");
+    }
+}
+
+/// The fact that tells whether a key is the right one, and its identity when sealed.
+const KEY_CHECK: &str = "key-check";

@@ -1,0 +1,113 @@
+//! The ACME server: finds the directory and the resource a request is for, checks who sent it, and
+//! has the matching room answer. Whatever comes of it leaves with a fresh nonce.
+
+mod account;
+mod authorization;
+mod call;
+mod certificate;
+mod directory;
+mod order;
+mod renewal;
+mod resource;
+
+use std::sync::Arc;
+
+use ::acme::{Problem, ProblemType};
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, Method, Response, header};
+use axum::{Router, routing};
+
+use super::problem_response;
+use crate::node::Node;
+pub(crate) use account::sealed_identity as external_key_identity;
+use call::Call;
+use resource::Resource;
+
+/// Everything under `/acme/`.
+pub(super) fn router() -> Router<Arc<Node>> {
+    Router::new().route("/acme/{directory}/{*rest}", routing::any(answer))
+}
+
+async fn answer(
+    State(node): State<Arc<Node>>,
+    Path((directory, rest)): Path<(String, String)>,
+    request: Request,
+) -> Response<Body> {
+    let outcome = match Resource::parse(&rest) {
+        None => Err(not_found("there is no such ACME resource")),
+        Some(resource) => route(&node, &directory, resource, request).await,
+    };
+    let mut response = outcome.unwrap_or_else(|problem| problem_response(&problem));
+    let headers = response.headers_mut();
+    // RFC 8555 §6.5: on every answer to a POST, errors included; and on newNonce.
+    if let Ok(nonce) = HeaderValue::from_str(&node.nonces.mint()) {
+        headers.insert("replay-nonce", nonce);
+    }
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+async fn route(
+    node: &Arc<Node>,
+    directory: &str,
+    resource: Resource,
+    request: Request,
+) -> Result<Response<Body>, Problem> {
+    let method = request.method().clone();
+    let call = Call::new(node, directory, &request)?;
+    match (&resource, &method) {
+        (Resource::Directory, &Method::GET | &Method::HEAD) => Ok(directory::show(&call)),
+        (Resource::NewNonce, &Method::HEAD | &Method::GET) => Ok(directory::nonce(&call, &method)),
+        (Resource::RenewalInfo(id), &Method::GET | &Method::HEAD) => renewal::show(&call, id),
+        (resource, &Method::POST) if resource.takes_post() => {
+            let response = post(call.clone(), resource, request).await?;
+            Ok(call.with_index(response))
+        }
+        (resource, _) => Err(wrong_method(resource, &method)),
+    }
+}
+
+async fn post(
+    call: Call,
+    resource: &Resource,
+    request: Request,
+) -> Result<Response<Body>, Problem> {
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let jws = call.receive(request).await?;
+    match resource {
+        Resource::NewAccount => account::create(&call, &jws).await,
+        Resource::RevokeCertificate => certificate::revoke(&call, &jws).await,
+        resource => {
+            let signed = call.of_account(&jws)?;
+            match resource {
+                Resource::Account(id) => account::update(&call, signed, *id).await,
+                Resource::Orders(id) => account::orders(&call, &signed, *id, &query),
+                Resource::KeyChange => account::change_key(&call, signed).await,
+                Resource::NewOrder => order::create(&call, &signed).await,
+                Resource::Order(id) => order::show(&call, &signed, *id),
+                Resource::Finalize(id) => order::finalize(&call, &signed, *id).await,
+                Resource::NewAuthorization => authorization::create(&call, &signed).await,
+                Resource::Authorization(id) => authorization::update(&call, &signed, *id).await,
+                Resource::Challenge(id, kind) => {
+                    authorization::answer(&call, &signed, *id, *kind).await
+                }
+                Resource::Certificate(id, chain) => {
+                    certificate::download(&call, &signed, *id, *chain)
+                }
+                _ => Err(not_found("there is no such ACME resource")),
+            }
+        }
+    }
+}
+
+fn wrong_method(resource: &Resource, method: &Method) -> Problem {
+    let takes = if resource.takes_post() { "POST (RFC 8555 §6.3)" } else { "GET" };
+    Problem::malformed(format!("{method} is not understood here; use {takes}")).with_status(405)
+}
+
+fn not_found(detail: &str) -> Problem {
+    Problem::new(ProblemType::Malformed, detail).with_status(404)
+}

@@ -1,0 +1,54 @@
+//! The admin listener: health for those who restart, metrics for those who watch.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::{Router, routing};
+use jiff::SignedDuration;
+
+use crate::node::Node;
+
+/// `/healthz`, `/readyz`, `/metrics`.
+pub(super) fn router() -> Router<Arc<Node>> {
+    Router::new()
+        .route("/healthz", routing::get(|| async { "ok\n" }))
+        .route("/readyz", routing::get(ready))
+        .route("/metrics", routing::get(metrics))
+}
+
+/// Whether the node can serve: its store answers, and it has a certificate to present.
+async fn ready(State(node): State<Arc<Node>>) -> (StatusCode, &'static str) {
+    if node.presented.load().is_none() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the node has no certificate to present\n");
+    }
+    match node.store.meta("key-check") {
+        Ok(_) => (StatusCode::OK, "ok\n"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be read\n"),
+    }
+}
+
+async fn metrics(State(node): State<Arc<Node>>) -> Response<Body> {
+    let now = node.world.now();
+    let horizons = HORIZONS.map(|(_, days)| now + SignedDuration::from_hours(24 * days)).to_vec();
+    if let Ok(counts) = node.store.expiry_counts(now, horizons).await {
+        let labels = HORIZONS.iter().map(|(label, _)| *label);
+        node.metrics.expiring(labels.zip(counts));
+    }
+    for (name, authority) in &node.catalog.load().authorities {
+        node.metrics.authority_ends(name, authority.ca.certificate().not_after());
+        if let Ok(Some(crl)) = node.store.crl(authority.id) {
+            node.metrics.crl_ends(name, crl.next_update);
+        }
+    }
+    let mut response = Response::new(Body::from(node.metrics.render()));
+    let kind =
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// Horizons of the expiry gauges, in days.
+const HORIZONS: [(&str, i64); 5] =
+    [("1d", 1), ("7d", 7), ("30d", 30), ("90d", 90), ("all", 365 * 100)];

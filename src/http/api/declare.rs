@@ -1,0 +1,65 @@
+//! `plan` and `apply`: declarations against what stands.
+
+use std::sync::Arc;
+
+use acme::{Problem, ProblemType};
+use axum::extract::{Request, State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Answer, body};
+use crate::catalog::{self, Change, Declared};
+use crate::node::Node;
+use crate::perform::{establish, revocation};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Files {
+    files: Vec<NamedText>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedText {
+    name: String,
+    text: String,
+}
+
+/// What would change.
+pub(super) async fn plan(State(node): State<Arc<Node>>, request: Request) -> Answer {
+    let decided = decide(&node, request).await;
+    Answer(decided.map(|(_, _, changes)| json!({ "changes": changes })))
+}
+
+/// Makes it change, all or nothing.
+pub(super) async fn apply(State(node): State<Arc<Node>>, request: Request) -> Answer {
+    Answer(converge(&node, request).await)
+}
+
+async fn decide(
+    node: &Node,
+    request: Request,
+) -> Result<(Declared, Declared, Vec<Change>), Problem> {
+    let files: Files = body(request).await?;
+    let texts = files.files.iter().map(|file| (file.name.as_str(), file.text.as_str()));
+    let wanted = catalog::parse(texts).map_err(|e| Problem::malformed(e.to_string()))?;
+    let standing = establish::declared(node).await.map_err(|e| failed(&e))?;
+    let whole = standing.clone().with(&wanted);
+    whole.check().map_err(Problem::malformed)?;
+    let changes = catalog::plan(&standing, &wanted).map_err(Problem::malformed)?;
+    Ok((standing, wanted, changes))
+}
+
+async fn converge(node: &Node, request: Request) -> Result<Value, Problem> {
+    let (standing, wanted, changes) = decide(node, request).await?;
+    establish::declare(node, "admin", &standing, &wanted).await.map_err(|e| failed(&e))?;
+    let catalog = establish::establish(node).await.map_err(|e| failed(&e))?;
+    node.catalog.replace(catalog);
+    revocation::ensure_crls(node).await.map_err(|e| failed(&e))?;
+    Ok(json!({ "changes": changes }))
+}
+
+fn failed(error: &dyn std::error::Error) -> Problem {
+    tracing::error!(%error, "declarations cannot be made to stand");
+    Problem::new(ProblemType::ServerInternal, error.to_string())
+}

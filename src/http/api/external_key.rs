@@ -1,0 +1,98 @@
+//! Keys for external account binding: made, listed, revoked.
+
+use std::sync::Arc;
+
+use acme::{Problem, ProblemType};
+use axum::extract::{Path, Request, State};
+use ca::NamePattern;
+use data_encoding::BASE64URL_NOPAD;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Answer, body, missing, views};
+use crate::http::acme::external_key_identity;
+use crate::http::error::{uncommitted, unreadable};
+use crate::node::Node;
+use crate::store::{Commit, Event, ExternalKey, Page};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    directory: String,
+    #[serde(default)]
+    permitted: Vec<NamePattern>,
+    #[serde(default)]
+    expires: Option<String>,
+    #[serde(default)]
+    comment: String,
+}
+
+/// All keys, without the keys themselves.
+pub(super) async fn list(State(node): State<Arc<Node>>) -> Answer {
+    let page = Page { after: 0, limit: 1000 };
+    let keys = node.store.external_keys(page).map_err(unreadable);
+    let now = node.world.now();
+    Answer(keys.map(|keys| {
+        json!({ "items": keys.iter().map(|key| views::external_key(key, now)).collect::<Vec<_>>() })
+    }))
+}
+
+/// Makes a key; this answer is the only place where it is ever shown.
+pub(super) async fn create(State(node): State<Arc<Node>>, request: Request) -> Answer {
+    Answer(create_one(&node, request).await)
+}
+
+/// Revokes a key.
+pub(super) async fn revoke(State(node): State<Arc<Node>>, Path(kid): Path<String>) -> Answer {
+    Answer(revoke_one(&node, &kid).await)
+}
+
+async fn create_one(node: &Node, request: Request) -> Result<Value, Problem> {
+    let wanted: Wanted = body(request).await?;
+    if !node.catalog.load().directories.contains_key(&wanted.directory) {
+        return Err(missing("directory", &wanted.directory));
+    }
+    let lifetime = wanted.expires.as_deref().map(ca::duration::parse).transpose();
+    let lifetime = lifetime.map_err(|e| Problem::malformed(e.to_string()))?;
+    if wanted.comment.len() > MAX_COMMENT {
+        return Err(Problem::malformed("the comment is longer than 200 octets"));
+    }
+    let now = node.world.now();
+    let kid = BASE64URL_NOPAD.encode(&node.world.random::<12>());
+    let secret = zeroize::Zeroizing::new(node.world.random::<32>());
+    let key = ExternalKey {
+        id: node.store.id(),
+        version: 0,
+        directory: wanted.directory.clone(),
+        sealed_key: node.key.seal(&node.world, &external_key_identity(&kid), secret.as_slice()),
+        kid: kid.clone(),
+        permitted: wanted.permitted,
+        comment: wanted.comment,
+        account: None,
+        created_at: now,
+        expires_at: lifetime.map(|lifetime| now + lifetime),
+        revoked_at: None,
+    };
+    let event = Event::new("admin", "external-key.create", format!("external-key/{kid}"))
+        .with(json!({ "directory": key.directory, "permitted": key.permitted }));
+    let mut shown = views::external_key(&key, now);
+    node.store.commit(Commit::new(event).put(key), now).await.map_err(uncommitted)?;
+    shown["hmac_key"] = BASE64URL_NOPAD.encode(secret.as_slice()).into();
+    Ok(shown)
+}
+
+async fn revoke_one(node: &Node, kid: &str) -> Result<Value, Problem> {
+    let found = node.store.external_key(kid).map_err(unreadable)?;
+    let key = found.ok_or_else(|| missing("external account key", kid))?;
+    if key.revoked_at.is_some() {
+        return Err(Problem::new(ProblemType::Malformed, "the key is revoked already"));
+    }
+    let now = node.world.now();
+    let key = ExternalKey { revoked_at: Some(now), ..key };
+    let event = Event::new("admin", "external-key.revoke", format!("external-key/{kid}"));
+    let shown = views::external_key(&key, now);
+    node.store.commit(Commit::new(event).put(key), now).await.map_err(uncommitted)?;
+    Ok(shown)
+}
+
+const MAX_COMMENT: usize = 200;

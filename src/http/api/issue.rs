@@ -1,0 +1,91 @@
+//! Issuing and revoking by an operator's hand.
+
+use std::sync::Arc;
+
+use acme::{Problem, ProblemType};
+use axum::extract::{Path, Request, State};
+use ca::issue;
+use ca::{Csr, RevocationReason, Serial};
+use data_encoding::BASE64URL_NOPAD;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Answer, body, missing, views};
+use crate::http::error::{not_issued, unreadable};
+use crate::node::Node;
+use crate::perform::issuance::{self, Commission};
+use crate::perform::revocation;
+use crate::store::Event;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    authority: String,
+    profile: String,
+    /// base64url of the DER.
+    csr: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Why {
+    reason: String,
+}
+
+/// Issues a certificate for a CSR.
+pub(super) async fn create(State(node): State<Arc<Node>>, request: Request) -> Answer {
+    Answer(create_for(&node, request).await)
+}
+
+/// Revokes a certificate.
+pub(super) async fn revoke(
+    State(node): State<Arc<Node>>,
+    Path(serial): Path<String>,
+    request: Request,
+) -> Answer {
+    Answer(revoke_one(&node, &serial, request).await)
+}
+
+async fn create_for(node: &Node, request: Request) -> Result<Value, Problem> {
+    let wanted: Wanted = body(request).await?;
+    let catalog = node.catalog.load();
+    let authority = catalog.authorities.get(&wanted.authority);
+    let authority = authority.ok_or_else(|| missing("authority", &wanted.authority))?;
+    let profile = catalog.profiles.get(&wanted.profile);
+    let profile = profile.ok_or_else(|| missing("profile", &wanted.profile))?;
+    let bad = |why: String| Problem::new(ProblemType::BadCsr, why);
+    let der = BASE64URL_NOPAD.decode(wanted.csr.as_bytes());
+    let der = der.map_err(|_| bad("the CSR is not base64url".into()))?;
+    let csr = Csr::parse(&der).map_err(|e| bad(e.to_string()))?;
+    if node.store.is_blocked(&csr.public_key().spki_sha256()).map_err(unreadable)? {
+        return Err(bad("the key is known to be compromised; make another".into()));
+    }
+    let identifiers: Vec<_> = csr.identifiers().iter().cloned().collect();
+    let request = issue::Request {
+        public_key: csr.public_key(),
+        identifiers: &identifiers,
+        not_before: None,
+        not_after: None,
+        must_staple: csr.must_staple(),
+        blocked: &node.blocked,
+    };
+    let commission = Commission { authority, profile, account: None };
+    let issued = issuance::issue(node, "admin", &commission, &request, None).await;
+    let (_, row) = issued.map_err(not_issued)?;
+    Ok(views::certificate_with_chain(&row, Some(authority), node.world.now()))
+}
+
+async fn revoke_one(node: &Node, serial: &str, request: Request) -> Result<Value, Problem> {
+    let why: Why = body(request).await?;
+    let reason: RevocationReason =
+        why.reason.parse().map_err(|e: ca::crl::BadReason| Problem::malformed(e.to_string()))?;
+    let unknown = || missing("certificate", serial);
+    let number: Serial = serial.parse().map_err(|_| unknown())?;
+    let found = node.store.certificate_by_serial(&number).map_err(unreadable)?;
+    let row = found.filter(|row| row.der.is_some()).ok_or_else(unknown)?;
+    let event = Event::new("admin", "certificate.revoke", format!("certificate/{number}"));
+    let row = revocation::revoke(node, event, row, reason).await?;
+    let catalog = node.catalog.load();
+    let authority = catalog.authority(row.authority).map(AsRef::as_ref);
+    Ok(views::certificate(&row, authority, node.world.now()))
+}

@@ -1,0 +1,81 @@
+//! The API of the admin socket, under `/api/v1`: what the command line shows and does, in JSON.
+//! Whoever may open the socket may do all of it.
+
+mod declare;
+mod external_key;
+mod inventory;
+mod issue;
+mod views;
+
+use std::sync::Arc;
+
+use acme::{Problem, ProblemType};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::routing::{get, post};
+use http_body_util::{BodyExt, Limited};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::error;
+use crate::node::Node;
+
+/// Every route of the API.
+pub(super) fn router() -> Router<Arc<Node>> {
+    let v1 = Router::new()
+        .route("/status", get(inventory::status))
+        .route("/authorities", get(inventory::authorities))
+        .route("/authorities/{name}", get(inventory::authority))
+        .route("/profiles", get(inventory::profiles))
+        .route("/profiles/{name}", get(inventory::profile))
+        .route("/directories", get(inventory::directories))
+        .route("/directories/{name}", get(inventory::directory))
+        .route("/accounts", get(inventory::accounts))
+        .route("/accounts/{id}", get(inventory::account))
+        .route("/orders", get(inventory::orders))
+        .route("/orders/{id}", get(inventory::order))
+        .route("/events", get(inventory::events))
+        .route("/certificates", get(inventory::certificates).post(issue::create))
+        .route("/certificates/{serial}", get(inventory::certificate))
+        .route("/certificates/{serial}/revoke", post(issue::revoke))
+        .route("/external-keys", get(external_key::list).post(external_key::create))
+        .route("/external-keys/{kid}/revoke", post(external_key::revoke))
+        .route("/plan", post(declare::plan))
+        .route("/apply", post(declare::apply));
+    Router::new().nest("/api/v1", v1)
+}
+
+/// What a route answers: JSON, or a problem.
+struct Answer(Result<Value, Problem>);
+
+impl axum::response::IntoResponse for Answer {
+    fn into_response(self) -> Response<Body> {
+        match self.0 {
+            Ok(value) => {
+                let mut response = Response::new(Body::from(value.to_string()));
+                *response.status_mut() = StatusCode::OK;
+                let json = HeaderValue::from_static("application/json");
+                response.headers_mut().insert(header::CONTENT_TYPE, json);
+                response
+            }
+            Err(problem) => error::response(&problem),
+        }
+    }
+}
+
+/// The JSON body of a request.
+async fn body<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+    let bytes = Limited::new(request.into_body(), MAX_BODY).collect().await;
+    let bytes =
+        bytes.map_err(|_| Problem::malformed("the request is too long").with_status(413))?;
+    serde_json::from_slice(&bytes.to_bytes())
+        .map_err(|e| Problem::malformed(format!("the request is not understood: {e}")))
+}
+
+fn missing(what: &str, name: &str) -> Problem {
+    Problem::new(ProblemType::Malformed, format!("there is no {what} {name:?}")).with_status(404)
+}
+
+const MAX_BODY: usize = 4 * 1024 * 1024;

@@ -1,0 +1,164 @@
+//! How the API shows things: rows and catalog entries as JSON, under the names everything else
+//! uses for them. Nothing sealed is ever shown.
+
+use ca::Certificate;
+use data_encoding::HEXLOWER;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::catalog::{Authority, Directory};
+use crate::store::{Account, Authorization, CertificateRow, ExternalKey, Order, Recorded};
+use crate::world::second;
+
+/// An authority.
+pub(super) fn authority(authority: &Authority) -> Value {
+    let certificate = authority.ca.certificate();
+    json!({
+        "name": authority.name,
+        "generation": authority.generation,
+        "subject": certificate.subject(),
+        "issuer": authority.issuer,
+        "key": authority.spec.key.to_string(),
+        "serial": certificate.serial().to_string(),
+        "not_before": certificate.not_before().to_string(),
+        "not_after": certificate.not_after().to_string(),
+        "fingerprint_sha256": HEXLOWER.encode(&certificate.fingerprint()),
+        "crl": authority.ca.urls().crl,
+        "pem": ca::pem_chain(std::iter::once(certificate).chain(authority.ca.chain())),
+    })
+}
+
+/// A profile.
+pub(super) fn profile(profile: &ca::Profile) -> Value {
+    serde_json::to_value(profile).unwrap_or_default()
+}
+
+/// A directory.
+pub(super) fn directory(directory: &Directory, https_url: &str) -> Value {
+    let mut value = serde_json::to_value(&directory.spec).unwrap_or_default();
+    value["url"] = format!("{https_url}/acme/{}/directory", directory.spec.name).into();
+    value
+}
+
+/// An account.
+pub(super) fn account(account: &Account) -> Value {
+    json!({
+        "id": account.id,
+        "directory": account.directory,
+        "status": serde_json::to_value(account.status).unwrap_or_default(),
+        "contact": account.contact,
+        "terms_agreed": account.terms_agreed,
+        "external_key": account.external_key,
+        "thumbprint": data_encoding::BASE64URL_NOPAD.encode(&account.thumbprint),
+        "created_at": account.created_at.to_string(),
+    })
+}
+
+/// An order, with its authorizations if they are at hand.
+pub(super) fn order(order: &Order, rows: Option<&[Authorization]>, now: Timestamp) -> Value {
+    let mut value = json!({
+        "id": order.id,
+        "account": order.account,
+        "status": format!("{:?}", order.phase).to_lowercase(),
+        "identifiers": order.identifiers.iter().map(|i| i.value.clone()).collect::<Vec<_>>(),
+        "profile": order.profile,
+        "certificate": order.certificate,
+        "error": order.error,
+        "created_at": order.created_at.to_string(),
+        "expires_at": order.expires_at.to_string(),
+    });
+    if let Some(rows) = rows {
+        let statuses: Vec<_> = rows.iter().map(|r| r.phase.status(r.expires_at, now)).collect();
+        let status = order.phase.status(&statuses, order.expires_at, now);
+        value["status"] = serde_json::to_value(status).unwrap_or_default();
+        let shown = rows.iter().zip(statuses).map(|(row, status)| {
+            json!({
+                "id": row.id,
+                "identifier": row.identifier.to_string(),
+                "status": status.name(),
+                "expires_at": row.expires_at.to_string(),
+            })
+        });
+        value["authorizations"] = shown.collect();
+    }
+    value
+}
+
+/// A certificate.
+pub(super) fn certificate(
+    row: &CertificateRow,
+    authority: Option<&Authority>,
+    now: Timestamp,
+) -> Value {
+    let leaf = row.der.as_deref().and_then(|der| Certificate::from_der(der).ok());
+    let names: Vec<_> =
+        leaf.iter().flat_map(Certificate::identifiers).map(ToString::to_string).collect();
+    let status = match (&row.revoked, row.not_after < now) {
+        (Some(_), _) => "revoked",
+        (None, true) => "expired",
+        (None, false) => "valid",
+    };
+    json!({
+        "id": row.id,
+        "serial": row.serial.to_string(),
+        "status": status,
+        "names": names,
+        "authority": authority.map(|authority| authority.name.clone()),
+        "profile": row.profile,
+        "account": row.account,
+        "not_before": row.not_before.to_string(),
+        "not_after": row.not_after.to_string(),
+        "key_sha256": HEXLOWER.encode(&row.key_hash),
+        "replaced_by": row.replaced_by,
+        "revoked_at": row.revoked.map(|(at, _)| at.to_string()),
+        "revocation_reason": row.revoked.map(|(_, reason)| reason.to_string()),
+    })
+}
+
+/// A certificate with its chain as PEM.
+pub(super) fn certificate_with_chain(
+    row: &CertificateRow,
+    authority: Option<&Authority>,
+    now: Timestamp,
+) -> Value {
+    let mut value = certificate(row, authority, now);
+    let leaf = row.der.as_deref().and_then(|der| Certificate::from_der(der).ok());
+    if let (Some(leaf), Some(authority)) = (leaf, authority) {
+        value["pem"] = authority.ca.bundles(&leaf).into_iter().next().into();
+    }
+    value
+}
+
+/// An external account key, never the key itself.
+pub(super) fn external_key(key: &ExternalKey, now: Timestamp) -> Value {
+    let expired = key.expires_at.is_some_and(|expires| expires <= now);
+    let status = match (key.revoked_at, key.account) {
+        (Some(_), _) => "revoked",
+        (None, Some(_)) => "bound",
+        (None, None) if expired => "expired",
+        (None, None) => "open",
+    };
+    json!({
+        "kid": key.kid,
+        "directory": key.directory,
+        "status": status,
+        "permitted": key.permitted,
+        "comment": key.comment,
+        "account": key.account,
+        "created_at": key.created_at.to_string(),
+        "expires_at": key.expires_at.map(|at| at.to_string()),
+    })
+}
+
+/// An audit event.
+pub(super) fn event(event: &Recorded) -> Value {
+    json!({
+        "id": event.id,
+        "at": second(event.at).to_string(),
+        "actor": event.actor,
+        "action": event.action,
+        "subject": event.subject,
+        "request": event.request,
+        "detail": event.detail,
+    })
+}

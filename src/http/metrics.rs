@@ -1,0 +1,200 @@
+//! Metrics: what is counted, under which names. Labels come from fixed sets or from declarations,
+//! never from requests, so that nobody outside can make them grow.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// Everything that is counted.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<Request, Counter>,
+    request_seconds: Family<Route, Histogram>,
+    orders: Family<Directory, Counter>,
+    certificates: Family<Profile, Counter>,
+    revocations: Counter,
+    validations: Family<Validation, Counter>,
+    bad_nonces: Counter,
+    expiring: Family<Within, Gauge>,
+    not_after: Family<Authority, Gauge<i64>>,
+    crl_next_update: Family<Authority, Gauge<i64>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    route: &'static str,
+    status: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    route: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Directory {
+    directory: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Profile {
+    profile: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Validation {
+    challenge: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Within {
+    within: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Authority {
+    authority: String,
+}
+
+impl Metrics {
+    /// Metrics at zero, all registered.
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("perennial");
+        let latency = || Histogram::new(SECONDS);
+        let metrics = Self {
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(latency),
+            orders: Family::default(),
+            certificates: Family::default(),
+            revocations: Counter::default(),
+            validations: Family::default(),
+            bad_nonces: Counter::default(),
+            expiring: Family::default(),
+            not_after: Family::default(),
+            crl_next_update: Family::default(),
+            registry: Registry::default(),
+        };
+        let r = &mut registry;
+        r.register("http_requests", "HTTP requests answered", metrics.requests.clone());
+        r.register(
+            "http_request_seconds",
+            "Time to answer an HTTP request",
+            metrics.request_seconds.clone(),
+        );
+        r.register("acme_orders", "ACME orders opened", metrics.orders.clone());
+        r.register("certificates_issued", "Certificates issued", metrics.certificates.clone());
+        r.register("certificates_revoked", "Certificates revoked", metrics.revocations.clone());
+        r.register("acme_validations", "Challenge validations", metrics.validations.clone());
+        r.register("acme_bad_nonces", "Requests with a bad nonce", metrics.bad_nonces.clone());
+        r.register(
+            "certificates_expiring",
+            "Issued certificates that expire within a time",
+            metrics.expiring.clone(),
+        );
+        r.register(
+            "authority_not_after_timestamp_seconds",
+            "When a CA certificate expires",
+            metrics.not_after.clone(),
+        );
+        r.register(
+            "crl_next_update_timestamp_seconds",
+            "When a CRL lapses",
+            metrics.crl_next_update.clone(),
+        );
+        Self { registry, ..metrics }
+    }
+
+    pub(crate) fn served(&self, route: &'static str, status: StatusCode, elapsed: Duration) {
+        let status = u32::from(status.as_u16());
+        self.requests.get_or_create(&Request { route, status }).inc();
+        self.request_seconds.get_or_create(&Route { route }).observe(elapsed.as_secs_f64());
+    }
+
+    pub(crate) fn ordered(&self, directory: &str) {
+        self.orders.get_or_create(&Directory { directory: directory.to_owned() }).inc();
+    }
+
+    pub(crate) fn issued(&self, profile: &str) {
+        self.certificates.get_or_create(&Profile { profile: profile.to_owned() }).inc();
+    }
+
+    pub(crate) fn revoked(&self) {
+        self.revocations.inc();
+    }
+
+    pub(crate) fn validated(&self, challenge: &'static str, valid: bool) {
+        let outcome = if valid { "valid" } else { "failed" };
+        self.validations.get_or_create(&Validation { challenge, outcome }).inc();
+    }
+
+    pub(crate) fn bad_nonce(&self) {
+        self.bad_nonces.inc();
+    }
+
+    pub(crate) fn expiring(&self, counts: impl Iterator<Item = (&'static str, i64)>) {
+        for (within, count) in counts {
+            self.expiring.get_or_create(&Within { within }).set(count);
+        }
+    }
+
+    pub(crate) fn authority_ends(&self, authority: &str, at: Timestamp) {
+        let label = Authority { authority: authority.to_owned() };
+        self.not_after.get_or_create(&label).set(at.as_second());
+    }
+
+    pub(crate) fn crl_ends(&self, authority: &str, at: Timestamp) {
+        let label = Authority { authority: authority.to_owned() };
+        self.crl_next_update.get_or_create(&label).set(at.as_second());
+    }
+
+    /// Everything as OpenMetrics text.
+    pub(crate) fn render(&self) -> String {
+        let mut text = String::new();
+        if encode(&mut text, &self.registry).is_err() {
+            let _ = write!(text, "# the metrics cannot be encoded");
+        }
+        text
+    }
+}
+
+/// The route a path belongs to, without anything a client chose.
+pub(crate) fn route(path: &str) -> &'static str {
+    let mut parts = path.trim_start_matches('/').split('/');
+    match (parts.next(), parts.nth(1)) {
+        (Some("acme"), Some(resource)) => {
+            ACME.iter().find(|known| **known == resource).copied().unwrap_or("acme")
+        }
+        (Some("pki"), _) => "pki",
+        (Some("api"), _) => "api",
+        (Some("metrics" | "healthz" | "readyz"), _) => "admin",
+        _ => "other",
+    }
+}
+
+const ACME: [&str; 13] = [
+    "directory",
+    "new-nonce",
+    "new-account",
+    "new-order",
+    "new-authz",
+    "revoke-cert",
+    "key-change",
+    "renewal-info",
+    "account",
+    "order",
+    "authz",
+    "challenge",
+    "certificate",
+];
+const SECONDS: [f64; 12] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];

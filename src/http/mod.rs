@@ -1,0 +1,87 @@
+//! What is served over HTTP, and how: the routers of each listener, and what every request goes
+//! through. What is answered is decided in the rooms below.
+
+pub(crate) mod acme;
+mod admin;
+mod api;
+mod error;
+pub(crate) mod limits;
+pub(crate) mod metrics;
+mod pki;
+pub(crate) mod server;
+pub(crate) mod tls;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ::acme::Problem;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderName, HeaderValue, Response};
+use axum::middleware::{Next, from_fn_with_state};
+use data_encoding::HEXLOWER;
+use tracing::{Instrument, info_span};
+
+use crate::node::Node;
+
+/// What the HTTPS listener serves.
+pub(crate) fn https_router(node: &Arc<Node>) -> Router {
+    let router = acme::router().merge(pki::router()).merge(pki::front_page());
+    finish(router, node)
+}
+
+/// What the HTTP listener serves: only what is signed already.
+pub(crate) fn http_router(node: &Arc<Node>) -> Router {
+    finish(pki::router(), node)
+}
+
+/// What the admin listener serves: nothing secret, nothing that acts.
+pub(crate) fn admin_router(node: &Arc<Node>) -> Router {
+    finish(admin::router(), node)
+}
+
+/// What the admin socket serves: everything the command line asks for.
+pub(crate) fn api_router(node: &Arc<Node>) -> Router {
+    finish(api::router(), node)
+}
+
+/// The identity of one HTTP request, in every log line and audit event that comes of it.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) String);
+
+fn finish(router: Router<Arc<Node>>, node: &Arc<Node>) -> Router {
+    router
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(Arc::clone(node), observe))
+        .with_state(Arc::clone(node))
+}
+
+/// Gives the request its identity, and counts and times it.
+async fn observe(
+    State(node): State<Arc<Node>>,
+    mut request: Request,
+    next: Next,
+) -> Response<Body> {
+    let id = HEXLOWER.encode(&node.world.random::<8>());
+    let method = request.method().clone();
+    let span = info_span!("request", id, method = %method, path = request.uri().path());
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let began = Instant::now();
+    let route = metrics::route(request.uri().path());
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let elapsed = began.elapsed();
+    node.metrics.served(route, response.status(), elapsed);
+    span.in_scope(|| {
+        tracing::debug!(status = response.status().as_u16(), ?elapsed, "answered");
+    });
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
+    }
+    response
+}
+
+/// A problem as a response (RFC 7807 §3).
+fn problem_response(problem: &Problem) -> Response<Body> {
+    error::response(problem)
+}

@@ -1,0 +1,273 @@
+//! Makes what is declared stand: authorities that have no certificate yet get one, and the catalog
+//! is built from what is stored. Run at the start and after each `apply`; running it again changes
+//! nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ca::{Certificate, MemorySigner, Serial, Signer, Subject, Urls};
+use jiff::SignedDuration;
+use serde_json::json;
+
+use crate::catalog::{
+    Authority, AuthoritySpec, Catalog, Declared, Directory, DirectorySpec, defaults,
+};
+use crate::node::Node;
+use crate::perform::validate::Validator;
+use crate::store::{AuthorityRow, Commit, CommitError, Declaration, Event, ReadError};
+
+/// What is declared, from the store; a node that was told nothing declares its defaults first.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn declared(node: &Node) -> Result<Declared, EstablishError> {
+    let rows = node.store.declarations()?;
+    if !rows.is_empty() {
+        return from_rows(&rows);
+    }
+    let declared = defaults();
+    declare(node, "serve", &Declared::default(), &declared).await?;
+    Ok(declared)
+}
+
+/// Stores everything in `wanted` that is not in `standing`, in one commit.
+///
+/// # Errors
+/// When the store fails, or somebody else declared something in between.
+pub(crate) async fn declare(
+    node: &Node,
+    actor: &str,
+    standing: &Declared,
+    wanted: &Declared,
+) -> Result<(), EstablishError> {
+    let stored = node.store.declarations()?;
+    let mut changed = Vec::new();
+    let mut note = |kind: &str, name: &str, old: Option<String>, spec: String| {
+        if old.as_ref() != Some(&spec) {
+            let known = stored.iter().find(|row| row.kind == kind && row.name == name);
+            let (id, version) =
+                known.map_or_else(|| (node.store.id(), 0), |row| (row.id, row.version));
+            let (kind, name) = (kind.to_owned(), name.to_owned());
+            changed.push(Declaration { id, version, kind, name, spec });
+        }
+    };
+    for (name, spec) in &wanted.authorities {
+        note(AUTHORITY, name, standing.authorities.get(name).map(to_json), to_json(spec));
+    }
+    for (name, spec) in &wanted.profiles {
+        note(PROFILE, name, standing.profiles.get(name).map(to_json), to_json(spec));
+    }
+    for (name, spec) in &wanted.directories {
+        note(DIRECTORY, name, standing.directories.get(name).map(to_json), to_json(spec));
+    }
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let subjects: Vec<_> = changed.iter().map(|row| format!("{}/{}", row.kind, row.name)).collect();
+    let event = Event::new(actor, "declaration.apply", "node").with(json!({ "of": subjects }));
+    let commit = changed.into_iter().fold(Commit::new(event), Commit::put);
+    node.store.commit(commit, node.world.now()).await?;
+    Ok(())
+}
+
+/// Gives every declared authority a certificate and builds the catalog.
+///
+/// # Errors
+/// When an authority cannot be made or its key not opened, or the store fails.
+pub(crate) async fn establish(node: &Node) -> Result<Catalog, EstablishError> {
+    let declared = declared(node).await?;
+    let mut authorities = BTreeMap::new();
+    let mut rows: BTreeMap<String, AuthorityRow> = BTreeMap::new();
+    for row in node.store.authorities()? {
+        rows.insert(row.name.clone(), row);
+    }
+    // Issuers first; `Declared::check` saw to it that there is no circle.
+    let mut waiting: Vec<_> = declared.authorities.values().collect();
+    while !waiting.is_empty() {
+        let (ready, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|spec| {
+            spec.issuer.as_ref().is_none_or(|issuer| authorities.contains_key(issuer))
+        });
+        if ready.is_empty() {
+            return Err(EstablishError::Declared("the authorities form a circle".into()));
+        }
+        for spec in ready {
+            let issuer = spec.issuer.as_ref().and_then(|name| authorities.get(name));
+            let authority = stand(node, spec, issuer, rows.get(&spec.name)).await?;
+            authorities.insert(spec.name.clone(), Arc::new(authority));
+        }
+        waiting = later;
+    }
+    build(node, declared, authorities)
+}
+
+fn build(
+    node: &Node,
+    declared: Declared,
+    authorities: BTreeMap<String, Arc<Authority>>,
+) -> Result<Catalog, EstablishError> {
+    let profiles: BTreeMap<_, _> =
+        declared.profiles.into_iter().map(|(name, profile)| (name, Arc::new(profile))).collect();
+    let mut directories = BTreeMap::new();
+    for (name, spec) in declared.directories {
+        let directory = directory(node, spec, &authorities, &profiles)?;
+        directories.insert(name, Arc::new(directory));
+    }
+    Ok(Catalog { authorities, profiles, directories })
+}
+
+/// The authorities as declared, from the stored rows.
+fn from_rows(rows: &[Declaration]) -> Result<Declared, EstablishError> {
+    let mut declared = Declared::default();
+    for row in rows {
+        let unreadable = |e: serde_json::Error| {
+            EstablishError::Declared(format!("{} {:?} cannot be read: {e}", row.kind, row.name))
+        };
+        let twice = |_| EstablishError::Declared(format!("{} is there twice", row.name));
+        match row.kind.as_str() {
+            AUTHORITY => {
+                let spec = serde_json::from_str(&row.spec).map_err(unreadable)?;
+                declared.add_authority(spec).map_err(twice)?;
+            }
+            PROFILE => {
+                let spec = serde_json::from_str(&row.spec).map_err(unreadable)?;
+                declared.add_profile(spec).map_err(twice)?;
+            }
+            DIRECTORY => {
+                let spec = serde_json::from_str(&row.spec).map_err(unreadable)?;
+                declared.add_directory(spec).map_err(twice)?;
+            }
+            other => return Err(EstablishError::Declared(format!("no such kind: {other}"))),
+        }
+    }
+    declared.check().map_err(EstablishError::Declared)?;
+    Ok(declared)
+}
+
+/// The authority as it stands; made now if it has no row.
+async fn stand(
+    node: &Node,
+    spec: &AuthoritySpec,
+    issuer: Option<&Arc<Authority>>,
+    row: Option<&AuthorityRow>,
+) -> Result<Authority, EstablishError> {
+    let (row, signer) = match row {
+        Some(row) => {
+            let secret = node.key.open(&sealed_identity(row), &row.sealed_key)?;
+            (row.clone(), MemorySigner::from_pkcs8(&secret)?)
+        }
+        None => create(node, spec, issuer).await?,
+    };
+    let certificate = Certificate::from_der(&row.certificate)?;
+    let chain = issuer.map_or_else(Vec::new, |above| {
+        std::iter::once(above.ca.certificate()).chain(above.ca.chain()).cloned().collect()
+    });
+    Ok(Authority {
+        id: row.id,
+        name: row.name,
+        generation: row.generation,
+        issuer: spec.issuer.clone(),
+        spec: spec.clone(),
+        ca: ca::Authority::new(certificate, Arc::new(signer), chain, urls(node, &spec.name))?,
+    })
+}
+
+async fn create(
+    node: &Node,
+    spec: &AuthoritySpec,
+    issuer: Option<&Arc<Authority>>,
+) -> Result<(AuthorityRow, MemorySigner), EstablishError> {
+    let now = node.world.now();
+    let signer = MemorySigner::generate(spec.key)?;
+    let intended = ca::AuthoritySpec {
+        subject: Subject::new(&spec.common_name, spec.organization.as_deref())?,
+        path_len: spec.path_length,
+        constraints: spec.name_constraints.clone(),
+        lifetime: spec.lifetime,
+        backdate: BACKDATE,
+        ocsp: false,
+    };
+    let serial = Serial::from_random(node.world.random());
+    let certificate = match issuer {
+        None => ca::create_root(&intended, &signer, serial, now)?,
+        Some(above) => ca::create_issuing(&above.ca, &intended, signer.public_key(), serial, now)?,
+    };
+    let mut row = AuthorityRow {
+        id: node.store.id(),
+        version: 0,
+        name: spec.name.clone(),
+        generation: 1,
+        issuer: issuer.map(|above| above.id),
+        certificate: certificate.der().to_vec(),
+        sealed_key: crate::seal::Sealed(Vec::new()),
+        created_at: now,
+    };
+    row.sealed_key = node.key.seal(&node.world, &sealed_identity(&row), &signer.pkcs8()?);
+    let event = Event::new("serve", "authority.create", format!("authority/{}", spec.name))
+        .with(json!({ "serial": certificate.serial().to_string(), "key": spec.key.to_string() }));
+    node.store.commit(Commit::new(event).put(row.clone()), now).await?;
+    row.version = 1;
+    Ok((row, signer))
+}
+
+fn directory(
+    node: &Node,
+    spec: DirectorySpec,
+    authorities: &BTreeMap<String, Arc<Authority>>,
+    profiles: &BTreeMap<String, Arc<ca::Profile>>,
+) -> Result<Directory, EstablishError> {
+    let gone = || EstablishError::Declared(format!("directory {:?} is incomplete", spec.name));
+    let authority = Arc::clone(authorities.get(&spec.authority).ok_or_else(gone)?);
+    let of_name = |name: &String| profiles.get(name).map(Arc::clone).ok_or_else(gone);
+    let profiles = spec.profiles.iter().map(of_name).collect::<Result<Vec<_>, _>>()?;
+    let settings = spec.validation.as_ref().unwrap_or(&node.config.validation);
+    let mut settings = settings.clone();
+    // A node that only this machine can reach is being tried out, or serves this machine: names
+    // that lead back to it are what its users have.
+    settings.loopback |= node.config.listen.https.ip().is_loopback();
+    let validator = Validator::new(settings)
+        .map_err(|e| EstablishError::Declared(format!("directory {:?}: {e}", spec.name)))?;
+    Ok(Directory { spec, authority, profiles, validator })
+}
+
+fn urls(node: &Node, name: &str) -> Urls {
+    Urls {
+        crl: vec![format!("{}/pki/{name}.crl", node.http_url)],
+        issuer: vec![format!("{}/pki/{name}.crt", node.http_url)],
+        ocsp: Vec::new(),
+    }
+}
+
+fn sealed_identity(row: &AuthorityRow) -> String {
+    format!("authority/{}/{}", row.name, row.generation)
+}
+
+fn to_json<T: serde::Serialize>(spec: &T) -> String {
+    serde_json::to_string(spec).unwrap_or_default()
+}
+
+/// What is declared cannot be made to stand.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EstablishError {
+    #[error("{0}")]
+    Declared(String),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error(transparent)]
+    Seal(#[from] crate::seal::Unsealable),
+    #[error("a key does not work: {0}")]
+    Key(#[from] ca::SignError),
+    #[error("an authority's certificate cannot be read: {0}")]
+    Certificate(#[from] ca::certificate::BadCertificate),
+    #[error("an authority does not hold together: {0}")]
+    Authority(#[from] ca::authority::BadAuthority),
+    #[error("an authority cannot be made: {0}")]
+    Ceremony(#[from] ca::ceremony::CeremonyError),
+}
+
+/// For clients whose clocks are behind.
+const BACKDATE: SignedDuration = SignedDuration::from_hours(1);
+const AUTHORITY: &str = "authority";
+const PROFILE: &str = "profile";
+const DIRECTORY: &str = "directory";

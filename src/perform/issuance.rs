@@ -1,0 +1,291 @@
+//! Issuance: the serial number and the intended bytes are stored before the real key signs, and
+//! the certificate is stored before anybody hears of it. A serial whose signing was interrupted is
+//! abandoned, and another drawn.
+
+use std::sync::Arc;
+
+use acme::order::Phase;
+use acme::{Problem, ProblemType};
+use ca::issue::{Prepared, Request};
+use ca::{Certificate, Identifier, Intended, Serial};
+use serde_json::json;
+use tracing::{error, info};
+
+use crate::catalog::{Authority, Directory};
+use crate::node::Node;
+use crate::seal::Sealed;
+use crate::store::{
+    CertificatePhase, CertificateRow, Commit, CommitError, Event, Order, ReadError, Row,
+};
+
+/// A certificate decided upon: linted, its serial number drawn, not signed.
+pub(crate) struct Intent {
+    pub(crate) row: CertificateRow,
+    authority: Arc<Authority>,
+    prepared: Prepared,
+}
+
+/// Whose certificate it is, and under what policy.
+pub(crate) struct Commission<'a> {
+    pub(crate) authority: &'a Arc<Authority>,
+    pub(crate) profile: &'a ca::Profile,
+    pub(crate) account: Option<i64>,
+}
+
+impl Intent {
+    /// Decides on a certificate; nothing is stored yet, and the real key not touched.
+    ///
+    /// # Errors
+    /// When the request does not fit the profile or the authority.
+    pub(crate) fn decide(
+        node: &Node,
+        commission: &Commission<'_>,
+        request: &Request<'_>,
+    ) -> Result<Self, ca::IssueError> {
+        let serial = Serial::from_random(node.world.random());
+        let (authority, profile) = (commission.authority, commission.profile);
+        let prepared =
+            ca::issue::prepare(&authority.ca, profile, request, serial, node.world.now())?;
+        let row = CertificateRow {
+            id: node.store.id(),
+            version: 0,
+            serial,
+            authority: authority.id,
+            phase: CertificatePhase::Intended,
+            account: commission.account,
+            profile: profile.name.clone(),
+            not_before: prepared.not_before(),
+            not_after: prepared.not_after(),
+            key_hash: request.public_key.spki_sha256(),
+            intended: Some(prepared.tbs().to_vec()),
+            der: None,
+            sealed_key: None,
+            replaced_by: None,
+            must_go_at: None,
+            revoked: None,
+        };
+        Ok(Self { row, authority: Arc::clone(authority), prepared })
+    }
+
+    /// The intent as it stands after the commit that stored it.
+    pub(crate) fn recorded(mut self) -> Self {
+        self.row.version += 1;
+        self
+    }
+
+    /// Signs what was decided and stored; gives the row that makes it known.
+    fn sign(self) -> Result<(Certificate, CertificateRow), ca::IssueError> {
+        let certificate = ca::issue::sign(&self.authority.ca, self.prepared)?;
+        let row = CertificateRow {
+            phase: CertificatePhase::Issued,
+            intended: None,
+            der: Some(certificate.der().to_vec()),
+            ..self.row
+        };
+        Ok((certificate, row))
+    }
+}
+
+/// Issues a certificate outside of ACME: intent, signature and record, one after the other.
+///
+/// # Errors
+/// When the request does not fit, or the store fails.
+pub(crate) async fn issue(
+    node: &Node,
+    actor: &str,
+    commission: &Commission<'_>,
+    request: &Request<'_>,
+    sealed_key: Option<Sealed>,
+) -> Result<(Certificate, CertificateRow), IssuanceError> {
+    let mut intent = Intent::decide(node, commission, request)?;
+    intent.row.sealed_key = sealed_key;
+    let subject = format!("certificate/{}", intent.row.serial);
+    let event = Event::new(actor, "certificate.intend", subject.clone());
+    let now = node.world.now();
+    node.store.commit(Commit::new(event).put(intent.row.clone()), now).await?;
+    let (certificate, row) = intent.recorded().sign()?;
+    let event = Event::new(actor, "certificate.issue", subject).with(issued(&certificate, &row));
+    let commit = with_names(Commit::new(event).put(row.clone()), &certificate, &row);
+    node.store.commit(commit, node.world.now()).await?;
+    node.metrics.issued(&row.profile);
+    Ok((certificate, CertificateRow { version: row.version + 1, ..row }))
+}
+
+/// Completes an order whose intent is stored: CAA, signature, record.
+pub(crate) async fn complete(node: Arc<Node>, order: Order, intent: Intent) {
+    let id = order.id;
+    let Some(account) = found(node.store.account(order.account)) else { return };
+    let catalog = node.catalog.load();
+    let Some(directory) = catalog.directories.get(&account.directory) else {
+        error!(order = id, directory = account.directory, "the directory of an order is gone");
+        return;
+    };
+    let outcome = match check_caa(&node, directory, &order).await {
+        Ok(()) => finish(&node, order, intent).await,
+        Err(problem) => fail(&node, order, intent, problem).await,
+    };
+    if let Err(error) = outcome {
+        // The row stays due: it is taken up again, with another serial number.
+        error!(order = id, %error, "an order could not be completed; it will be retried");
+    }
+}
+
+/// Takes up an order that was interrupted between its intent and its certificate.
+pub(crate) async fn resume(node: Arc<Node>, id: i64) {
+    let Some((order, _)) = found(node.store.order(id)) else { return };
+    if order.phase != Phase::Processing {
+        return;
+    }
+    if let Err(error) = redraw(&node, order).await {
+        error!(order = id, %error, "an interrupted order could not be resumed; it will be retried");
+    }
+}
+
+/// Abandons the serial number an order was given and decides on its certificate again.
+async fn redraw(node: &Arc<Node>, order: Order) -> Result<(), IssuanceError> {
+    let abandoned = order.certificate.map(|id| node.store.certificate(id)).transpose()?.flatten();
+    let Some(abandoned) = abandoned else {
+        return Err(IssuanceError::Inconsistent("its intended certificate is gone"));
+    };
+    let tbs = abandoned.intended.as_deref();
+    let tbs = tbs.ok_or(IssuanceError::Inconsistent("its intended bytes are gone"))?;
+    let intended = Intended::parse(tbs)?;
+    let catalog = node.catalog.load();
+    let authority = catalog.authority(abandoned.authority);
+    let authority = authority.ok_or(IssuanceError::Inconsistent("its authority is gone"))?;
+    let profile = catalog.profiles.get(&order.profile);
+    let profile = profile.ok_or(IssuanceError::Inconsistent("its profile is gone"))?;
+    let commission = Commission { authority, profile, account: Some(order.account) };
+    let identifiers: Vec<_> = intended.identifiers.iter().cloned().collect();
+    let request = Request {
+        public_key: &intended.public_key,
+        identifiers: &identifiers,
+        not_before: order.not_before,
+        not_after: order.not_after,
+        must_staple: intended.must_staple,
+        blocked: &node.blocked,
+    };
+    let intent = Intent::decide(node, &commission, &request)?;
+    let order = Order { certificate: Some(intent.row.id), ..order };
+    let subject = format!("order/{}", order.id);
+    let event = Event::new("worker", "order.redraw", subject).with(json!({
+        "abandoned": abandoned.serial.to_string(),
+        "serial": intent.row.serial.to_string(),
+    }));
+    let commit = Commit::new(event)
+        .put(CertificateRow { phase: CertificatePhase::Abandoned, intended: None, ..abandoned })
+        .put(intent.row.clone())
+        .put(order.clone());
+    node.store.commit(commit, node.world.now()).await?;
+    let order = Order { version: order.version + 1, ..order };
+    complete(Arc::clone(node), order, intent.recorded()).await;
+    Ok(())
+}
+
+async fn finish(node: &Node, order: Order, intent: Intent) -> Result<(), IssuanceError> {
+    let (certificate, row) = intent.sign()?;
+    let now = node.world.now();
+    let subject = format!("order/{}", order.id);
+    let event = Event::new("worker", "certificate.issue", format!("certificate/{}", row.serial))
+        .with(issued_for(&subject, &certificate, &row));
+    let mut commit = Commit::new(event).put(row.clone());
+    if let Some(predecessor) = predecessor(node, &order)? {
+        commit = commit.put(CertificateRow { replaced_by: Some(row.id), ..predecessor });
+    }
+    let order = Order { phase: Phase::Issued, due_at: None, ..order };
+    node.store.commit(with_names(commit.put(order), &certificate, &row), now).await?;
+    node.metrics.issued(&row.profile);
+    info!(subject, serial = %row.serial, "certificate issued");
+    Ok(())
+}
+
+async fn fail(
+    node: &Node,
+    order: Order,
+    intent: Intent,
+    problem: Problem,
+) -> Result<(), IssuanceError> {
+    let event = Event::new("worker", "order.fail", format!("order/{}", order.id))
+        .with(json!({ "problem": problem }));
+    let row = CertificateRow { phase: CertificatePhase::Abandoned, intended: None, ..intent.row };
+    let order = Order { phase: Phase::Failed, error: Some(problem), due_at: None, ..order };
+    node.store.commit(Commit::new(event).put(row).put(order), node.world.now()).await?;
+    Ok(())
+}
+
+/// Asks every name's CAA records whether this CA may issue (RFC 8659 §3), where the directory
+/// says under which domains it is known there.
+async fn check_caa(node: &Node, directory: &Directory, order: &Order) -> Result<(), Problem> {
+    if directory.spec.caa_identities.is_empty() {
+        return Ok(());
+    }
+    let (_, authorizations) = match node.store.order(order.id) {
+        Ok(Some(found)) => found,
+        Ok(None) | Err(_) => {
+            return Err(Problem::new(ProblemType::ServerInternal, "the order cannot be read"));
+        }
+    };
+    let account =
+        format!("{}/acme/{}/account/{}", node.https_url, directory.spec.name, order.account);
+    let mut refused = Vec::new();
+    for authorization in authorizations {
+        let Identifier::Dns(name) = &authorization.identifier else { continue };
+        let asked = super::validation::caa_permits(directory, name, &account, &authorization);
+        if let Err(problem) = asked.await {
+            refused.push(problem.about((&authorization.identifier).into()));
+        }
+    }
+    match refused.len() {
+        0 => Ok(()),
+        1 => Err(refused.remove(0)),
+        n => Err(Problem::new(ProblemType::Caa, format!("CAA records refuse {n} names"))
+            .with_subproblems(refused)),
+    }
+}
+
+/// The certificate an order replaces, if it is still without a successor.
+fn predecessor(node: &Node, order: &Order) -> Result<Option<CertificateRow>, ReadError> {
+    let Some(serial) = &order.replaces else { return Ok(None) };
+    let found = node.store.certificate_by_serial(serial)?;
+    Ok(found.filter(|row| row.replaced_by.is_none()))
+}
+
+fn with_names(commit: Commit, certificate: &Certificate, row: &CertificateRow) -> Commit {
+    certificate.identifiers().iter().fold(commit, |commit, identifier| {
+        let name = identifier.to_string();
+        commit.put(Row::CertificateName { certificate: row.id, name })
+    })
+}
+
+fn issued(certificate: &Certificate, row: &CertificateRow) -> serde_json::Value {
+    let names: Vec<_> = certificate.identifiers().iter().map(ToString::to_string).collect();
+    json!({ "names": names, "profile": row.profile, "not_after": row.not_after.to_string() })
+}
+
+fn issued_for(order: &str, certificate: &Certificate, row: &CertificateRow) -> serde_json::Value {
+    let mut detail = issued(certificate, row);
+    detail["order"] = order.into();
+    detail
+}
+
+fn found<T>(read: Result<Option<T>, ReadError>) -> Option<T> {
+    read.unwrap_or_else(|error| {
+        error!(%error, "a row that is due cannot be read");
+        None
+    })
+}
+
+/// Issuance did not happen.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IssuanceError {
+    #[error(transparent)]
+    Refused(#[from] ca::IssueError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error("its intended bytes cannot be read: {0}")]
+    Unreadable(#[from] ca::intended::Unreadable),
+    #[error("{0}")]
+    Inconsistent(&'static str),
+}

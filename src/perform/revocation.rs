@@ -1,0 +1,145 @@
+//! Revocation: a row is marked in one write however many there are, and the CRL that lists it is
+//! made by the worker, so that a flood of revocations makes one list and not many.
+
+use std::sync::Arc;
+
+use acme::{Problem, ProblemType};
+use ca::crl::{self, Revoked};
+use ca::{RevocationReason, Serial};
+use jiff::Timestamp;
+use serde_json::json;
+use tracing::{error, info};
+
+use crate::node::Node;
+use crate::store::{CertificateRow, Commit, CommitError, CrlRow, Event, ReadError, Row};
+use crate::world::second;
+
+/// Revokes an issued certificate.
+///
+/// # Errors
+/// `alreadyRevoked` when it is; a server error when the store fails.
+pub(crate) async fn revoke(
+    node: &Node,
+    event: Event,
+    row: CertificateRow,
+    reason: RevocationReason,
+) -> Result<CertificateRow, RevokeError> {
+    if row.revoked.is_some() {
+        return Err(RevokeError::AlreadyRevoked(row.serial));
+    }
+    let now = node.world.now();
+    let event = event.with(json!({ "reason": reason.to_string() }));
+    let key_hash = row.key_hash;
+    let revoked = CertificateRow {
+        revoked: Some((now, reason)),
+        must_go_at: Some(row.must_go_at.unwrap_or(now)),
+        ..row
+    };
+    let mut commit = Commit::new(event).put(revoked.clone());
+    if reason == RevocationReason::KeyCompromise {
+        let reason = format!("certificate {} was revoked for key compromise", revoked.serial);
+        commit = commit.put(Row::BlockedKey { key_hash, reason });
+    }
+    node.store.commit(commit, now).await?;
+    node.metrics.revoked();
+    node.worker.want_crl(revoked.authority);
+    info!(serial = %revoked.serial, %reason, "certificate revoked");
+    Ok(revoked)
+}
+
+/// Makes the CRL of an authority anew.
+pub(crate) async fn refresh_crl(node: Arc<Node>, authority: i64) {
+    if let Err(error) = make_crl(&node, authority).await {
+        error!(authority, %error, "the CRL cannot be made; it will be retried");
+        node.worker.want_crl(authority);
+    }
+}
+
+/// Makes the first CRL of every authority that has none, and asks for a new one wherever a
+/// revocation came after the last.
+///
+/// # Errors
+/// When one cannot be made.
+pub(crate) async fn ensure_crls(node: &Node) -> Result<(), CrlError> {
+    for authority in node.catalog.load().authorities.values() {
+        match node.store.crl(authority.id)? {
+            None => make_crl(node, authority.id).await?,
+            Some(crl) if node.store.revoked_since(authority.id, crl.this_update)? => {
+                node.worker.want_crl(authority.id);
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+async fn make_crl(node: &Node, id: i64) -> Result<(), CrlError> {
+    let catalog = node.catalog.load();
+    let Some(authority) = catalog.authority(id) else { return Ok(()) };
+    let now = node.world.now();
+    let previous = node.store.crl(id)?;
+    let revoked = node.store.revoked(id, now).await?;
+    let count = revoked.len();
+    let entries = revoked.into_iter().map(|entry| Revoked {
+        serial: entry.serial,
+        at: second(entry.at),
+        reason: RevocationReason::from_code(entry.reason.into()).unwrap_or_default(),
+    });
+    let number = previous.as_ref().map_or(1, |crl| crl.number + 1);
+    let lifetime = authority.spec.crl_lifetime;
+    let next_update = (now + lifetime).min(authority.ca.certificate().not_after());
+    let signed = crl::sign(&authority.ca, entries, number.unsigned_abs(), now, next_update, None)?;
+    let row = CrlRow {
+        id: previous.as_ref().map_or_else(|| node.store.id(), |crl| crl.id),
+        version: previous.as_ref().map_or(0, |crl| crl.version),
+        authority: id,
+        number,
+        this_update: now,
+        next_update,
+        der: signed.der().to_vec(),
+        due_at: Some(halfway(now, next_update)),
+    };
+    let event = Event::new("worker", "crl.publish", format!("authority/{}", authority.name))
+        .with(json!({ "number": number, "entries": count }));
+    node.store.commit(Commit::new(event).put(row), now).await?;
+    Ok(())
+}
+
+fn halfway(from: Timestamp, to: Timestamp) -> Timestamp {
+    from + to.duration_since(from) / 2
+}
+
+/// A revocation did not happen.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RevokeError {
+    #[error("certificate {0} is revoked already")]
+    AlreadyRevoked(Serial),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+impl From<RevokeError> for Problem {
+    fn from(error: RevokeError) -> Self {
+        match error {
+            RevokeError::AlreadyRevoked(_) => {
+                Self::new(ProblemType::AlreadyRevoked, error.to_string())
+            }
+            // Two revocations at once: the other one did it.
+            RevokeError::Commit(CommitError::Conflict) => {
+                Self::new(ProblemType::AlreadyRevoked, "the certificate is being revoked")
+            }
+            RevokeError::Commit(_) => Self::new(ProblemType::ServerInternal, error.to_string()),
+        }
+    }
+}
+
+/// A CRL could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CrlError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error(transparent)]
+    Sign(#[from] crl::CrlError),
+}

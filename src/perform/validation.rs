@@ -1,0 +1,254 @@
+//! Validation: from a challenge the client says it has answered to an authorization that is valid,
+//! invalid, or to be tried again. What must be found is decided by `acme`; how it is fetched, by
+//! `validate`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use acme::authorization::{Phase, Retries};
+use acme::challenge::{self, ChallengeType, KeyAuthorization};
+use acme::jwk::Jwk;
+use acme::{Problem, ProblemType, caa};
+use ca::{DnsName, Identifier};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
+
+use super::validate::{Failure, Proof};
+use crate::catalog::Directory;
+use crate::node::Node;
+use crate::store::{Account, Authorization, Commit, CommitError, Event, ReadError};
+
+/// Everything an attempt needs to know.
+pub(crate) struct Attempt {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) account: Account,
+    /// The account's URL as its client knows it (RFC 8657 §3, dns-account-01).
+    pub(crate) account_url: String,
+    pub(crate) row: Authorization,
+}
+
+/// Validates an authorization just accepted and not yet stored. The acceptance is stored by itself
+/// only if the outcome does not follow at once; `stored` hears when it is, and drops when all is
+/// settled.
+pub(crate) async fn accept(
+    node: Arc<Node>,
+    mut attempt: Attempt,
+    event: Event,
+    stored: oneshot::Sender<Result<(), CommitError>>,
+) {
+    let mut stored = Some(stored);
+    let (outcome, acceptance) = {
+        let running = attempt.run(node.world.now());
+        tokio::pin!(running);
+        tokio::select! {
+            outcome = &mut running => (outcome, Some(event)),
+            () = tokio::time::sleep(AT_ONCE) => {
+                let commit = Commit::new(event).put(attempt.row.clone());
+                let committed = node.store.commit(commit, node.world.now()).await;
+                let failed = committed.is_err();
+                if let Some(stored) = stored.take() {
+                    let _ = stored.send(committed);
+                }
+                if failed {
+                    return;
+                }
+                (running.await, None)
+            }
+        }
+    };
+    if acceptance.is_none() {
+        attempt.row = recorded(attempt.row);
+    }
+    let settled = settle(&node, attempt, outcome, acceptance).await;
+    if let (Some(stored), Some(settled)) = (stored, settled) {
+        let _ = stored.send(settled);
+    }
+}
+
+/// Validates an authorization that is due: a retry, or one that a crash interrupted.
+pub(crate) async fn resume(node: Arc<Node>, id: i64) {
+    match attempt_of(&node, id) {
+        Ok(Some(attempt)) => {
+            let outcome = attempt.run(node.world.now()).await;
+            settle(&node, attempt, outcome, None).await;
+        }
+        Ok(None) => {}
+        Err(error) => error!(authorization = id, %error, "a due authorization cannot be read"),
+    }
+}
+
+/// Whether the CAA records of `name` let this directory issue to the account.
+///
+/// # Errors
+/// A `caa` problem when they do not, a `dns` problem when they cannot be had.
+pub(crate) async fn caa_permits(
+    directory: &Directory,
+    name: &DnsName,
+    account_url: &str,
+    authorization: &Authorization,
+) -> Result<(), Problem> {
+    let found = directory.validator.caa(&name.base()).await.map_err(problem)?;
+    let records: Vec<_> = found
+        .records
+        .iter()
+        .map(|r| caa::Record { flags: r.flags, tag: r.tag.clone(), value: r.value.clone() })
+        .collect();
+    let challenge = match &authorization.phase {
+        Phase::Valid { challenge, .. } => *challenge,
+        _ => None,
+    };
+    let question = caa::Question {
+        issuer_domain_names: &directory.spec.caa_identities,
+        wildcard: name.is_wildcard(),
+        account_url,
+        challenge,
+    };
+    caa::judge(&records, found.name.as_deref().unwrap_or(name.as_str()), &question)
+}
+
+impl Attempt {
+    /// One try. Nothing is stored.
+    async fn run(&self, now: Timestamp) -> Result<Proof, Problem> {
+        let Phase::Processing { challenge, .. } = &self.row.phase else {
+            return Err(Problem::new(ProblemType::ServerInternal, "nothing is to be validated"));
+        };
+        let jwk = Jwk::parse(&self.account.jwk)?;
+        let token = challenge::token(&self.row.token);
+        let key_authorization = KeyAuthorization::new(&token, &jwk);
+        let validator = &self.directory.validator;
+        let identifier = match &self.row.identifier {
+            Identifier::Dns(name) => Identifier::Dns(name.base()),
+            address @ Identifier::Ip(_) => address.clone(),
+        };
+        let outcome = match (challenge, &identifier) {
+            (ChallengeType::Http01, _) => {
+                validator.http_01(&identifier, &token, key_authorization.as_str()).await
+            }
+            (ChallengeType::TlsAlpn01, _) => {
+                validator.tls_alpn_01(&identifier, key_authorization.digest()).await
+            }
+            (ChallengeType::Dns01, Identifier::Dns(name)) => {
+                let expected = challenge::dns_value(&key_authorization);
+                validator.dns_txt(&challenge::dns01_name(name), &expected).await
+            }
+            (ChallengeType::DnsAccount01, Identifier::Dns(name)) => {
+                let expected = challenge::dns_value(&key_authorization);
+                let at = challenge::dns_account01_name(name, &self.account_url);
+                validator.dns_txt(&at, &expected).await
+            }
+            (ChallengeType::DnsPersist01, Identifier::Dns(name)) => {
+                return self.persistent(name, now).await;
+            }
+            (_, Identifier::Ip(_)) => {
+                return Err(Problem::malformed("an address cannot be validated over DNS"));
+            }
+        };
+        outcome.map_err(problem)
+    }
+
+    async fn persistent(&self, name: &DnsName, now: Timestamp) -> Result<Proof, Problem> {
+        let at = challenge::persist_name(name);
+        let records = self.directory.validator.txt(&at).await.map_err(problem)?;
+        let jwk = Jwk::parse(&self.account.jwk)?;
+        let prefix = hash_prefix(&self.account_url);
+        // The plain URL is what drafts before -02 asked for; records with it are still out there.
+        let mut account_uris = vec![self.account_url.clone()];
+        account_uris.extend(challenge::hashed_account_uris(&prefix, name, &jwk, &self.account_url));
+        let question = challenge::Persist {
+            issuer_domain_names: &self.directory.spec.caa_identities,
+            account_uris: &account_uris,
+            wildcard: self.row.identifier.is_wildcard(),
+        };
+        challenge::judge_dns_persist01(&question, &at, &records, now)?;
+        Ok(Proof { address: None, seen: format!("TXT at {at}") })
+    }
+}
+
+/// Stores what came of an attempt. `acceptance` is the event of an acceptance not yet stored.
+async fn settle(
+    node: &Node,
+    attempt: Attempt,
+    outcome: Result<Proof, Problem>,
+    acceptance: Option<Event>,
+) -> Option<Result<(), CommitError>> {
+    let Attempt { directory, row, .. } = attempt;
+    let kind = match &row.phase {
+        Phase::Processing { challenge, .. } => challenge.name(),
+        _ => return None,
+    };
+    let now = node.world.now();
+    let retries = Retries {
+        attempts: directory.spec.attempts,
+        first_wait: SignedDuration::from_secs(2),
+        longest_wait: SignedDuration::from_mins(5),
+    };
+    let seed = row.id.unsigned_abs();
+    let verdict = outcome.as_ref().map(|_| ()).map_err(Clone::clone);
+    let Ok(next) = row.phase.settle(verdict, &retries, seed, row.expires_at, now) else {
+        return None;
+    };
+    let action = match &next.phase {
+        Phase::Valid { .. } => "authorization.valid",
+        Phase::Invalid { .. } => "authorization.invalid",
+        _ => "authorization.retry",
+    };
+    node.metrics.validated(kind, action == "authorization.valid");
+    let detail = match &outcome {
+        Ok(proof) => json!({ "challenge": kind, "address": proof.address, "seen": proof.seen }),
+        Err(problem) => json!({ "challenge": kind, "problem": problem }),
+    };
+    let identifier = row.identifier.to_string();
+    info!(authorization = row.id, identifier, challenge = kind, action, "validation");
+    let expires_at = match next.phase {
+        Phase::Valid { .. } => now + directory.spec.authorization_lifetime,
+        _ => row.expires_at,
+    };
+    let row = Authorization { phase: next.phase, due_at: next.due, expires_at, ..row };
+    // What was accepted and settled at once is one event: the acceptance, with its outcome.
+    let (actor, request) = match acceptance {
+        Some(event) => (event.actor, event.request),
+        None => ("worker".to_owned(), None),
+    };
+    let mut event = Event::new(actor, action, format!("authorization/{}", row.id)).with(detail);
+    event.request = request;
+    match node.store.commit(Commit::new(event).put(row.clone()), now).await {
+        Ok(()) => Some(Ok(())),
+        Err(error) => {
+            // The client deactivated it meanwhile, or the store is at fault; it stays due.
+            warn!(authorization = row.id, %error, "the outcome of a validation is not stored");
+            Some(Err(error))
+        }
+    }
+}
+
+fn attempt_of(node: &Node, id: i64) -> Result<Option<Attempt>, ReadError> {
+    let Some(row) = node.store.authorization(id)? else { return Ok(None) };
+    let Some(account) = node.store.account(row.account)? else { return Ok(None) };
+    let catalog = node.catalog.load();
+    let Some(directory) = catalog.directories.get(&account.directory).cloned() else {
+        return Ok(None);
+    };
+    let account_url =
+        format!("{}/acme/{}/account/{}", node.https_url, account.directory, account.id);
+    Ok(Some(Attempt { directory, account, account_url, row }))
+}
+
+/// What hashed account URIs of a directory start with, from the URL of one of its accounts
+/// (draft-ietf-acme-dns-persist-02 §4.1).
+pub(crate) fn hash_prefix(account_url: &str) -> String {
+    let base = account_url.rsplit_once("/account/").map_or(account_url, |(base, _)| base);
+    format!("{base}/account-hash/")
+}
+
+fn recorded(row: Authorization) -> Authorization {
+    Authorization { version: row.version + 1, ..row }
+}
+
+fn problem(failure: Failure) -> Problem {
+    Problem::new(failure.kind, failure.detail)
+}
+
+/// How long an outcome may take to be stored together with the acceptance.
+const AT_ONCE: Duration = Duration::from_millis(30);

@@ -1,0 +1,64 @@
+//! The audit event: who did what to what. It is part of every commit, so that what happened and
+//! the record of it become durable in the same instant.
+
+use serde_json::Value;
+
+/// One audit record, before it has a number and a time.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Event {
+    /// Who acted: `account/7`, `admin`, `worker`, `serve`.
+    pub(crate) actor: String,
+    /// What was done, as `noun.verb`: `order.create`, `certificate.issue`.
+    pub(crate) action: &'static str,
+    /// What it was done to: `order/12`, `certificate/03ab…`.
+    pub(crate) subject: String,
+    /// The HTTP request that asked for it, if one did.
+    pub(crate) request: Option<String>,
+    /// What else an auditor needs; never a secret. `Null` when there is nothing to add.
+    pub(crate) detail: Value,
+}
+
+impl Event {
+    /// `actor` did `action` to `subject`.
+    pub(crate) fn new(
+        actor: impl Into<String>,
+        action: &'static str,
+        subject: impl Into<String>,
+    ) -> Self {
+        let (actor, subject) = (actor.into(), subject.into());
+        Self { actor, action, subject, request: None, detail: Value::Null }
+    }
+
+    /// The same event with what else an auditor needs.
+    pub(crate) fn with(mut self, detail: Value) -> Self {
+        self.detail = detail;
+        self
+    }
+
+    /// The same event, asked for by HTTP request `id`.
+    pub(crate) fn asked_by(mut self, id: &str) -> Self {
+        self.request = Some(id.to_owned());
+        self
+    }
+}
+
+/// One audit record as it is stored.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Recorded {
+    /// Its place in the log.
+    pub(crate) id: i64,
+    /// When, in Unix seconds.
+    pub(crate) at: i64,
+    /// Who acted.
+    pub(crate) actor: String,
+    /// What was done.
+    pub(crate) action: String,
+    /// What it was done to.
+    pub(crate) subject: String,
+    /// The HTTP request that asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) request: Option<String>,
+    /// What else an auditor needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) detail: Option<Value>,
+}

@@ -1,0 +1,323 @@
+//! A commit is data: the rows it writes, each with the version it was read at, and the audit event
+//! of the change. Applying one never reads anything it was not given.
+
+use std::sync::LazyLock;
+
+use jiff::Timestamp;
+use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
+use rusqlite::types::Value;
+use rusqlite::{Connection, ErrorCode, params, params_from_iter};
+
+use super::audit::Event;
+use super::rows::{
+    Account, AuthorityRow, Authorization, CertificateRow, CrlRow, Declaration, ExternalKey, Order,
+    Stored,
+};
+
+/// Rows to write together, and the event that says why.
+#[derive(Clone, Debug)]
+pub(crate) struct Commit {
+    event: Event,
+    rows: Vec<Row>,
+}
+
+/// One row to write: a new one if its version is 0, else in place of the version it was read at.
+#[derive(Clone, Debug)]
+pub(crate) enum Row {
+    Declaration(Declaration),
+    Authority(AuthorityRow),
+    Crl(CrlRow),
+    Account(Account),
+    ExternalKey(ExternalKey),
+    Order(Order),
+    Authorization(Authorization),
+    Certificate(Box<CertificateRow>),
+    /// That an order needs an authorization.
+    OrderAuthorization {
+        order: i64,
+        authorization: i64,
+    },
+    /// That a certificate has a name.
+    CertificateName {
+        certificate: i64,
+        name: String,
+    },
+    /// That no certificate is issued for a key any more.
+    BlockedKey {
+        key_hash: [u8; 32],
+        reason: String,
+    },
+    /// A small fact of the node's own.
+    Meta {
+        name: &'static str,
+        value: Vec<u8>,
+    },
+    /// Where a rate limit stands.
+    RateLimit {
+        bucket: String,
+        arrival: i64,
+    },
+    /// Orders and authorizations that ended before an instant are forgotten, some at a time.
+    ForgetEnded {
+        before: Timestamp,
+        at_most: u32,
+    },
+}
+
+impl Commit {
+    /// A commit that writes nothing but `event` yet.
+    pub(crate) fn new(event: Event) -> Self {
+        Self { event, rows: Vec::new() }
+    }
+
+    /// The same commit, which also writes `row`.
+    pub(crate) fn put(mut self, row: impl Into<Row>) -> Self {
+        self.rows.push(row.into());
+        self
+    }
+
+    /// Writes everything, inside a transaction that the caller ends.
+    pub(super) fn write(&self, connection: &Connection, at: Timestamp) -> Result<(), CommitError> {
+        for row in &self.rows {
+            row.write(connection, at)?;
+        }
+        let event = &self.event;
+        let detail = if event.detail.is_null() { None } else { Some(event.detail.to_string()) };
+        connection
+            .prepare_cached(
+                "INSERT INTO event (at, actor, action, subject, request, detail)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                at.as_second(),
+                event.actor,
+                event.action,
+                event.subject,
+                event.request,
+                detail
+            ])?;
+        Ok(())
+    }
+}
+
+/// A commit did not happen; nothing of it is stored.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum CommitError {
+    /// A row was changed, or made, by somebody else in between.
+    #[error("it was changed by somebody else at the same time")]
+    Conflict,
+    /// The disk is full.
+    #[error("no space is left for the store")]
+    Full,
+    /// The store failed.
+    #[error("the store cannot be written: {0}")]
+    Store(String),
+    /// The store is closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl CommitError {
+    pub(super) fn from_sqlite(error: &rusqlite::Error) -> Self {
+        let extended = error.sqlite_error().map(|e| e.extended_code);
+        match (error.sqlite_error_code(), extended) {
+            (_, Some(SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY)) => Self::Conflict,
+            (Some(ErrorCode::DiskFull), _) => Self::Full,
+            _ => Self::Store(error.to_string()),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for CommitError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::from_sqlite(&error)
+    }
+}
+
+impl Row {
+    fn write(&self, connection: &Connection, at: Timestamp) -> Result<(), CommitError> {
+        match self {
+            Self::Declaration(row) => put(connection, row),
+            Self::Authority(row) => put(connection, row),
+            Self::Crl(row) => put(connection, row),
+            Self::Account(row) => put(connection, row),
+            Self::ExternalKey(row) => put(connection, row),
+            Self::Order(row) => put(connection, row),
+            Self::Authorization(row) => put(connection, row),
+            Self::Certificate(row) => put(connection, row.as_ref()),
+            Self::OrderAuthorization { order, authorization } => run(
+                connection,
+                "INSERT INTO order_authorization (acme_order, authorization) VALUES (?1, ?2)",
+                params![order, authorization],
+            ),
+            Self::CertificateName { certificate, name } => run(
+                connection,
+                "INSERT INTO certificate_name (certificate, name) VALUES (?1, ?2)
+                 ON CONFLICT DO NOTHING",
+                params![certificate, name],
+            ),
+            Self::BlockedKey { key_hash, reason } => run(
+                connection,
+                "INSERT INTO blocked_key (key_hash, blocked_at, reason) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO NOTHING",
+                params![key_hash, at.as_second(), reason],
+            ),
+            Self::Meta { name, value } => run(
+                connection,
+                "INSERT INTO meta (name, value) VALUES (?1, ?2)
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                params![name, value],
+            ),
+            Self::RateLimit { bucket, arrival } => run(
+                connection,
+                "INSERT INTO rate_limit (bucket, arrival) VALUES (?1, ?2)
+                 ON CONFLICT (bucket) DO UPDATE SET arrival = excluded.arrival",
+                params![bucket, arrival],
+            ),
+            Self::ForgetEnded { before, at_most } => forget(connection, *before, *at_most),
+        }
+    }
+}
+
+macro_rules! row_from {
+    ($($variant:ident($row:ty)),+) => {
+        $(impl From<$row> for Row {
+            fn from(row: $row) -> Self {
+                Self::$variant(row)
+            }
+        })+
+    };
+}
+
+row_from!(
+    Declaration(Declaration),
+    Authority(AuthorityRow),
+    Crl(CrlRow),
+    Account(Account),
+    ExternalKey(ExternalKey),
+    Order(Order),
+    Authorization(Authorization)
+);
+
+impl From<CertificateRow> for Row {
+    fn from(row: CertificateRow) -> Self {
+        Self::Certificate(Box::new(row))
+    }
+}
+
+/// The highest id in use: every table that takes its ids from the store counts.
+pub(super) fn highest_id(connection: &Connection) -> rusqlite::Result<i64> {
+    let mut highest = 0;
+    for table in ID_TABLES {
+        let newest = format!("SELECT coalesce(max(id), 0) FROM {table}");
+        highest = highest.max(connection.query_row(&newest, [], |row| row.get(0))?);
+    }
+    Ok(highest)
+}
+
+/// The statements that write one table, spelled once.
+struct Statements {
+    insert: String,
+    update: String,
+}
+
+impl Statements {
+    fn of<T: Stored>() -> Self {
+        let columns = T::COLUMNS;
+        let marks: Vec<_> = (0..columns.len()).map(|i| format!("?{}", i + 2)).collect();
+        let sets: Vec<_> = columns.iter().zip(&marks).map(|(c, m)| format!("{c} = {m}")).collect();
+        let (table, version) = (T::TABLE, columns.len() + 2);
+        Self {
+            insert: format!(
+                "INSERT INTO {table} (id, {}, version) VALUES (?1, {}, ?{version} + 1)",
+                columns.join(", "),
+                marks.join(", ")
+            ),
+            update: format!(
+                "UPDATE {table} SET {}, version = version + 1 WHERE id = ?1 AND version = ?{version}",
+                sets.join(", ")
+            ),
+        }
+    }
+}
+
+fn put<T: Stored + Written>(connection: &Connection, row: &T) -> Result<(), CommitError> {
+    let (id, version) = row.key();
+    let statements = T::statements();
+    let sql = if version == 0 { &statements.insert } else { &statements.update };
+    let mut values = vec![Value::Integer(id)];
+    values.extend(row.values());
+    values.push(Value::Integer(version));
+    let written = connection.prepare_cached(sql)?.execute(params_from_iter(values))?;
+    if written == 1 { Ok(()) } else { Err(CommitError::Conflict) }
+}
+
+fn run(
+    connection: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+) -> Result<(), CommitError> {
+    connection.prepare_cached(sql)?.execute(params)?;
+    Ok(())
+}
+
+/// Forgets ended orders and authorizations. Certificates stay: they are the inventory.
+fn forget(connection: &Connection, before: Timestamp, at_most: u32) -> Result<(), CommitError> {
+    let bound = params![before.as_second(), at_most];
+    run(
+        connection,
+        "DELETE FROM order_authorization WHERE acme_order IN
+           (SELECT id FROM acme_order WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+        bound,
+    )?;
+    run(
+        connection,
+        "DELETE FROM acme_order WHERE id IN
+           (SELECT id FROM acme_order WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+        bound,
+    )?;
+    run(
+        connection,
+        "DELETE FROM authorization WHERE id IN
+           (SELECT id FROM authorization WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+        bound,
+    )
+}
+
+/// A table whose statements are kept.
+trait Written {
+    fn statements() -> &'static Statements;
+}
+
+macro_rules! written {
+    ($($row:ty),+) => {
+        $(impl Written for $row {
+            fn statements() -> &'static Statements {
+                static STATEMENTS: LazyLock<Statements> = LazyLock::new(Statements::of::<$row>);
+                &STATEMENTS
+            }
+        })+
+    };
+}
+
+written!(
+    Declaration,
+    AuthorityRow,
+    CrlRow,
+    Account,
+    ExternalKey,
+    Order,
+    Authorization,
+    CertificateRow
+);
+
+const ID_TABLES: [&str; 8] = [
+    "declaration",
+    "authority",
+    "crl",
+    "account",
+    "external_key",
+    "acme_order",
+    "authorization",
+    "certificate",
+];

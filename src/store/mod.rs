@@ -1,0 +1,16 @@
+//! Everything Perennial must not forget. Reads run on pooled connections; writes are [`Commit`]s:
+//! rows with the version they were read at, plus the audit event of the change. One thread applies
+//! them, and commits that arrive together share one sync. Nothing is acknowledged before it is
+//! durable, and a write without an event does not compile.
+
+mod audit;
+mod commit;
+mod reads;
+pub(crate) mod rows;
+mod sqlite;
+
+pub(crate) use audit::{Event, Recorded};
+pub(crate) use commit::{Commit, CommitError, Row};
+pub(crate) use reads::{CertificateFilter, OWN_CERTIFICATE, Page};
+pub(crate) use rows::*;
+pub(crate) use sqlite::{ReadError, Store};

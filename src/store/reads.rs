@@ -1,0 +1,369 @@
+//! What is asked of the store. Each read is answered from an index and bounded; those that list
+//! take the id to continue after.
+
+use ca::Serial;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+
+use super::audit::Recorded;
+use super::rows::{
+    Account, AuthorityRow, Authorization, CertificateRow, Columns, CrlRow, Declaration,
+    ExternalKey, Order, Stored,
+};
+use super::sqlite::{ReadError, Store};
+
+/// A page of a list: at most `limit` rows after `after`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Page {
+    pub(crate) after: i64,
+    pub(crate) limit: u32,
+}
+
+/// A revoked certificate, as a CRL lists it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RevokedSerial {
+    pub(crate) serial: Serial,
+    pub(crate) at: i64,
+    pub(crate) reason: u8,
+}
+
+/// Which certificates to list.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CertificateFilter {
+    pub(crate) name: Option<String>,
+    pub(crate) expires_before: Option<Timestamp>,
+    pub(crate) account: Option<i64>,
+}
+
+impl Store {
+    /// All declarations.
+    pub(crate) fn declarations(&self) -> Result<Vec<Declaration>, ReadError> {
+        self.read(|c| all(c, "ORDER BY kind, name", []))
+    }
+
+    /// Every generation of every authority, oldest first.
+    pub(crate) fn authorities(&self) -> Result<Vec<AuthorityRow>, ReadError> {
+        self.read(|c| all(c, "ORDER BY id", []))
+    }
+
+    /// The newest CRL of an authority.
+    pub(crate) fn crl(&self, authority: i64) -> Result<Option<CrlRow>, ReadError> {
+        self.read(|c| one(c, "WHERE authority = ?1", [authority]))
+    }
+
+    /// The account `id`.
+    pub(crate) fn account(&self, id: i64) -> Result<Option<Account>, ReadError> {
+        self.read(|c| one(c, "WHERE id = ?1", [id]))
+    }
+
+    /// The account of a directory with the key of this thumbprint.
+    pub(crate) fn account_by_key(
+        &self,
+        directory: &str,
+        thumbprint: &[u8; 32],
+    ) -> Result<Option<Account>, ReadError> {
+        let tail = "WHERE directory = ?1 AND thumbprint = ?2";
+        self.read(|c| one(c, tail, params![directory, thumbprint]))
+    }
+
+    /// The external key `kid`.
+    pub(crate) fn external_key(&self, kid: &str) -> Result<Option<ExternalKey>, ReadError> {
+        self.read(|c| one(c, "WHERE kid = ?1", [kid]))
+    }
+
+    /// All external keys.
+    pub(crate) fn external_keys(&self, page: Page) -> Result<Vec<ExternalKey>, ReadError> {
+        self.read(|c| all(c, "WHERE id > ?1 ORDER BY id LIMIT ?2", params![page.after, page.limit]))
+    }
+
+    /// The order `id` with its authorizations, in the order they were asked for.
+    pub(crate) fn order(&self, id: i64) -> Result<Option<(Order, Vec<Authorization>)>, ReadError> {
+        self.read(|c| {
+            let Some(order) = one::<Order>(c, "WHERE id = ?1", [id])? else { return Ok(None) };
+            let tail = "WHERE id IN (SELECT authorization FROM order_authorization
+                        WHERE acme_order = ?1) ORDER BY id";
+            Ok(Some((order, all(c, tail, [id])?)))
+        })
+    }
+
+    /// The ids of the orders of an account.
+    pub(crate) fn orders_of(&self, account: i64, page: Page) -> Result<Vec<i64>, ReadError> {
+        let sql = "SELECT id FROM acme_order WHERE account = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+        self.read(|c| {
+            let mut statement = c.prepare_cached(sql)?;
+            let ids =
+                statement.query_map(params![account, page.after, page.limit], |r| r.get(0))?;
+            ids.collect()
+        })
+    }
+
+    /// Orders of every account.
+    pub(crate) fn orders(&self, page: Page) -> Result<Vec<Order>, ReadError> {
+        self.read(|c| all(c, "WHERE id > ?1 ORDER BY id LIMIT ?2", params![page.after, page.limit]))
+    }
+
+    /// Accounts of every directory.
+    pub(crate) fn accounts(&self, page: Page) -> Result<Vec<Account>, ReadError> {
+        self.read(|c| all(c, "WHERE id > ?1 ORDER BY id LIMIT ?2", params![page.after, page.limit]))
+    }
+
+    /// The authorization `id`.
+    pub(crate) fn authorization(&self, id: i64) -> Result<Option<Authorization>, ReadError> {
+        self.read(|c| one(c, "WHERE id = ?1", [id]))
+    }
+
+    /// The newest unexpired authorizations of an account for an identifier.
+    pub(crate) fn authorizations_for(
+        &self,
+        account: i64,
+        identifier: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Authorization>, ReadError> {
+        let tail = "WHERE account = ?1 AND identifier = ?2 AND expires_at > ?3
+                    ORDER BY id DESC LIMIT 8";
+        self.read(|c| all(c, tail, params![account, identifier, now.as_second()]))
+    }
+
+    /// Whether the account holds a valid authorization for the identifier now.
+    pub(crate) fn is_authorized(
+        &self,
+        account: i64,
+        identifier: &str,
+        now: Timestamp,
+    ) -> Result<bool, ReadError> {
+        let sql = "SELECT count(*) FROM authorization WHERE account = ?1 AND identifier = ?2
+                   AND expires_at > ?3 AND phase = 'valid'";
+        self.read(|c| {
+            let params = params![account, identifier, now.as_second()];
+            c.prepare_cached(sql)?.query_row(params, |r| r.get::<_, i64>(0)).map(|n| n > 0)
+        })
+    }
+
+    /// The certificate `id`.
+    pub(crate) fn certificate(&self, id: i64) -> Result<Option<CertificateRow>, ReadError> {
+        self.read(|c| one(c, "WHERE id = ?1", [id]))
+    }
+
+    /// The certificate with this serial number.
+    pub(crate) fn certificate_by_serial(
+        &self,
+        serial: &Serial,
+    ) -> Result<Option<CertificateRow>, ReadError> {
+        self.read(|c| one(c, "WHERE serial = ?1", [serial.as_bytes()]))
+    }
+
+    /// Issued certificates that pass `filter`, by id, or by expiry if the filter names one.
+    pub(crate) async fn certificates(
+        &self,
+        filter: CertificateFilter,
+        page: Page,
+    ) -> Result<Vec<CertificateRow>, ReadError> {
+        self.scan(move |c| {
+            let (after, limit) = (page.after, page.limit);
+            match (&filter.name, filter.expires_before, filter.account) {
+                (Some(name), ..) => all(
+                    c,
+                    "WHERE id IN (SELECT certificate FROM certificate_name WHERE name = ?1)
+                     AND id > ?2 AND phase = 'issued' ORDER BY id LIMIT ?3",
+                    params![name, after, limit],
+                ),
+                (None, Some(before), _) => all(
+                    c,
+                    "WHERE not_after < ?1 AND id > ?2 AND phase = 'issued'
+                     AND revoked_at IS NULL ORDER BY not_after LIMIT ?3",
+                    params![before.as_second(), after, limit],
+                ),
+                (None, None, Some(account)) => all(
+                    c,
+                    "WHERE account = ?1 AND id > ?2 AND phase = 'issued' ORDER BY id LIMIT ?3",
+                    params![account, after, limit],
+                ),
+                (None, None, None) => all(
+                    c,
+                    "WHERE id > ?1 AND phase = 'issued' ORDER BY id LIMIT ?2",
+                    params![after, limit],
+                ),
+            }
+        })
+        .await
+    }
+
+    /// The newest certificate the node holds the key of.
+    pub(crate) fn own_certificate(&self) -> Result<Option<CertificateRow>, ReadError> {
+        let id =
+            self.meta(OWN_CERTIFICATE)?.and_then(|id| String::from_utf8(id).ok()?.parse().ok());
+        id.map_or(Ok(None), |id| self.certificate(id))
+    }
+
+    /// A small fact of the node's own.
+    pub(crate) fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
+        let sql = "SELECT value FROM meta WHERE name = ?1";
+        self.read(|c| c.prepare_cached(sql)?.query_row([name], |r| r.get(0)).optional())
+    }
+
+    /// What an authority has revoked and that has not expired before `now`.
+    pub(crate) async fn revoked(
+        &self,
+        authority: i64,
+        now: Timestamp,
+    ) -> Result<Vec<RevokedSerial>, ReadError> {
+        let sql = "SELECT serial, revoked_at, revocation_reason FROM certificate
+                   WHERE authority = ?1 AND revoked_at IS NOT NULL AND not_after >= ?2
+                   ORDER BY revoked_at";
+        self.scan(move |c| {
+            let mut statement = c.prepare_cached(sql)?;
+            let rows = statement.query_map(params![authority, now.as_second()], |row| {
+                let bytes: Vec<u8> = row.get(0)?;
+                let serial = Serial::try_from(bytes.as_slice())
+                    .map_err(|_| rusqlite::Error::InvalidQuery)?;
+                let reason: Option<u8> = row.get(2)?;
+                Ok(RevokedSerial { serial, at: row.get(1)?, reason: reason.unwrap_or(0) })
+            })?;
+            rows.collect()
+        })
+        .await
+    }
+
+    /// Whether an authority has revoked anything at `since` or later.
+    pub(crate) fn revoked_since(
+        &self,
+        authority: i64,
+        since: Timestamp,
+    ) -> Result<bool, ReadError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM certificate WHERE authority = ?1
+                   AND revoked_at IS NOT NULL AND revoked_at >= ?2)";
+        self.read(|c| {
+            c.prepare_cached(sql)?.query_row(params![authority, since.as_second()], |r| r.get(0))
+        })
+    }
+
+    /// Whether any order or authorization expired before an instant.
+    pub(crate) fn any_ended(&self, before: Timestamp) -> Result<bool, ReadError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM acme_order WHERE expires_at < ?1)
+                   OR EXISTS (SELECT 1 FROM authorization WHERE expires_at < ?1)";
+        self.read(|c| c.prepare_cached(sql)?.query_row([before.as_second()], |r| r.get(0)))
+    }
+
+    /// Whether no certificate may be issued for a key.
+    pub(crate) fn is_blocked(&self, key_hash: &[u8; 32]) -> Result<bool, ReadError> {
+        let sql = "SELECT count(*) FROM blocked_key WHERE key_hash = ?1";
+        self.read(|c| {
+            c.prepare_cached(sql)?.query_row([key_hash], |r| r.get::<_, i64>(0)).map(|n| n > 0)
+        })
+    }
+
+    /// The ids of authorizations, orders and CRLs that are due.
+    pub(crate) fn due(&self, now: Timestamp, limit: u32) -> Result<Due, ReadError> {
+        let ids = |c: &Connection, table: &str| -> rusqlite::Result<Vec<i64>> {
+            let sql = format!("SELECT id FROM {table} WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2");
+            let mut statement = c.prepare_cached(&sql)?;
+            statement.query_map(params![now.as_second(), limit], |r| r.get(0))?.collect()
+        };
+        self.read(|c| {
+            Ok(Due {
+                authorizations: ids(c, "authorization")?,
+                orders: ids(c, "acme_order")?,
+                authorities: {
+                    let sql = "SELECT authority FROM crl WHERE due_at <= ?1";
+                    let mut statement = c.prepare_cached(sql)?;
+                    statement
+                        .query_map([now.as_second()], |r| r.get(0))?
+                        .collect::<Result<_, _>>()?
+                },
+            })
+        })
+    }
+
+    /// Where every rate limit stands that still matters.
+    pub(crate) fn rate_limits(&self, now: Timestamp) -> Result<Vec<(String, i64)>, ReadError> {
+        let sql = "SELECT bucket, arrival FROM rate_limit WHERE arrival > ?1";
+        self.read(|c| {
+            let mut statement = c.prepare(sql)?;
+            let rows =
+                statement.query_map([now.as_millisecond()], |r| Ok((r.get(0)?, r.get(1)?)))?;
+            rows.collect()
+        })
+    }
+
+    /// Audit events, newest first.
+    pub(crate) async fn events(
+        &self,
+        subject: Option<String>,
+        before: i64,
+        limit: u32,
+    ) -> Result<Vec<Recorded>, ReadError> {
+        self.scan(move |c| {
+            let columns = "SELECT id, at, actor, action, subject, request, detail FROM event";
+            let (tail, params): (&str, &[&dyn rusqlite::ToSql]) = match &subject {
+                Some(subject) => (
+                    "WHERE subject = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
+                    &[subject, &before, &limit],
+                ),
+                None => ("WHERE id < ?1 ORDER BY id DESC LIMIT ?2", &[&before, &limit]),
+            };
+            let mut statement = c.prepare_cached(&format!("{columns} {tail}"))?;
+            let rows = statement.query_map(params, recorded)?;
+            rows.collect()
+        })
+        .await
+    }
+
+    /// How many certificates are issued and unexpired, and how many of those end within a time.
+    pub(crate) async fn expiry_counts(
+        &self,
+        now: Timestamp,
+        horizons: Vec<Timestamp>,
+    ) -> Result<Vec<i64>, ReadError> {
+        let sql = "SELECT count(*) FROM certificate INDEXED BY certificate_not_after
+                   WHERE not_after >= ?1 AND not_after < ?2";
+        self.scan(move |c| {
+            let mut statement = c.prepare_cached(sql)?;
+            let mut count = |until: Timestamp| {
+                statement.query_row(params![now.as_second(), until.as_second()], |r| r.get(0))
+            };
+            horizons.into_iter().map(&mut count).collect()
+        })
+        .await
+    }
+}
+
+/// What is due.
+#[derive(Debug, Default)]
+pub(crate) struct Due {
+    pub(crate) authorizations: Vec<i64>,
+    pub(crate) orders: Vec<i64>,
+    /// Authorities whose CRL is to be made anew.
+    pub(crate) authorities: Vec<i64>,
+}
+
+/// The fact that says which certificate the node presents.
+pub(crate) const OWN_CERTIFICATE: &str = "own-certificate";
+
+fn select<T: Stored>(tail: &str) -> String {
+    format!("SELECT id, version, {} FROM {} {tail}", T::COLUMNS.join(", "), T::TABLE)
+}
+
+fn from_row<T: Stored>(row: &Row<'_>) -> rusqlite::Result<T> {
+    T::from_columns((row.get(0)?, row.get(1)?), &mut Columns::new(row, 2))
+}
+
+fn one<T: Stored>(c: &Connection, tail: &str, params: impl Params) -> rusqlite::Result<Option<T>> {
+    c.prepare_cached(&select::<T>(tail))?.query_row(params, from_row).optional()
+}
+
+fn all<T: Stored>(c: &Connection, tail: &str, params: impl Params) -> rusqlite::Result<Vec<T>> {
+    c.prepare_cached(&select::<T>(tail))?.query_map(params, from_row)?.collect()
+}
+
+fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
+    let detail: Option<String> = row.get(6)?;
+    Ok(Recorded {
+        id: row.get(0)?,
+        at: row.get(1)?,
+        actor: row.get(2)?,
+        action: row.get(3)?,
+        subject: row.get(4)?,
+        request: row.get(5)?,
+        detail: detail.and_then(|text| serde_json::from_str(&text).ok()),
+    })
+}

@@ -1,0 +1,289 @@
+//! The embedded store: SQLite in write-ahead mode with `synchronous=FULL`. One thread owns the
+//! writing connection and gathers commits that wait together into one transaction, each behind its
+//! own savepoint, so that they share a sync and fail alone.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tokio::sync::oneshot;
+
+use super::commit::{self, Commit, CommitError};
+use crate::world::World;
+
+/// A handle on the store; clones share it.
+#[derive(Clone)]
+pub(crate) struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: PathBuf,
+    queue: Sender<Job>,
+    readers: Mutex<Vec<Connection>>,
+    next_id: AtomicI64,
+}
+
+struct Job {
+    commit: Commit,
+    at: Timestamp,
+    done: oneshot::Sender<Result<(), CommitError>>,
+}
+
+impl Store {
+    /// Opens the store at `path`, making or migrating it as needed.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, written or understood; each says what to do.
+    pub(crate) fn open(path: &Path, world: &World) -> Result<Self, OpenError> {
+        let fault = |error| OpenError::from_sqlite(path, error);
+        let mut writer = Connection::open(path).map_err(fault)?;
+        configure(&writer).map_err(fault)?;
+        check(path, &writer)?;
+        migrate(path, &mut writer, world)?;
+        let next_id = commit::highest_id(&writer).map_err(fault)? + 1;
+        let (queue, jobs) = channel();
+        std::thread::Builder::new()
+            .name("commit".into())
+            .spawn(move || commit_loop(&writer, &jobs))
+            .map_err(|e| OpenError::Thread(e.to_string()))?;
+        let inner = Inner {
+            path: path.to_owned(),
+            queue,
+            readers: Mutex::new(Vec::new()),
+            next_id: AtomicI64::new(next_id),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// A fresh row id, never given before.
+    pub(crate) fn id(&self) -> i64 {
+        self.inner.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Makes `commit` durable, all of it or nothing.
+    ///
+    /// # Errors
+    /// [`CommitError::Conflict`] when a row was changed since it was read; the rest are faults of
+    /// the store.
+    pub(crate) async fn commit(&self, commit: Commit, at: Timestamp) -> Result<(), CommitError> {
+        let (done, outcome) = oneshot::channel();
+        let job = Job { commit, at, done };
+        self.inner.queue.send(job).map_err(|_| CommitError::Closed)?;
+        outcome.await.map_err(|_| CommitError::Closed)?
+    }
+
+    /// Runs a short read, answered from indices, on the calling thread.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, ReadError> {
+        let pooled = lock(&self.inner.readers).pop();
+        let connection = match pooled {
+            Some(connection) => connection,
+            None => open_reader(&self.inner.path)?,
+        };
+        let answer = read(&connection);
+        let mut readers = lock(&self.inner.readers);
+        if readers.len() < MAX_READERS {
+            readers.push(connection);
+        }
+        Ok(answer?)
+    }
+
+    /// Runs a read that may take long, away from the threads that serve requests.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn scan<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let store = self.clone();
+        let task = tokio::task::spawn_blocking(move || store.read(read));
+        task.await.map_err(|_| ReadError::Interrupted)?
+    }
+}
+
+/// The store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error("{}: it is damaged ({why}); restore a backup, or move it away to start anew", path.display())]
+    Damaged { path: PathBuf, why: String },
+    #[error("{}: it cannot be written ({why}); check the permissions of the file and its directory", path.display())]
+    NotWritable { path: PathBuf, why: String },
+    #[error("{}: no space is left on the device", path.display())]
+    Full { path: PathBuf },
+    #[error("{}: it was made by a newer version of Perennial (schema {found}, this one knows {SCHEMA_VERSION}); run that version", path.display())]
+    Newer { path: PathBuf, found: i64 },
+    #[error("{}: {why}", path.display())]
+    Other { path: PathBuf, why: String },
+    #[error("the commit thread does not start: {0}")]
+    Thread(String),
+}
+
+impl OpenError {
+    fn from_sqlite(path: &Path, error: rusqlite::Error) -> Self {
+        let (path, why) = (path.to_owned(), error.to_string());
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                Self::Damaged { path, why }
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                Self::NotWritable { path, why }
+            }
+            Some(ErrorCode::DiskFull) => Self::Full { path },
+            _ => Self::Other { path, why },
+        }
+    }
+}
+
+/// A read failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error("the store cannot be read: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("the read was interrupted")]
+    Interrupted,
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Finds the damage that opening alone does not: a store whose schema cannot be walked.
+fn check(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+    let tables = "SELECT count(*) FROM sqlite_master";
+    match connection.query_row(tables, [], |row| row.get::<_, i64>(0)) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(OpenError::from_sqlite(path, error)),
+    }
+}
+
+fn migrate(path: &Path, connection: &mut Connection, world: &World) -> Result<(), OpenError> {
+    let fault = |error| OpenError::from_sqlite(path, error);
+    let list = "CREATE TABLE IF NOT EXISTS migration (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL)";
+    let newest = "SELECT coalesce(max(version), 0) FROM migration";
+    connection.execute(list, []).map_err(fault)?;
+    let found: i64 = connection.query_row(newest, [], |row| row.get(0)).map_err(fault)?;
+    if found > SCHEMA_VERSION {
+        return Err(OpenError::Newer { path: path.to_owned(), found });
+    }
+    for (version, statements) in (1..).zip(MIGRATIONS) {
+        if version <= found {
+            continue;
+        }
+        let transaction = connection.transaction().map_err(fault)?;
+        transaction.execute_batch(statements).map_err(fault)?;
+        let applied = (version, world.now().as_second());
+        let record = "INSERT INTO migration (version, applied_at) VALUES (?1, ?2)";
+        transaction.execute(record, applied).map_err(fault)?;
+        transaction.commit().map_err(fault)?;
+    }
+    Ok(())
+}
+
+/// Applies commits until every handle on the store is gone.
+fn commit_loop(connection: &Connection, jobs: &Receiver<Job>) {
+    let mut previous = 0;
+    while let Ok(first) = jobs.recv() {
+        let mut batch = vec![first];
+        gather(&mut batch, jobs, previous);
+        previous = batch.len();
+        let outcomes = apply(connection, &batch);
+        for (job, outcome) in batch.into_iter().zip(outcomes) {
+            // Whoever asked may have gone away; the commit stands all the same.
+            let _ = job.done.send(outcome);
+        }
+    }
+}
+
+/// Takes what waits already. When the last batch was large, more is on its way: wait a little for
+/// as much again, since a sync costs more than the wait.
+fn gather(batch: &mut Vec<Job>, jobs: &Receiver<Job>, previous: usize) {
+    while batch.len() < MAX_BATCH {
+        let Ok(job) = jobs.try_recv() else { break };
+        batch.push(job);
+    }
+    if previous < LINGER_FROM {
+        return;
+    }
+    let until = Instant::now() + LINGER;
+    while batch.len() < previous.min(MAX_BATCH) {
+        match jobs.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(job) => batch.push(job),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+        }
+    }
+}
+
+fn apply(connection: &Connection, batch: &[Job]) -> Vec<Result<(), CommitError>> {
+    let all_failed = |error: &rusqlite::Error| {
+        batch.iter().map(|_| Err(CommitError::from_sqlite(error))).collect()
+    };
+    if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
+        return all_failed(&error);
+    }
+    let outcomes: Vec<_> = batch.iter().map(|job| apply_one(connection, job)).collect();
+    match run(connection, "COMMIT") {
+        Ok(()) => outcomes,
+        Err(error) => {
+            // A failed COMMIT may leave the transaction open; nothing in it was acknowledged.
+            let _ = connection.execute_batch("ROLLBACK");
+            all_failed(&error)
+        }
+    }
+}
+
+fn apply_one(connection: &Connection, job: &Job) -> Result<(), CommitError> {
+    run(connection, "SAVEPOINT one").map_err(|e| CommitError::from_sqlite(&e))?;
+    let outcome = job.commit.write(connection, job.at);
+    if outcome.is_err() {
+        run(connection, "ROLLBACK TO one").map_err(|e| CommitError::from_sqlite(&e))?;
+    }
+    run(connection, "RELEASE one").map_err(|e| CommitError::from_sqlite(&e))?;
+    outcome
+}
+
+fn run(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(statement)?.execute([]).map(|_| ())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while holding a list of connections leaves the list as good as it was.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Merged migrations never change; a new one is appended.
+const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const SCHEMA_VERSION: i64 = 1;
+/// Large enough that a checkpoint's own syncs are rare, small enough to replay in no time (16 MiB).
+const CHECKPOINT_PAGES: i64 = 4096;
+const WRITER_CACHE_KIB: i64 = 16 * 1024;
+const READER_CACHE_KIB: i64 = 2 * 1024;
+const MAX_READERS: usize = 4;
+const MAX_BATCH: usize = 256;
+const LINGER_FROM: usize = 4;
+const LINGER: Duration = Duration::from_micros(500);
