@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, IsCa, KeyPair,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::sleep;
 
@@ -273,7 +275,8 @@ fn vouch_for_localhost(root: &Path, chain: &Path, key: &Path) -> Result<(), Erro
     let issuer = CertifiedIssuer::self_signed(params, issuer_key).map_err(cannot)?;
     let server_key = KeyPair::generate().map_err(cannot)?;
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let params = CertificateParams::new(names).map_err(cannot)?;
+    let mut params = CertificateParams::new(names).map_err(cannot)?;
+    params.distinguished_name = DistinguishedName::new();
     let server = params.signed_by(&server_key, &issuer).map_err(cannot)?;
     write(root, &issuer.pem())?;
     write(chain, &server.pem())?;
