@@ -72,6 +72,7 @@ impl Daemon {
             .env("XDG_DATA_HOME", home)
             .env("XDG_CONFIG_HOME", home)
             .env("PEBBLE_VA_NOSLEEP", "1")
+            .env("PEBBLE_WFE_NONCEREJECT", "0")
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(err)

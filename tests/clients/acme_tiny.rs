@@ -28,7 +28,8 @@ fn acme_tiny_http_01() {
         let mut command = program("acme-tiny");
         command.env("SSL_CERT_FILE", &scene.server.trust);
         command.args(["--directory-url", &scene.server.directory]);
-        command.args(["--check-port", &scene.http_port.to_string(), "--account-key"]);
+        // Its own look at the token would ask the system's DNS, which knows nothing of our names.
+        command.args(["--disable-check", "--account-key"]);
         command.arg(&account).arg("--csr").arg(&request).arg("--acme-dir").arg(&tokens);
         let chain = succeed(&mut command);
         fs::write(&pem, chain).expect("the chain");

@@ -66,7 +66,7 @@ fn lives(scene: &Scene, challenge: &str, settings: &str, names: &[&str]) {
             dehydrated(&["--register", "--accept-terms"]);
             sign(&[]);
         },
-        || sign(&["--force", "--force-validation"]),
+        || sign(&["--force"]),
         |chain| dehydrated(&["--revoke", &chain.leaf_file().display().to_string()]),
     );
 }
