@@ -41,16 +41,18 @@ impl Scene {
 
 /// A directory below cargo's own for tests, removed when the test succeeds.
 #[derive(Debug)]
-struct Home(PathBuf);
+pub(crate) struct Home(PathBuf);
 
 impl Home {
-    fn clear(name: &str) -> Self {
+    /// An empty one; `name` must be the test's own.
+    pub(crate) fn clear(name: &str) -> Self {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = fs::remove_dir_all(&path);
         Self(path)
     }
 
-    fn directory(&self, name: &str) -> PathBuf {
+    /// A directory in it.
+    pub(crate) fn directory(&self, name: &str) -> PathBuf {
         let path = self.0.join(name);
         fs::create_dir_all(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         path

@@ -19,11 +19,50 @@ pub(crate) struct Server {
     pub(crate) directory: String,
     /// PEM file that a client must trust to speak HTTPS with the server.
     pub(crate) trust: PathBuf,
-    /// PEM file with the root of the certificates that it issues.
-    pub(crate) root: PathBuf,
-    /// Pebble's management address; none for Perennial.
-    management: Option<String>,
+    /// What vouches for the certificates that it issues.
+    pub(crate) issuer: Issuer,
     daemon: Daemon,
+}
+
+/// Where a relying party begins: the root it trusts, and who says what is revoked.
+#[derive(Debug)]
+pub(crate) struct Issuer {
+    /// PEM file with the root.
+    pub(crate) root: PathBuf,
+    peer: Option<Peer>,
+}
+
+/// Pebble publishes no CRL, but has a management address that knows.
+#[derive(Debug)]
+struct Peer {
+    management: String,
+    trust: PathBuf,
+}
+
+impl Issuer {
+    /// One that publishes CRLs, as Perennial does.
+    pub(crate) fn with_crl(root: PathBuf) -> Self {
+        Self { root, peer: None }
+    }
+
+    /// Whether this is the product itself, so that its own promises can be demanded.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.peer.is_none()
+    }
+
+    /// What Pebble says of a serial (hexadecimal); Perennial speaks through its CRL instead.
+    pub(crate) fn peer_status(&self, serial: &str) -> Option<String> {
+        let peer = self.peer.as_ref()?;
+        Some(peer.fetch(&format!("cert-status-by-serial/{serial}")))
+    }
+}
+
+impl Peer {
+    fn fetch(&self, path: &str) -> String {
+        let mut command = program("curl");
+        command.args(["-sS", "--fail", "--cacert"]).arg(&self.trust);
+        succeed(command.arg(format!("{}/{path}", self.management)))
+    }
 }
 
 impl Server {
@@ -34,17 +73,6 @@ impl Server {
             Ok("pebble") => Self::pebble(home, dns, http_port, tls_port),
             Ok(other) => panic!("PERENNIAL_TEST_SERVER={other}: perennial or pebble"),
         }
-    }
-
-    /// Whether this is the product itself, so that its own promises can be demanded.
-    pub(crate) fn is_ours(&self) -> bool {
-        self.management.is_none()
-    }
-
-    /// What Pebble says of a serial (hexadecimal); Perennial speaks through its CRL instead.
-    pub(crate) fn peer_status(&self, serial: &str) -> Option<String> {
-        let url = format!("{}/cert-status-by-serial/{serial}", self.management.as_ref()?);
-        Some(self.fetch(&url))
     }
 
     fn perennial(home: &Path, dns: &Dns, http_port: u16, tls_port: u16) -> Self {
@@ -61,7 +89,7 @@ impl Server {
         let mut daemon = Daemon::start(env!("CARGO_BIN_EXE_perennial"), arguments, home);
         let log = daemon.log.clone();
         let (directory, root) = daemon.wait("the ready line", || ready_line(&log));
-        Self { directory, trust: root.clone(), root, management: None, daemon }
+        Self { directory, trust: root.clone(), issuer: Issuer::with_crl(root), daemon }
     }
 
     fn pebble(home: &Path, dns: &Dns, http_port: u16, tls_port: u16) -> Self {
@@ -83,20 +111,15 @@ impl Server {
         let mut daemon = Daemon::start("pebble", arguments, home);
         daemon.wait_for_port(management);
         daemon.wait_for_port(port);
-        let server = Self {
+        let peer = Peer { management: format!("https://localhost:{management}"), trust };
+        let root = home.join("root.pem");
+        fs::write(&root, peer.fetch("roots/0")).expect("Pebble's root");
+        Self {
             directory: format!("https://localhost:{port}/dir"),
-            trust,
-            root: home.join("root.pem"),
-            management: Some(format!("https://localhost:{management}")),
+            trust: peer.trust.clone(),
+            issuer: Issuer { root, peer: Some(peer) },
             daemon,
-        };
-        let root = server.fetch(&format!("https://localhost:{management}/roots/0"));
-        fs::write(&server.root, root).expect("Pebble's root");
-        server
-    }
-
-    fn fetch(&self, url: &str) -> String {
-        succeed(program("curl").args(["-sS", "--fail", "--cacert"]).arg(&self.trust).arg(url))
+        }
     }
 }
 

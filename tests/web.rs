@@ -17,8 +17,13 @@ use rustls::{ServerConfig, ServerConnection};
 
 /// Serves the files directly in `directory` as `/.well-known/acme-challenge/NAME`.
 pub(crate) fn serve_tokens(directory: &Path, port: u16) {
+    serve_files(directory, "/.well-known/acme-challenge/", port);
+}
+
+/// Serves the files directly in `directory` at URLs that begin with `prefix`.
+pub(crate) fn serve_files(directory: &Path, prefix: &'static str, port: u16) {
     let directory = directory.to_owned();
-    listen(port, move |stream| answer_token(stream, &directory));
+    listen(port, move |stream| answer_file(stream, &directory, prefix));
 }
 
 /// Serves `directory/NAME.crt.pem` with `directory/NAME.key.pem` to whoever asks for NAME with the
@@ -58,26 +63,22 @@ where
     });
 }
 
-fn answer_token(mut stream: TcpStream, directory: &Path) -> Result<(), String> {
+fn answer_file(mut stream: TcpStream, directory: &Path, prefix: &str) -> Result<(), String> {
     let reader = BufReader::new(stream.try_clone().map_err(|e| e.to_string())?);
     let mut lines = reader.lines().map_while(Result::ok);
     let request = lines.next().unwrap_or_default();
     lines.take_while(|line| !line.is_empty()).for_each(drop);
-    let token = request
-        .strip_prefix("GET /.well-known/acme-challenge/")
-        .and_then(|rest| rest.split(' ').next())
-        .filter(|token| !token.contains(['/', '.']));
-    let text = token.and_then(|token| fs::read_to_string(directory.join(token)).ok());
-    let (status, text) = match text {
-        Some(text) => ("200 OK", text),
-        None => ("404 Not Found", String::new()),
-    };
-    let length = text.len();
-    write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{text}"
-    )
-    .map_err(|e| e.to_string())
+    let name = request
+        .strip_prefix("GET ")
+        .and_then(|rest| rest.strip_prefix(prefix)?.split(' ').next())
+        .filter(|name| !name.contains('/') && !name.starts_with('.'));
+    let found = name.and_then(|name| fs::read(directory.join(name)).ok());
+    let status = if found.is_some() { "200 OK" } else { "404 Not Found" };
+    let body = found.unwrap_or_default();
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    stream.write_all(&[head.as_bytes(), &body].concat()).map_err(|e| e.to_string())
 }
 
 #[derive(Debug)]

@@ -61,14 +61,14 @@ async fn lives(scene: &Scene, kind: ChallengeType, files: &Path, names: &[&str])
     let account = register(scene).await;
     let place = Place { scene, kind, files };
     let first = place.order(&account, names, None).await;
-    let replaces = scene.server.is_ours().then(|| identifier(&first));
+    let replaces = scene.server.issuer.is_ours().then(|| identifier(&first));
     let second = place.order(&account, names, replaces).await;
     assert_ne!(first.serial(), second.serial(), "renewal must bring another certificate");
     let leaf = CertificateDer::from(second.leaf().to_der().expect("DER"));
     let reason = Some(RevocationReason::CessationOfOperation);
     account.revoke(&RevocationRequest { certificate: &leaf, reason }).await.expect("revocation");
-    second.assert_revoked(&scene.server);
-    first.assert_not_revoked(&scene.server);
+    second.assert_revoked(&scene.server.issuer);
+    first.assert_not_revoked(&scene.server.issuer);
 }
 
 async fn register(scene: &Scene) -> Account {
@@ -132,7 +132,7 @@ impl Place<'_> {
         let chain = order.poll_certificate(&retries).await.expect("a certificate");
         let pem = self.scene.directory("instant-acme").join("chain.pem");
         fs::write(&pem, chain).expect("the chain");
-        Chain::check(&self.scene.server, &pem, names)
+        Chain::check(&self.scene.server.issuer, &pem, names)
     }
 }
 

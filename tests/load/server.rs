@@ -89,30 +89,11 @@ impl Site {
         if self.kind == Kind::Caddy {
             words.splice(..0, self.own_resolver()?);
         }
-        let log = self.home.join("log.txt");
-        let file = |path: &Path| {
-            File::create(path).map_err(Error::io(format!("create {}", path.display())))
-        };
-        let output = file(&self.home.join("stdout.txt"))?;
         let begun = Instant::now();
-        let mut child = Command::new(&words[0])
-            .args(&words[1..])
-            .env("PEBBLE_VA_NOSLEEP", "1")
-            .env("PEBBLE_WFE_NONCEREJECT", "0")
-            .env("PEBBLE_AUTHZREUSE", "0")
-            .env("XDG_DATA_HOME", self.home.join("data"))
-            .env("XDG_CONFIG_HOME", self.home.join("config"))
-            .env("HOME", &self.home)
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(file(&log)?)
-            .spawn()
-            .map_err(Error::io(format!("start {}", words[0])))?;
-        let not_ready =
-            |why: String| Error::NotReady { server: self.kind.name(), why, log: log.clone() };
+        let mut child = self.spawn(&words)?;
         loop {
             if let Some(status) = child.try_wait().map_err(Error::io("wait for the server"))? {
-                return Err(not_ready(format!("ended with {status}")));
+                return Err(self.not_ready(&format!("ended with {status}")));
             }
             if self.kind == Kind::Perennial
                 && let Some((url, pem)) = self.ready_line()
@@ -127,12 +108,37 @@ impl Site {
                 Ok(()) => break,
                 Err(error) if begun.elapsed() > READY_LIMIT => {
                     let _ = child.kill();
-                    return Err(not_ready(error.to_string()));
+                    return Err(self.not_ready(&error.to_string()));
                 }
                 Err(_) => sleep(Duration::from_millis(1)).await,
             }
         }
         Ok(Running { kind: self.kind, child, directory, root, ready_after: begun.elapsed() })
+    }
+
+    fn spawn(&self, words: &[String]) -> Result<Child, Error> {
+        let file = |name| {
+            let file = self.home.join(name);
+            File::create(&file).map_err(Error::io(format!("create {}", file.display())))
+        };
+        Command::new(&words[0])
+            .args(&words[1..])
+            .env("PEBBLE_VA_NOSLEEP", "1")
+            .env("PEBBLE_WFE_NONCEREJECT", "0")
+            .env("PEBBLE_AUTHZREUSE", "0")
+            .env("XDG_DATA_HOME", self.home.join("data"))
+            .env("XDG_CONFIG_HOME", self.home.join("config"))
+            .env("HOME", &self.home)
+            .stdin(Stdio::null())
+            .stdout(file("stdout.txt")?)
+            .stderr(file("log.txt")?)
+            .spawn()
+            .map_err(Error::io(format!("start {}", words[0])))
+    }
+
+    fn not_ready(&self, why: &str) -> Error {
+        let (server, log) = (self.kind.name(), self.home.join("log.txt"));
+        Error::NotReady { server, why: why.to_owned(), log }
     }
 
     fn perennial(&self) -> Result<Start, Error> {
