@@ -143,7 +143,8 @@ impl Authority {
         Ok(self.throwaway.get_or_init(|| fresh))
     }
 
-    fn path(&self) -> impl Iterator<Item = &Certificate> {
+    /// The certificates from this authority's own up to the root.
+    pub fn path(&self) -> impl Iterator<Item = &Certificate> {
         std::iter::once(&self.certificate).chain(self.chain())
     }
 }

@@ -70,6 +70,9 @@ impl DnsName {
         for label in plain.split('.') {
             check_label(label).map_err(invalid)?;
         }
+        if plain.contains("xn--") && !is_a_label_name(plain) {
+            return Err(invalid("it has an xn-- label that is no punycode (RFC 5891 §5.4)"));
+        }
         // An all-numeric last label would read as an address (RFC 3696 §2).
         if plain.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
             return Err(invalid("its last label is all digits"));
@@ -301,6 +304,12 @@ fn check_label(label: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Whether every A-label decodes to the U-label it is the encoding of (RFC 5891 §5.4).
+fn is_a_label_name(name: &str) -> bool {
+    let (unicode, decoded) = idna::domain_to_unicode(name);
+    decoded.is_ok() && idna::domain_to_ascii(&unicode).is_ok_and(|again| again == name)
+}
+
 fn in_network(ip: IpAddr, network: IpAddr, prefix: u8) -> bool {
     match (ip, network) {
         (IpAddr::V4(a), IpAddr::V4(b)) => same_prefix(bits4(a), bits4(b), prefix),
@@ -341,8 +350,27 @@ mod tests {
     fn names_are_lowered_and_nothing_else_is_mended() {
         assert_eq!(DnsName::parse("WWW.Example.COM").expect("valid").as_str(), "www.example.com");
         for bad in [
-            "", ".", "a..b", "a.", "-a.b", "a-.b", "a_b.c", "*", "*.*.a", "a.*.b", "w*.a", "ü.de",
-            "ab--cd.e", "a b.c", "1.2.3", "10.0.0.1", "a.b.7", "a/b.c", "a\0.b",
+            "",
+            ".",
+            "a..b",
+            "a.",
+            "-a.b",
+            "a-.b",
+            "a_b.c",
+            "*",
+            "*.*.a",
+            "a.*.b",
+            "w*.a",
+            "ü.de",
+            "ab--cd.e",
+            "a b.c",
+            "xn--\u{61}.",
+            "xn--aaaaaaa.test",
+            "1.2.3",
+            "10.0.0.1",
+            "a.b.7",
+            "a/b.c",
+            "a\0.b",
         ] {
             assert!(DnsName::parse(bad).is_err(), "{bad:?} was accepted");
         }

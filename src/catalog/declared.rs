@@ -387,7 +387,7 @@ mod tests {
         issuer = "root"
         common_name = "E"
         lifetime = "365d"
-        name_constraints.permitted = ["*.example.com"]
+        name_constraints.permitted = ["example.com"]
 
         [[profile]]
         name = "short"

@@ -158,9 +158,7 @@ async fn stand(
         None => create(node, spec, issuer).await?,
     };
     let certificate = Certificate::from_der(&row.certificate)?;
-    let chain = issuer.map_or_else(Vec::new, |above| {
-        std::iter::once(above.ca.certificate()).chain(above.ca.chain()).cloned().collect()
-    });
+    let chain = issuer.map_or_else(Vec::new, |above| above.ca.path().cloned().collect());
     Ok(Authority {
         id: row.id,
         name: row.name,

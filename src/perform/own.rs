@@ -82,7 +82,7 @@ async fn obtain(
 fn present(node: &Node, authority: &Authority, leaf: &[u8], key: &[u8]) -> Result<(), OwnError> {
     let mut chain = vec![CertificateDer::from(leaf.to_vec())];
     // The root is what clients have already.
-    let above = authority.ca.chain().iter().filter(|ca| !ca.is_self_issued());
+    let above = authority.ca.path().filter(|ca| !ca.is_self_issued());
     chain.extend(above.map(|ca| CertificateDer::from(ca.der().to_vec())));
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.to_vec()));
     let provider = rustls::crypto::aws_lc_rs::default_provider();

@@ -86,14 +86,24 @@ impl Store {
         })
     }
 
-    /// The ids of the orders of an account.
-    pub(crate) fn orders_of(&self, account: i64, page: Page) -> Result<Vec<i64>, ReadError> {
-        let sql = "SELECT id FROM acme_order WHERE account = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    /// The ids of the orders of an account that are not invalid (RFC 8555 §7.1.2.1).
+    pub(crate) fn orders_of(
+        &self,
+        account: i64,
+        page: Page,
+        now: Timestamp,
+    ) -> Result<Vec<i64>, ReadError> {
+        let sql = "SELECT id FROM acme_order o WHERE account = ?1 AND id > ?2 AND phase <> 'failed'
+                   AND (phase <> 'open' OR expires_at > ?4 AND NOT EXISTS (
+                     SELECT 1 FROM order_authorization l JOIN authorization a
+                       ON a.id = l.authorization
+                     WHERE l.acme_order = o.id AND (a.expires_at <= ?4
+                       OR a.phase IN ('invalid', 'deactivated', 'revoked'))))
+                   ORDER BY id LIMIT ?3";
         self.read(|c| {
             let mut statement = c.prepare_cached(sql)?;
-            let ids =
-                statement.query_map(params![account, page.after, page.limit], |r| r.get(0))?;
-            ids.collect()
+            let params = params![account, page.after, page.limit, now.as_second()];
+            statement.query_map(params, |r| r.get(0))?.collect()
         })
     }
 

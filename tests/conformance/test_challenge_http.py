@@ -60,7 +60,7 @@ def test_what_is_fetched(lab, try_http):
     _, _, challenge = try_http(lab.http.challenge, name)
     seen = lab.http.requests_for(name)
     assert {path for path, _ in seen} == {WELL_KNOWN + challenge["token"]}
-    assert all(re.fullmatch(re.escape(name) + r"(:\d+)?", headers["Host"], re.I) for _, headers in seen)
+    assert all(re.fullmatch(re.escape(name) + r"(:\d+)?", headers["host"], re.I) for _, headers in seen)
 
 
 @pytest.mark.should
@@ -185,7 +185,7 @@ def test_retry_after_while_processing(lab, account):
     """RFC 8555 §7.5.1: while validation goes on, the authorization should carry Retry-After."""
     _, url, authorization, challenge = lab.pending(account, "http-01")
     lab.publish(account, authorization, challenge)
-    lab.http.slow(authorization["identifier"]["value"], 0.5)
+    lab.http.slow(authorization["identifier"]["value"], 3)
     lab.respond(account, challenge)
     response = account.get(url)
     assert response.json()["status"] == "pending"

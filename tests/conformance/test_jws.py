@@ -162,7 +162,10 @@ def test_signature_by_another_key(send):
 
 def test_broken_signature(send, account):
     """RFC 8555 §6.2: a signature with one bit changed is refused."""
-    flip = lambda data: bytes([account.key.sign(data)[0] ^ 1]) + account.key.sign(data)[1:]
+    def flip(data):
+        signature = account.key.sign(data)
+        return bytes([signature[0] ^ 1]) + signature[1:]
+
     problem(send(sign=flip), *REFUSED)
 
 

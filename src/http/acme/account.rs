@@ -133,7 +133,8 @@ pub(super) fn orders(
     post_as_get(&signed.jws.payload)?;
     let after = OrdersQuery::parse(query)?.cursor.unwrap_or(0);
     let page = Page { after: i64::try_from(after).unwrap_or(i64::MAX), limit: ORDERS_PER_PAGE };
-    let ids = call.node.store.orders_of(id, page).map_err(unreadable)?;
+    let now = call.node.world.now();
+    let ids = call.node.store.orders_of(id, page, now).map_err(unreadable)?;
     let urls = ids.iter().map(|id| call.url_of(&Resource::Order(*id))).collect();
     let response = call.json(StatusCode::OK, &resource::OrdersList { orders: urls });
     match ids.last() {

@@ -9,7 +9,7 @@ use acme::{Jwk, Jws, KeyReference, Problem, ProblemType};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use serde::Serialize;
 
 use super::not_found;
@@ -78,14 +78,7 @@ impl Call {
     /// Reads and takes apart a POST; its signature is still to be checked (RFC 8555 §6.2 to §6.5).
     pub(super) async fn receive(&self, request: Request) -> Result<Jws, Problem> {
         check_content_type(request.headers())?;
-        let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
-        let body = body.map_err(|_| {
-            Problem::malformed(format!(
-                "the request is longer than {MAX_BODY} octets, or cut short"
-            ))
-            .with_status(413)
-        })?;
-        let jws = Jws::parse(&body.to_bytes())?;
+        let jws = Jws::parse(&read(request.into_body()).await?)?;
         self.redeem(&jws)?;
         jws.header.check_url(&self.url)?;
         Ok(jws)
@@ -152,6 +145,28 @@ impl Call {
     }
 }
 
+/// The whole body. One that is too long is read on for a while and thrown away, for a client that
+/// is still sending does not hear the answer.
+async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
+    let mut kept = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::malformed("the request is cut short"))?;
+        let data = frame.into_data().unwrap_or_default();
+        length += data.len();
+        if length <= MAX_BODY {
+            kept.extend_from_slice(&data);
+        } else if length > MAX_DISCARDED {
+            break;
+        }
+    }
+    if length > MAX_BODY {
+        let detail = format!("the request is longer than {MAX_BODY} octets");
+        return Err(Problem::malformed(detail).with_status(413));
+    }
+    Ok(kept)
+}
+
 /// Checks that an account was neither deactivated nor revoked.
 pub(super) fn check_active(account: &Account) -> Result<(), Problem> {
     let state = match account.status {
@@ -159,7 +174,8 @@ pub(super) fn check_active(account: &Account) -> Result<(), Problem> {
         AccountStatus::Deactivated => "deactivated",
         AccountStatus::Revoked => "revoked",
     };
-    Err(Problem::new(ProblemType::Unauthorized, format!("the account is {state}")))
+    // RFC 8555 §7.3.6 asks for this status.
+    Err(Problem::new(ProblemType::Unauthorized, format!("the account is {state}")).with_status(401))
 }
 
 /// The response with one more `Link`.
@@ -212,3 +228,5 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
         }
     }
 }
+
+const MAX_DISCARDED: usize = 4 * 1024 * 1024;

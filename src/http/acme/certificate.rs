@@ -121,7 +121,7 @@ fn check_names(call: &Call, signed: &Signed<'_>, certificate: &Certificate) -> R
 
 /// The chains a certificate of the authority can be served with, without the leaf.
 fn chains(authority: &Authority) -> [Vec<&Certificate>; 2] {
-    let whole: Vec<_> = authority.ca.chain().iter().collect();
+    let whole: Vec<_> = authority.ca.path().collect();
     let without_root = whole.iter().copied().filter(|ca| !ca.is_self_issued()).collect();
     [without_root, whole]
 }

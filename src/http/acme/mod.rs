@@ -12,6 +12,7 @@ mod resource;
 
 use std::sync::Arc;
 
+use ::acme::request::post_as_get;
 use ::acme::{Problem, ProblemType};
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
@@ -61,6 +62,15 @@ async fn route(
     match (&resource, &method) {
         (Resource::Directory, &Method::GET | &Method::HEAD) => Ok(directory::show(&call)),
         (Resource::NewNonce, &Method::HEAD | &Method::GET) => Ok(directory::nonce(&call, &method)),
+        // RFC 8555 §6.3: these two can be had by POST-as-GET as well.
+        (Resource::Directory | Resource::NewNonce, &Method::POST) => {
+            let jws = call.receive(request).await?;
+            post_as_get(&call.of_account(&jws)?.jws.payload)?;
+            Ok(match resource {
+                Resource::Directory => directory::show(&call),
+                _ => directory::nonce(&call, &Method::GET),
+            })
+        }
         (Resource::RenewalInfo(id), &Method::GET | &Method::HEAD) => renewal::show(&call, id),
         (resource, &Method::POST) if resource.takes_post() => {
             let response = post(call.clone(), resource, request).await?;

@@ -16,8 +16,9 @@ use crate::store::CertificateRow;
 
 /// When to renew the certificate `id` (RFC 9773 §4.2); anybody may ask.
 pub(super) fn show(call: &Call, id: &str) -> Result<Response<Body>, Problem> {
-    let id: CertificateId =
-        id.parse().map_err(|e: ari::InvalidCertificateId| Problem::malformed(e.to_string()))?;
+    let id: CertificateId = id.parse().map_err(|e: ari::InvalidCertificateId| {
+        Problem::malformed(e.to_string()).with_status(404)
+    })?;
     let row =
         find(call, &id)?.ok_or_else(|| not_found("this directory issued no such certificate"))?;
     let seed = row.id.unsigned_abs();

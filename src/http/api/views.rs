@@ -24,7 +24,7 @@ pub(super) fn authority(authority: &Authority) -> Value {
         "not_after": certificate.not_after().to_string(),
         "fingerprint_sha256": HEXLOWER.encode(&certificate.fingerprint()),
         "crl": authority.ca.urls().crl,
-        "pem": ca::pem_chain(std::iter::once(certificate).chain(authority.ca.chain())),
+        "pem": ca::pem_chain(authority.ca.path()),
     })
 }
 

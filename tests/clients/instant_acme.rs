@@ -1,0 +1,168 @@
+//! instant-acme, the library that our own ACME client is built on: all three challenges, and what
+//! no other client here does: `replaces` (RFC 9773 §5), key rollover and account deactivation.
+
+use std::fs;
+use std::path::Path;
+
+use der::Encode;
+use instant_acme::{
+    Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, Identifier, NewAccount,
+    NewOrder, OrderStatus, RetryPolicy, RevocationReason, RevocationRequest,
+};
+use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
+use rustls::pki_types::{CertificateDer, Der};
+use x509_cert::ext::pkix::AuthorityKeyIdentifier;
+
+use crate::chain::Chain;
+use crate::scene::Scene;
+use crate::web;
+
+#[tokio::test]
+async fn instant_acme_http_01() {
+    let scene = Scene::set("instant-acme-http");
+    let tokens = scene.directory("tokens");
+    web::serve_tokens(&tokens, scene.http_port);
+    lives(&scene, ChallengeType::Http01, &tokens, &["instant.example.test"]).await;
+}
+
+#[tokio::test]
+async fn instant_acme_dns_01_with_wildcard() {
+    let scene = Scene::set("instant-acme-dns");
+    let names = ["instant.example.test", "*.instant.example.test"];
+    lives(&scene, ChallengeType::Dns01, Path::new(""), &names).await;
+}
+
+#[tokio::test]
+async fn instant_acme_tls_alpn_01() {
+    let scene = Scene::set("instant-acme-alpn");
+    let certificates = scene.directory("alpn");
+    web::serve_alpn(&certificates, scene.tls_port);
+    lives(&scene, ChallengeType::TlsAlpn01, &certificates, &["instant.example.test"]).await;
+}
+
+#[tokio::test]
+async fn account_key_rollover_and_deactivation() {
+    let scene = Scene::set("instant-acme-account");
+    let tokens = scene.directory("tokens");
+    web::serve_tokens(&tokens, scene.http_port);
+    let mut account = register(&scene).await;
+    let old = account.key_thumbprint().to_owned();
+    let _credentials = account.update_key().await.expect("key rollover");
+    assert_ne!(account.key_thumbprint(), old);
+    let place = Place { scene: &scene, kind: ChallengeType::Http01, files: &tokens };
+    place.order(&account, &["rolled.example.test"], None).await;
+    let names = [Identifier::Dns("gone.example.test".into())];
+    account.clone().deactivate().await.expect("deactivation");
+    let refused = account.new_order(&NewOrder::new(&names)).await;
+    assert!(refused.is_err(), "a deactivated account must not order");
+}
+
+async fn lives(scene: &Scene, kind: ChallengeType, files: &Path, names: &[&str]) {
+    let account = register(scene).await;
+    let place = Place { scene, kind, files };
+    let first = place.order(&account, names, None).await;
+    let replaces = scene.server.issuer.is_ours().then(|| identifier(&first));
+    let second = place.order(&account, names, replaces).await;
+    assert_ne!(first.serial(), second.serial(), "renewal must bring another certificate");
+    let leaf = CertificateDer::from(second.leaf().to_der().expect("DER"));
+    let reason = Some(RevocationReason::CessationOfOperation);
+    account.revoke(&RevocationRequest { certificate: &leaf, reason }).await.expect("revocation");
+    second.assert_revoked(&scene.server.issuer);
+    first.assert_not_revoked(&scene.server.issuer);
+}
+
+async fn register(scene: &Scene) -> Account {
+    let new = NewAccount {
+        contact: &["mailto:tests@example.test"],
+        terms_of_service_agreed: true,
+        only_return_existing: false,
+    };
+    let builder = Account::builder_with_root(&scene.server.trust).expect("a client");
+    let created = builder.create(&new, scene.server.directory.clone(), None).await;
+    created.expect("an account").0
+}
+
+/// How and where challenges are answered.
+struct Place<'a> {
+    scene: &'a Scene,
+    kind: ChallengeType,
+    files: &'a Path,
+}
+
+impl Place<'_> {
+    async fn order(
+        &self,
+        account: &Account,
+        names: &[&str],
+        replaces: Option<CertificateIdentifier<'_>>,
+    ) -> Chain {
+        let identifiers: Vec<_> = names.iter().map(|&n| Identifier::Dns(n.into())).collect();
+        let mut new = NewOrder::new(&identifiers);
+        if let Some(old) = replaces {
+            new = new.replaces(old);
+        }
+        let mut order = account.new_order(&new).await.expect("an order");
+        let mut authorizations = order.authorizations();
+        while let Some(authorization) = authorizations.next().await {
+            let mut authorization = authorization.expect("an authorization");
+            if authorization.status == AuthorizationStatus::Valid {
+                continue;
+            }
+            let offered = authorization.challenge(self.kind.clone());
+            let mut challenge = offered.expect("the challenge is offered");
+            let name = challenge.identifier().identifier.clone();
+            let Identifier::Dns(name) = name else { panic!("{name:?}") };
+            let proof = challenge.key_authorization();
+            match self.kind {
+                ChallengeType::Http01 => {
+                    fs::write(self.files.join(&challenge.token), proof.as_str()).expect("a token");
+                }
+                ChallengeType::Dns01 => {
+                    let at = format!("_acme-challenge.{name}");
+                    self.scene.dns.add_txt(&at, &proof.dns_value());
+                }
+                _ => write_alpn(self.files, &name, proof.digest().as_ref()),
+            }
+            challenge.set_ready().await.expect("the challenge is taken");
+        }
+        let retries = RetryPolicy::default();
+        let status = order.poll_ready(&retries).await.expect("an answer");
+        assert_eq!(status, OrderStatus::Ready);
+        order.finalize_csr(&request(names)).await.expect("finalize");
+        let chain = order.poll_certificate(&retries).await.expect("a certificate");
+        let pem = self.scene.directory("instant-acme").join("chain.pem");
+        fs::write(&pem, chain).expect("the chain");
+        Chain::check(&self.scene.server.issuer, &pem, names)
+    }
+}
+
+/// A request for `names` by a key that nobody keeps.
+fn request(names: &[&str]) -> Vec<u8> {
+    let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+    let mut params = CertificateParams::new(names).expect("names");
+    params.distinguished_name = DistinguishedName::new();
+    let key = KeyPair::generate().expect("a key");
+    params.serialize_request(&key).expect("a request").der().to_vec()
+}
+
+/// The certificate that answers tls-alpn-01 (RFC 8737 §3).
+fn write_alpn(directory: &Path, name: &str, digest: &[u8]) {
+    let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+    params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
+    let key = KeyPair::generate().expect("a key");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    let write = |kind, text| fs::write(directory.join(format!("{name}.{kind}.pem")), text);
+    write("crt", certificate.pem()).expect("the certificate");
+    write("key", key.serialize_pem()).expect("its key");
+}
+
+/// How ARI names a certificate (RFC 9773 §4.1).
+fn identifier(chain: &Chain) -> CertificateIdentifier<'static> {
+    let tbs = chain.leaf().tbs_certificate();
+    let Ok(Some((_, issuer))) = tbs.get_extension::<AuthorityKeyIdentifier>() else {
+        panic!("no authority key identifier")
+    };
+    let issuer = issuer.key_identifier.expect("a key identifier");
+    let (issuer, serial) = (issuer.as_bytes(), tbs.serial_number().as_bytes());
+    CertificateIdentifier::new(Der::from_slice(issuer), Der::from_slice(serial)).into_owned()
+}

@@ -1,0 +1,12 @@
+//! The product from outside: a real server process, real clients, real DNS. Nothing here reaches
+//! into the program; what is not visible to a user cannot be tested here. Every test has ports,
+//! a DNS server and a data directory of its own, so that all of them run at once.
+
+mod chain;
+mod clients;
+mod dns;
+mod lint;
+mod program;
+mod scene;
+mod server;
+mod web;

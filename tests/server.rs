@@ -1,0 +1,165 @@
+//! Starting the ACME server under test and saying what a client must know of it. By default that is
+//! Perennial, through the line it prints when it is ready; with `PERENNIAL_TEST_SERVER=pebble` it is
+//! Pebble, which shows that a client's test works with a server that is not ours.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, IsCa, KeyPair,
+};
+
+use crate::dns::Dns;
+use crate::program::{Daemon, free_port, program, run, succeed};
+
+/// A server with an ACME directory.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// URL of the ACME directory.
+    pub(crate) directory: String,
+    /// PEM file that a client must trust to speak HTTPS with the server.
+    pub(crate) trust: PathBuf,
+    /// What vouches for the certificates that it issues.
+    pub(crate) issuer: Issuer,
+    daemon: Daemon,
+}
+
+/// Where a relying party begins: the root it trusts, and who says what is revoked.
+#[derive(Debug)]
+pub(crate) struct Issuer {
+    /// PEM file with the root.
+    pub(crate) root: PathBuf,
+    peer: Option<Peer>,
+}
+
+/// Pebble publishes no CRL, but has a management address that knows.
+#[derive(Debug)]
+struct Peer {
+    management: String,
+    trust: PathBuf,
+}
+
+impl Issuer {
+    /// One that publishes CRLs, as Perennial does.
+    pub(crate) fn with_crl(root: PathBuf) -> Self {
+        Self { root, peer: None }
+    }
+
+    /// Whether this is the product itself, so that its own promises can be demanded.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.peer.is_none()
+    }
+
+    /// What Pebble says of a serial (hexadecimal); Perennial speaks through its CRL instead.
+    pub(crate) fn peer_status(&self, serial: &str) -> Option<String> {
+        let peer = self.peer.as_ref()?;
+        Some(peer.fetch(&format!("cert-status-by-serial/{serial}")))
+    }
+}
+
+impl Peer {
+    fn fetch(&self, path: &str) -> String {
+        let mut command = program("curl");
+        command.args(["-sS", "--fail", "--cacert"]).arg(&self.trust);
+        succeed(command.arg(format!("{}/{path}", self.management)))
+    }
+}
+
+impl Server {
+    /// Starts the server on a fresh data directory in `home` and waits until it is ready.
+    pub(crate) fn start(home: &Path, dns: &Dns, http_port: u16, tls_port: u16) -> Self {
+        match std::env::var("PERENNIAL_TEST_SERVER").as_deref() {
+            Err(_) | Ok("" | "perennial") => Self::perennial(home, dns, http_port, tls_port),
+            Ok("pebble") => Self::pebble(home, dns, http_port, tls_port),
+            Ok(other) => panic!("PERENNIAL_TEST_SERVER={other}: perennial or pebble"),
+        }
+    }
+
+    fn perennial(home: &Path, dns: &Dns, http_port: u16, tls_port: u16) -> Self {
+        let settings = format!(
+            "data_dir = {:?}\n\n[listen]\nhttps = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
+             admin = \"127.0.0.1:0\"\n\n[validation]\nhttp_port = {http_port}\n\
+             tls_port = {tls_port}\nresolvers = [\"{}\"]\nallow = [\"127.0.0.0/8\"]\n",
+            home.join("data"),
+            dns.address()
+        );
+        let file = home.join("perennial.toml");
+        fs::write(&file, settings).expect("Perennial's settings");
+        let arguments = ["serve".as_ref(), "--config".as_ref(), file.as_os_str()];
+        let mut daemon = Daemon::start(env!("CARGO_BIN_EXE_perennial"), arguments, home);
+        let log = daemon.log.clone();
+        let (directory, root) = daemon.wait("the ready line", || ready_line(&log));
+        Self { directory, trust: root.clone(), issuer: Issuer::with_crl(root), daemon }
+    }
+
+    fn pebble(home: &Path, dns: &Dns, http_port: u16, tls_port: u16) -> Self {
+        let [trust, chain, key] = ["trust.pem", "server.pem", "server.key"].map(|f| home.join(f));
+        vouch_for_localhost(&trust, &chain, &key);
+        let (port, management) = (free_port(), free_port());
+        let settings = serde_json::json!({ "pebble": {
+            "listenAddress": format!("127.0.0.1:{port}"),
+            "managementListenAddress": format!("127.0.0.1:{management}"),
+            "certificate": chain,
+            "privateKey": key,
+            "httpPort": http_port,
+            "tlsPort": tls_port,
+        }});
+        let file = home.join("pebble.json");
+        fs::write(&file, settings.to_string()).expect("Pebble's settings");
+        let dns = dns.address();
+        let arguments = ["-config".as_ref(), file.as_os_str(), "-dnsserver".as_ref(), dns.as_ref()];
+        let mut daemon = Daemon::start("pebble", arguments, home);
+        daemon.wait_for_port(management);
+        daemon.wait_for_port(port);
+        let peer = Peer { management: format!("https://localhost:{management}"), trust };
+        let root = home.join("root.pem");
+        fs::write(&root, peer.fetch("roots/0")).expect("Pebble's root");
+        Self {
+            directory: format!("https://localhost:{port}/dir"),
+            trust: peer.trust.clone(),
+            issuer: Issuer { root, peer: Some(peer) },
+            daemon,
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.daemon.wrote();
+            let from = log.char_indices().rev().nth(8000).map_or(0, |(at, _)| at);
+            eprintln!("the server wrote:\n{}", &log[from..]);
+        }
+    }
+}
+
+/// Downloads `url` without TLS, as relying parties fetch CRLs; none unless the answer is 200.
+pub(crate) fn download(url: &str, to: &Path) -> Option<()> {
+    let (output, _) = run(program("curl").args(["-sS", "--fail", "-o"]).arg(to).arg(url));
+    output.status.success().then_some(())
+}
+
+/// Directory and root from the line on stdout that says `serve` is ready.
+fn ready_line(log: &Path) -> Option<(String, PathBuf)> {
+    let text = fs::read_to_string(log).ok()?;
+    let (text, _) = text.rsplit_once('\n')?;
+    let line = text.lines().find_map(|line| line.strip_prefix("ready "))?;
+    let field = |name| line.split(' ').find_map(|word| word.strip_prefix(name));
+    Some((field("directory=")?.into(), field("root=")?.into()))
+}
+
+/// A throwaway root, and a certificate for `localhost` with its key.
+fn vouch_for_localhost(root: &Path, chain: &Path, key: &Path) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuer_key = KeyPair::generate().expect("a key");
+    let issuer = CertifiedIssuer::self_signed(params, issuer_key).expect("a root");
+    let server_key = KeyPair::generate().expect("a key");
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let mut params = CertificateParams::new(names).expect("names");
+    params.distinguished_name = DistinguishedName::new();
+    let server = params.signed_by(&server_key, &issuer).expect("a certificate");
+    fs::write(root, issuer.pem()).expect("the root");
+    fs::write(chain, server.pem()).expect("the chain");
+    fs::write(key, server_key.serialize_pem()).expect("the key");
+}
