@@ -1,7 +1,9 @@
 //! The clock and randomness: the two things no pure room may reach for itself. Everything else is
 //! handed a [`World`], or better, the values it gave.
 
+#[cfg(test)]
 use std::sync::Arc;
+#[cfg(test)]
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
@@ -17,7 +19,7 @@ pub(crate) struct World {
 #[derive(Clone, Debug)]
 enum Clock {
     System,
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests drive time by hand"))]
+    #[cfg(test)]
     Manual(Arc<AtomicI64>),
 }
 
@@ -37,6 +39,7 @@ impl World {
     pub(crate) fn now(&self) -> Timestamp {
         match &self.clock {
             Clock::System => second(Timestamp::now().as_second()),
+            #[cfg(test)]
             Clock::Manual(seconds) => second(seconds.load(Ordering::SeqCst)),
         }
     }

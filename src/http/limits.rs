@@ -59,11 +59,15 @@ const MAX_BUCKETS: usize = 100_000;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicI64;
+
     use super::*;
+    use crate::world::World;
 
     #[test]
     fn a_bucket_empties_and_stands_where_it_stood() {
-        let now = Timestamp::from_second(1_000_000).expect("time");
+        let now = World::manual(Arc::new(AtomicI64::new(1_000_000))).now();
         let bucket: Bucket = "2/1h".parse().expect("bucket");
         let limiter = Limiter::default();
         let take = |l: &Limiter| l.take(Some(&bucket), || "a".into(), now);
