@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::authority::Authority;
 use crate::ceremony;
 use crate::certificate::{BadCertificate, Certificate};
-use crate::key::{BadKey, KeyAlgorithm, PublicKey};
+use crate::key::{KeyAlgorithm, PublicKey};
 use crate::lint::{self, Finding};
 use crate::name::{Identifier, Refused};
 use crate::profile::{ExtendedKeyUsage, Profile};
@@ -212,9 +212,6 @@ pub enum IssueError {
     /// The signed bytes cannot be read back.
     #[error("the signed certificate is unreadable: {0}")]
     Unreadable(#[from] BadCertificate),
-    /// The signature is not by the authority's key.
-    #[error("the signer returned a wrong signature: {0}")]
-    Signature(#[from] BadKey),
     /// The key failed.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -241,7 +238,6 @@ impl IssueError {
             | Self::Date
             | Self::WrongAuthority
             | Self::Unreadable(_)
-            | Self::Signature(_)
             | Self::Sign(_) => Fault::Authority,
         }
     }

@@ -37,8 +37,7 @@ pub(super) struct Linted<'a> {
 
 impl<'a> Linted<'a> {
     pub(super) fn read(der: &[u8], issuer: Option<&'a Certificate>) -> Result<Self, String> {
-        let own = Certificate::from_der(der).map_err(|e| e.to_string())?;
-        let other = x509_cert::Certificate::from_der(der).map_err(|e| e.to_string())?;
+        let (own, other) = Certificate::read(der).map_err(|e| e.to_string())?;
         let key = own.public_key().map_err(|e| e.to_string())?;
         Ok(Self { own, other, key, issuer })
     }
