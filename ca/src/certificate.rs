@@ -17,8 +17,9 @@ use x509_cert::ext::pkix::{
 };
 use x509_cert::name::Name;
 
+use crate::algorithm::SignatureAlgorithm;
 use crate::constraints::NameConstraints;
-use crate::key::{BadKey, PublicKey, SignatureAlgorithm, sha256};
+use crate::key::{BadKey, PublicKey, sha256};
 use crate::name::{DnsName, Identifier};
 use crate::serial::Serial;
 

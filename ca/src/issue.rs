@@ -4,10 +4,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::algorithm::KeyAlgorithm;
 use crate::authority::Authority;
-use crate::ceremony;
 use crate::certificate::{BadCertificate, Certificate};
-use crate::key::{KeyAlgorithm, PublicKey};
+use crate::key::PublicKey;
 use crate::lint::{self, Finding};
 use crate::name::{Identifier, Refused};
 use crate::profile::{ExtendedKeyUsage, Profile};
@@ -348,7 +348,7 @@ fn compose(
         // Critical where it is all the name there is (RFC 5280 §4.2.1.6).
         tbs::subject_alt_name(identifiers.iter().copied(), common_name.is_none()),
     ];
-    extensions.extend(ceremony::pointers(authority));
+    extensions.extend(authority.pointers());
     if request.must_staple {
         extensions.push(tbs::must_staple());
     }

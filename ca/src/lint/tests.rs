@@ -3,12 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Finding, Throwaway, authority, leaf};
+use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 use crate::asn1;
 use crate::authority::{Authority, Urls};
 use crate::ceremony::{AuthoritySpec, Subject, create_root};
 use crate::certificate::Certificate;
 use crate::constraints::NameConstraints;
-use crate::key::{KeyAlgorithm, SignatureAlgorithm};
 use crate::name::Identifier;
 use crate::profile::ExtendedKeyUsage;
 use crate::serial::Serial;
@@ -128,7 +128,7 @@ type Spoil = (&'static str, fn(&mut Parts));
 fn each_rule_for_leaves_finds_its_own_fault() {
     let root = root(Some(1));
     assert_eq!(leaf(&Parts::leaf(root.certificate()).der(), root.certificate()), []);
-    let spoils: [Spoil; 30] = [
+    let spoils: [Spoil; 31] = [
         ("serial", |p| p.serial = "7fffffffffffff".parse().expect("56 bits")),
         ("signature-algorithm", |p| p.inner = SignatureAlgorithm::EcdsaSha384),
         ("issuer-name", |p| p.issuer = tbs::name(Some("Else"), None)),
@@ -164,7 +164,12 @@ fn each_rule_for_leaves_finds_its_own_fault() {
         ("alt-name", |p| p.extensions[NAMES] = names(&[], true)),
         ("alt-name", |p| p.extensions[NAMES] = names(&["a.corp", "a.corp"], true)),
         ("alt-name", |p| {
-            let name = asn1::element(asn1::context(2), &[b"A.corp."]);
+            let name = asn1::element(asn1::context(2), &[b"A.corp"]);
+            let value = asn1::element(asn1::SEQUENCE, &[&name]);
+            p.extensions[NAMES] = tbs::extension(tbs::SUBJECT_ALT_NAME, true, &value);
+        }),
+        ("alt-name", |p| {
+            let name = asn1::element(asn1::context(2), &[b"a.corp."]);
             let value = asn1::element(asn1::SEQUENCE, &[&name]);
             p.extensions[NAMES] = tbs::extension(tbs::SUBJECT_ALT_NAME, true, &value);
         }),

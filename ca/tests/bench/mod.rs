@@ -16,6 +16,14 @@ use ca::{
 };
 use jiff::{SignedDuration, Timestamp};
 
+/// One of each kind.
+pub(crate) const ALGORITHMS: [KeyAlgorithm; 4] = [
+    KeyAlgorithm::EcdsaP256,
+    KeyAlgorithm::EcdsaP384,
+    KeyAlgorithm::Ed25519,
+    KeyAlgorithm::Rsa { bits: 2048 },
+];
+
 /// 2026-11-20T12:00:00Z.
 pub(crate) const NOW: Timestamp = Timestamp::constant(1_795_176_000, 0);
 
@@ -247,6 +255,23 @@ pub(crate) fn try_openssl(arguments: &[&str], input: &[u8]) -> Result<String, St
     }
     let errors = String::from_utf8_lossy(&output.stderr);
     Err(format!("openssl {arguments:?}:\n{text}\n{errors}"))
+}
+
+pub(crate) fn hex(text: &str) -> Vec<u8> {
+    let padded = if text.len() % 2 == 1 { format!("0{text}") } else { text.to_owned() };
+    data_encoding::HEXLOWER_PERMISSIVE.decode(padded.as_bytes()).expect("hexadecimal")
+}
+
+/// What is inside a PEM.
+pub(crate) fn body(pem: &str) -> Vec<u8> {
+    let lines = pem.lines().skip_while(|line| !line.starts_with("-----BEGIN"));
+    let lines = lines.skip(1).take_while(|line| !line.starts_with("-----END"));
+    data_encoding::BASE64.decode(lines.collect::<String>().as_bytes()).expect("base64")
+}
+
+/// The SubjectPublicKeyInfo of a private key in PEM.
+pub(crate) fn public(private: &str) -> Vec<u8> {
+    body(&openssl(&["pkey", "-pubout"], private.as_bytes()))
 }
 
 /// A directory that goes away with the test.
