@@ -12,6 +12,7 @@ use crate::key::BadKey;
 use crate::lint::Throwaway;
 use crate::name::Identifier;
 use crate::signer::{SignError, Signer};
+use crate::tbs;
 
 /// A root or issuing authority that can sign.
 pub struct Authority {
@@ -132,6 +133,19 @@ impl Authority {
         let mut bundles = vec![bundle(leaf, default)];
         bundles.extend(self.chains.iter().skip(1).map(|chain| bundle(leaf, chain)));
         bundles
+    }
+
+    /// The extensions that say where its CRL, certificate and OCSP responder are.
+    pub(crate) fn pointers(&self) -> Vec<Vec<u8>> {
+        let Urls { crl, issuer, ocsp } = &self.urls;
+        let mut extensions = Vec::new();
+        if !crl.is_empty() {
+            extensions.push(tbs::crl_distribution_point(crl));
+        }
+        if !ocsp.is_empty() || !issuer.is_empty() {
+            extensions.push(tbs::authority_info_access(ocsp, issuer));
+        }
+        extensions
     }
 
     /// The throwaway key for linting, made when it is first needed.

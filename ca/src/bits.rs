@@ -19,12 +19,6 @@ impl Natural {
         self.0.is_empty()
     }
 
-    pub(crate) fn double(&self) -> Self {
-        let mut doubled = self.clone();
-        doubled.shift_left(1);
-        doubled
-    }
-
     pub(crate) fn add_small(&mut self, small: u64) {
         self.add(&Self(vec![small]));
     }
@@ -54,25 +48,26 @@ impl Natural {
         difference
     }
 
-    /// The largest root whose square is not above this, and what is left over. Digit by digit, two
-    /// bits a step.
-    pub(crate) fn square_root(&self) -> (Self, Self) {
-        let mut root = Self(Vec::new());
+    /// Twice the largest root whose square is not above this, and what is left over. Digit by digit,
+    /// two bits of the number for one of the root.
+    pub(crate) fn doubled_root(&self) -> (Self, Self) {
+        let mut doubled = Self(Vec::new());
         let mut rest = Self(Vec::new());
         for pair in (0..self.0.len() * 32).rev() {
             rest.shift_left(2);
-            let bits = self.0[pair / 32] >> (pair % 32 * 2) & 3;
-            rest.or_low(bits);
-            root.shift_left(1);
-            // The step fits if 4·root' + 1 does, root' being the digits so far.
-            let mut step = root.double();
-            step.or_low(1);
-            if rest.compare(&step) != Ordering::Less {
-                rest.subtract(&step);
-                root.or_low(1);
+            rest.flip_low(self.0[pair / 32] >> (pair % 32 * 2) & 3);
+            // With r the digits so far, doubled is 2r, always even: the next digit is a one if
+            // 4r + 1 fits, and then 2(2r + 1) is next.
+            doubled.shift_left(1);
+            doubled.flip_low(1);
+            if rest.compare(&doubled) == Ordering::Less {
+                doubled.flip_low(1);
+            } else {
+                rest.subtract(&doubled);
+                doubled.flip_low(3);
             }
         }
-        (root, rest)
+        (doubled, rest)
     }
 
     pub(crate) fn is_square(&self) -> bool {
@@ -87,7 +82,7 @@ impl Natural {
                 return false;
             }
         }
-        self.square_root().1.is_zero()
+        self.doubled_root().1.is_zero()
     }
 
     fn shift_left(&mut self, bits: u32) {
@@ -102,12 +97,14 @@ impl Natural {
         }
     }
 
-    /// Sets bits that are known to be zero.
-    fn or_low(&mut self, bits: u64) {
+    fn flip_low(&mut self, bits: u64) {
         match self.0.first_mut() {
-            Some(limb) => *limb |= bits,
+            Some(limb) => *limb ^= bits,
             None if bits > 0 => self.0.push(bits),
             None => {}
+        }
+        if self.0 == [0] {
+            self.0.clear();
         }
     }
 
@@ -155,8 +152,8 @@ mod tests {
             sum.add(&natural(b));
             prop_assert_eq!(sum, natural(a + b));
             prop_assert_eq!(natural(a).minus(&natural(b)), natural(a.saturating_sub(b)));
-            let (root, rest) = natural(a).square_root();
-            prop_assert_eq!(root, natural(a.isqrt()));
+            let (doubled, rest) = natural(a).doubled_root();
+            prop_assert_eq!(doubled, natural(2 * a.isqrt()));
             prop_assert_eq!(rest, natural(a - a.isqrt() * a.isqrt()));
         }
 

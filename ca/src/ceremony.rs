@@ -114,7 +114,7 @@ pub fn create_issuing(
     let validity = validity(spec, now, Some(parent))?;
     let parent_id = parent.certificate().subject_key_id().unwrap_or_default();
     let mut extensions = extensions(spec, path_len, &spec.key_id(public_key), parent_id);
-    extensions.extend(pointers(parent));
+    extensions.extend(parent.pointers());
     let signer = parent.signer();
     let tbs = Tbs {
         serial: &serial,
@@ -126,19 +126,6 @@ pub fn create_issuing(
         extensions: &extensions,
     };
     sign(&tbs, public_key, signer, Some(parent))
-}
-
-/// The extensions that say where an authority's CRL, certificate and OCSP responder are.
-pub(crate) fn pointers(issuer: &Authority) -> Vec<Vec<u8>> {
-    let urls = issuer.urls();
-    let mut extensions = Vec::new();
-    if !urls.crl.is_empty() {
-        extensions.push(tbs::crl_distribution_point(&urls.crl));
-    }
-    if !urls.ocsp.is_empty() || !urls.issuer.is_empty() {
-        extensions.push(tbs::authority_info_access(&urls.ocsp, &urls.issuer));
-    }
-    extensions
 }
 
 /// Why an authority could not be made.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use der::asn1::AnyRef;
 use der::{Decode, Encode, Reader, SliceReader};
@@ -15,9 +15,11 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{
     self, AuthorityKeyIdentifier, BasicConstraints, SubjectAltName, SubjectKeyIdentifier,
 };
+use x509_cert::name::Name;
 
+use crate::algorithm::SignatureAlgorithm;
 use crate::constraints::NameConstraints;
-use crate::key::{BadKey, PublicKey, SignatureAlgorithm, sha256};
+use crate::key::{BadKey, PublicKey, sha256};
 use crate::name::{DnsName, Identifier};
 use crate::serial::Serial;
 
@@ -32,6 +34,11 @@ impl Certificate {
     /// [`BadCertificate`] when it is not DER, not a certificate, or has an extension among those
     /// read here that is malformed or there twice.
     pub fn from_der(der: &[u8]) -> Result<Self, BadCertificate> {
+        Self::read(der).map(|(certificate, _)| certificate)
+    }
+
+    /// As [`from_der`](Self::from_der), with what the parser saw.
+    pub(crate) fn read(der: &[u8]) -> Result<(Self, x509_cert::Certificate), BadCertificate> {
         if der.len() > MAX_CERTIFICATE {
             return Err(BadCertificate::TooLarge);
         }
@@ -42,15 +49,15 @@ impl Certificate {
         let tbs = parsed.tbs_certificate();
         let basic = tbs.get_extension::<BasicConstraints>()?.map(|(_, basic)| basic);
         let (identifiers, other_names) = names(tbs)?;
-        Ok(Self(Arc::new(Contents {
+        let contents = Contents {
             der: der.into(),
             tbs: tbs_range(der)?,
             serial: Serial::from_der_contents(tbs.serial_number().as_bytes())
                 .map_err(|_| BadCertificate::Serial)?,
             subject: tbs.subject().to_der()?,
             issuer: tbs.issuer().to_der()?,
-            subject_text: tbs.subject().to_string(),
-            issuer_text: tbs.issuer().to_string(),
+            subject_text: OnceLock::new(),
+            issuer_text: OnceLock::new(),
             spki: tbs.subject_public_key_info().to_der()?,
             not_before: timestamp(tbs.validity().not_before)?,
             not_after: timestamp(tbs.validity().not_after)?,
@@ -73,7 +80,8 @@ impl Certificate {
                 .unwrap_or_default(),
             signature_algorithm: parsed.signature_algorithm().to_der()?,
             signature: parsed.signature().as_bytes().ok_or(BadCertificate::NotDer)?.to_vec(),
-        })))
+        };
+        Ok((Self(Arc::new(contents)), parsed))
     }
 
     /// Reads every certificate of a PEM text of at most 1 MiB, in order; text between them is
@@ -131,13 +139,13 @@ impl Certificate {
     /// The subject, as RFC 4514 writes names. Empty where the names are in the subjectAltName only.
     #[must_use]
     pub fn subject(&self) -> &str {
-        &self.0.subject_text
+        self.0.subject_text.get_or_init(|| text(&self.0.subject))
     }
 
     /// The issuer, as RFC 4514 writes names.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        &self.0.issuer_text
+        self.0.issuer_text.get_or_init(|| text(&self.0.issuer))
     }
 
     /// The DER of the subject's Name.
@@ -254,8 +262,8 @@ impl fmt::Debug for Certificate {
         let names: Vec<String> = self.0.identifiers.iter().map(ToString::to_string).collect();
         f.debug_struct("Certificate")
             .field("serial", &self.0.serial)
-            .field("subject", &self.0.subject_text)
-            .field("issuer", &self.0.issuer_text)
+            .field("subject", &self.subject())
+            .field("issuer", &self.issuer())
             .field("names", &names)
             .finish_non_exhaustive()
     }
@@ -328,8 +336,9 @@ struct Contents {
     serial: Serial,
     subject: Vec<u8>,
     issuer: Vec<u8>,
-    subject_text: String,
-    issuer_text: String,
+    /// Written when first asked for, which issuing never does.
+    subject_text: OnceLock<String>,
+    issuer_text: OnceLock<String>,
     spki: Vec<u8>,
     not_before: Timestamp,
     not_after: Timestamp,
@@ -342,6 +351,11 @@ struct Contents {
     constraints: NameConstraints,
     signature_algorithm: Vec<u8>,
     signature: Vec<u8>,
+}
+
+/// A Name that has been read before.
+fn text(name: &[u8]) -> String {
+    Name::from_der(name).map(|name| name.to_string()).unwrap_or_default()
 }
 
 fn names(tbs: &TbsCertificate) -> Result<(BTreeSet<Identifier>, usize), der::Error> {

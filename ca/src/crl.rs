@@ -225,30 +225,8 @@ pub fn sign(
     ]
     .concat();
     let tail = extensions(authority, number, scope)?;
-
-    // Everything goes into one vector, for lists may be large: room for the outer header in front,
-    // then the signed part, then algorithm and signature.
-    let mut list_header = Vec::new();
-    if entries > 0 {
-        // An empty list must be left out (§5.1.2.6).
-        asn1::header(&mut list_header, asn1::SEQUENCE, list.len());
-    }
-    let inner = head.len() + list_header.len() + list.len() + tail.len();
-    let mut out = Vec::with_capacity(inner + ROOM + SIGNATURE_ROOM);
-    out.resize(ROOM, 0);
-    asn1::header(&mut out, asn1::SEQUENCE, inner);
-    for part in [&head, &list_header, &list, &tail] {
-        out.extend_from_slice(part);
-    }
-    drop(list);
-    let signature = authority.signer().sign(&out[ROOM..])?;
-    authority.signer().public_key().verify(algorithm, &out[ROOM..], &signature)?;
-    out.extend_from_slice(algorithm.identifier());
-    out.extend_from_slice(&asn1::bit_string(&signature));
-    let mut outer = Vec::new();
-    asn1::header(&mut outer, asn1::SEQUENCE, out.len() - ROOM);
-    out.splice(..ROOM, outer);
-    Ok(Crl { der: out, number, this_update, next_update, entries })
+    let der = complete(authority, &head, list, &tail)?;
+    Ok(Crl { der, number, this_update, next_update, entries })
 }
 
 /// Why a CRL was not made.
@@ -266,6 +244,39 @@ pub enum CrlError {
     /// The key failed: ours.
     #[error(transparent)]
     Sign(#[from] SignError),
+}
+
+/// The signed whole. It grows in one vector, for lists may be large: room for the outer header in
+/// front, then the signed part, then algorithm and signature.
+fn complete(
+    authority: &Authority,
+    head: &[u8],
+    list: Vec<u8>,
+    tail: &[u8],
+) -> Result<Vec<u8>, CrlError> {
+    let mut list_header = Vec::new();
+    if !list.is_empty() {
+        // An empty list must be left out (§5.1.2.6).
+        asn1::header(&mut list_header, asn1::SEQUENCE, list.len());
+    }
+    let inner = head.len() + list_header.len() + list.len() + tail.len();
+    let mut out = Vec::with_capacity(inner + ROOM + SIGNATURE_ROOM);
+    out.resize(ROOM, 0);
+    asn1::header(&mut out, asn1::SEQUENCE, inner);
+    for part in [head, &list_header, &list, tail] {
+        out.extend_from_slice(part);
+    }
+    drop(list);
+    let key = authority.signer().public_key();
+    let algorithm = key.algorithm().signature();
+    let signature = authority.signer().sign(&out[ROOM..])?;
+    key.verify(algorithm, &out[ROOM..], &signature)?;
+    out.extend_from_slice(algorithm.identifier());
+    out.extend_from_slice(&asn1::bit_string(&signature));
+    let mut outer = Vec::new();
+    asn1::header(&mut outer, asn1::SEQUENCE, out.len() - ROOM);
+    out.splice(..ROOM, outer);
+    Ok(out)
 }
 
 /// One element of revokedCertificates.

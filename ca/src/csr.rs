@@ -10,8 +10,9 @@ use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
 use x509_cert::request::CertReq;
 
+use crate::algorithm::SignatureAlgorithm;
 use crate::certificate;
-use crate::key::{BadKey, PublicKey, SignatureAlgorithm};
+use crate::key::{BadKey, PublicKey};
 use crate::name::{Identifier, InvalidName};
 use crate::tbs;
 use crate::weak::{self, WeakKey};
@@ -44,7 +45,8 @@ impl Csr {
         }
         let public_key = PublicKey::from_spki(&request.info.public_key.to_der()?)?;
         weak::check_numbers(&public_key)?;
-        let algorithm = SignatureAlgorithm::from_identifier(&request.algorithm.to_der()?)?;
+        let algorithm = SignatureAlgorithm::from_identifier(&request.algorithm.to_der()?)
+            .map_err(BadKey::from)?;
         let signature = request.signature.as_bytes().ok_or(BadCsr::NotDer)?;
         public_key.verify(algorithm, &request.info.to_der()?, signature)?;
 

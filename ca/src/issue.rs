@@ -4,10 +4,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::algorithm::KeyAlgorithm;
 use crate::authority::Authority;
-use crate::ceremony;
 use crate::certificate::{BadCertificate, Certificate};
-use crate::key::{BadKey, KeyAlgorithm, PublicKey};
+use crate::key::PublicKey;
 use crate::lint::{self, Finding};
 use crate::name::{Identifier, Refused};
 use crate::profile::{ExtendedKeyUsage, Profile};
@@ -212,9 +212,6 @@ pub enum IssueError {
     /// The signed bytes cannot be read back.
     #[error("the signed certificate is unreadable: {0}")]
     Unreadable(#[from] BadCertificate),
-    /// The signature is not by the authority's key.
-    #[error("the signer returned a wrong signature: {0}")]
-    Signature(#[from] BadKey),
     /// The key failed.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -241,7 +238,6 @@ impl IssueError {
             | Self::Date
             | Self::WrongAuthority
             | Self::Unreadable(_)
-            | Self::Signature(_)
             | Self::Sign(_) => Fault::Authority,
         }
     }
@@ -352,7 +348,7 @@ fn compose(
         // Critical where it is all the name there is (RFC 5280 §4.2.1.6).
         tbs::subject_alt_name(identifiers.iter().copied(), common_name.is_none()),
     ];
-    extensions.extend(ceremony::pointers(authority));
+    extensions.extend(authority.pointers());
     if request.must_staple {
         extensions.push(tbs::must_staple());
     }

@@ -2,6 +2,7 @@
 //! what comes out are bytes. Everything an authority signs goes through prepare, then sign: the
 //! intended bytes are linted under a throwaway key before the real one is touched.
 
+pub mod algorithm;
 pub mod application;
 mod asn1;
 pub mod authority;
@@ -23,6 +24,7 @@ pub mod signer;
 mod tbs;
 pub mod weak;
 
+pub use algorithm::{KeyAlgorithm, SignatureAlgorithm};
 pub use authority::{Authority, Urls};
 pub use ceremony::{AuthoritySpec, Subject, create_issuing, create_root};
 pub use certificate::{Certificate, pem_chain};
@@ -31,7 +33,7 @@ pub use crl::{Crl, RevocationReason, Revoked};
 pub use csr::Csr;
 pub use intended::Intended;
 pub use issue::{IssueError, Prepared, Request};
-pub use key::{KeyAlgorithm, PublicKey, SignatureAlgorithm};
+pub use key::PublicKey;
 pub use name::{DnsName, Identifier, NamePattern, NamePolicy};
 pub use profile::{ExtendedKeyUsage, Profile};
 pub use serial::Serial;

@@ -3,6 +3,8 @@
 //! CA/Browser Forum's Baseline Requirements. Changes nothing, signs nothing but throwaways.
 
 mod rules;
+#[cfg(test)]
+mod tests;
 mod throwaway;
 
 use std::fmt;

@@ -5,7 +5,7 @@ use der::asn1::ObjectIdentifier;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use crate::key::KeyAlgorithm;
+use crate::algorithm::KeyAlgorithm;
 use crate::name::NamePolicy;
 
 /// What may be issued, and how it looks. Everything but the name has the defaults of

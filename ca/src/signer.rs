@@ -15,9 +15,12 @@ use aws_lc_rs::signature::{
 };
 use zeroize::Zeroizing;
 
-use crate::key::{BadKey, KeyAlgorithm, PublicKey};
+use crate::algorithm::KeyAlgorithm;
+use crate::key::{BadKey, PublicKey};
 
-/// A private key that can sign, wherever it is kept.
+/// A private key that can sign, wherever it is kept. Certificates are not verified again after
+/// signing, since that costs more than all the rest: an implementation whose key lives elsewhere
+/// verifies what it gets back.
 pub trait Signer: Send + Sync {
     /// The public half. Its algorithm decides how [`sign`](Self::sign) signs:
     /// [`KeyAlgorithm::signature`].

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use der::asn1::ObjectIdentifier;
 use jiff::Timestamp;
 
+use crate::algorithm::SignatureAlgorithm;
 use crate::asn1;
-use crate::key::SignatureAlgorithm;
 use crate::name::Identifier;
 use crate::serial::Serial;
 

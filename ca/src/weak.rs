@@ -170,12 +170,11 @@ fn is_power_of_f4(residue: u16, prime: u16) -> bool {
 
 /// Fermat's method: `N = a² − b²` for an `a` just above the root of N when the factors are close.
 fn has_close_primes(modulus: &[u8]) -> bool {
-    let (root, rest) = Natural::from_be_bytes(modulus).square_root();
+    let (mut odd, rest) = Natural::from_be_bytes(modulus).doubled_root();
     if rest.is_zero() {
         return true;
     }
     // With a = root + 1: a² − N = 2·root + 1 − rest; the next a adds 2a + 1.
-    let mut odd = root.double();
     odd.add_small(1);
     let mut square = odd.minus(&rest);
     for _ in 0..FERMAT_ROUNDS {

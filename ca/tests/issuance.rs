@@ -3,22 +3,11 @@
 
 mod bench;
 
-use bench::{Bench, NOW, day, id, ids, serial, spec};
+use bench::{ALGORITHMS, Bench, NOW, day, id, ids, serial, spec};
 use ca::issue::{self, Fault};
 use ca::profile::{ExtendedKeyUsage, KeyFamily, KeyPolicy};
-use ca::{
-    BlockedKeys, Certificate, IssueError, KeyAlgorithm, MemorySigner, NameConstraints, Profile,
-    PublicKey, Serial, Signer,
-};
+use ca::{BlockedKeys, Certificate, IssueError, KeyAlgorithm, NameConstraints, Profile, Signer};
 use jiff::{SignedDuration, Timestamp};
-use proptest::prelude::*;
-
-const ALGORITHMS: [KeyAlgorithm; 4] = [
-    KeyAlgorithm::EcdsaP256,
-    KeyAlgorithm::EcdsaP384,
-    KeyAlgorithm::Ed25519,
-    KeyAlgorithm::Rsa { bits: 2048 },
-];
 
 #[test]
 fn openssl_verifies_a_chain_of_every_algorithm() {
@@ -324,25 +313,6 @@ fn parts_that_do_not_belong_together_make_no_authority() {
 }
 
 #[test]
-fn a_private_key_survives_pkcs8_and_shows_nothing() {
-    for algorithm in ALGORITHMS {
-        let key = MemorySigner::generate(algorithm).expect("key");
-        assert_eq!(key.public_key().algorithm(), algorithm);
-        let pkcs8 = key.pkcs8().expect("PKCS #8");
-        let again = MemorySigner::from_pkcs8(&pkcs8).expect("read back");
-        assert_eq!(again.public_key(), key.public_key());
-        let signature = again.sign(b"message").expect("signed");
-        let verify =
-            |message: &[u8]| key.public_key().verify(algorithm.signature(), message, &signature);
-        assert_eq!(verify(b"message"), Ok(()));
-        assert!(verify(b"another").is_err());
-        assert!(format!("{key:?}").len() < 120, "{key:?}");
-    }
-    assert!(MemorySigner::from_pkcs8(b"nonsense").is_err());
-    assert!(MemorySigner::generate(KeyAlgorithm::Rsa { bits: 2047 }).is_err());
-}
-
-#[test]
 fn a_profile_is_read_strictly() {
     let profile: Profile = serde_json::from_str(
         r#"{"name": "short", "lifetime": "47d", "extended_key_usages": ["server-auth", "client-auth"],
@@ -365,68 +335,5 @@ fn a_profile_is_read_strictly() {
         Profile { max_names: 0, ..Profile::tls_server() },
     ] {
         assert!(bad.validate().is_err());
-    }
-}
-
-fn names() -> impl Strategy<Value = Vec<ca::Identifier>> {
-    let dns = "(\\*\\.)?([a-z0-9]([a-z0-9]{0,8}[a-z0-9])?\\.){1,4}[a-z]{2,8}";
-    let dns = dns.prop_map(|text| id(&text));
-    let v4 = any::<[u8; 4]>().prop_map(|ip| ca::Identifier::Ip(ip.into()));
-    let v6 = any::<[u8; 16]>().prop_map(|ip| ca::Identifier::Ip(ip.into()));
-    proptest::collection::vec(prop_oneof![4 => dns, 1 => v4, 1 => v6], 1..20)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn names_serial_and_dates_survive_the_certificate(
-        names in names(),
-        random: [u8; 16],
-        lifetime in 2..4_000 * 86_400i64,
-        backdate in 0..100_000i64,
-        now in 0..1_500 * 86_400i64,
-    ) {
-        let bench = Bench::shared();
-        let profile = Profile {
-            lifetime: SignedDuration::from_secs(lifetime + backdate),
-            backdate: SignedDuration::from_secs(backdate),
-            ..Profile::tls_server()
-        };
-        let now = NOW + SignedDuration::from_secs(now);
-        let key = bench.leaf_key();
-        let blocked = BlockedKeys::default();
-        let request = bench::request(key, &names, &blocked);
-        let serial = Serial::from_random(random);
-        let prepared = issue::prepare(&bench.issuing, &profile, &request, serial, now);
-        let leaf = issue::sign(&bench.issuing, prepared.expect("prepared")).expect("signed");
-        prop_assert_eq!(leaf.identifiers(), &names.into_iter().collect());
-        prop_assert_eq!(leaf.serial(), serial);
-        prop_assert!(leaf.not_before() <= now && now < leaf.not_after());
-        prop_assert!(leaf.not_before() >= bench.issuing.not_before());
-        prop_assert!(leaf.not_after() <= bench.issuing.not_after());
-        let spent = leaf.not_after().as_second() - leaf.not_before().as_second() + 1;
-        prop_assert!(spent <= lifetime + backdate);
-        prop_assert_eq!(ca::lint::leaf(leaf.der(), bench.issuing.certificate()), []);
-    }
-
-    #[test]
-    fn nonsense_is_refused_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
-        prop_assert!(Certificate::from_der(&bytes).is_err());
-        prop_assert!(PublicKey::from_spki(&bytes).is_err());
-        prop_assert!(ca::Csr::parse(&bytes).is_err());
-    }
-
-    #[test]
-    fn a_damaged_certificate_is_another_or_none(at in 0..10_000usize, bit in 0..8u32) {
-        let bench = Bench::shared();
-        let whole = bench.issuing.certificate();
-        let mut der = whole.der().to_vec();
-        let at = at % der.len();
-        der[at] ^= 1 << bit;
-        if let Ok(damaged) = Certificate::from_der(&der) {
-            prop_assert!(damaged.verify_issued_by(bench.root.certificate()).is_err());
-        }
-        let _ = ca::lint::authority(&der, Some(bench.root.certificate()));
     }
 }

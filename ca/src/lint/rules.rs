@@ -15,8 +15,9 @@ use x509_cert::ext::pkix::{
 };
 use x509_cert::time::Time;
 
+use crate::algorithm::KeyAlgorithm;
 use crate::certificate::Certificate;
-use crate::key::{KeyAlgorithm, PublicKey};
+use crate::key::PublicKey;
 use crate::name::Identifier;
 use crate::tbs;
 
@@ -37,8 +38,7 @@ pub(super) struct Linted<'a> {
 
 impl<'a> Linted<'a> {
     pub(super) fn read(der: &[u8], issuer: Option<&'a Certificate>) -> Result<Self, String> {
-        let own = Certificate::from_der(der).map_err(|e| e.to_string())?;
-        let other = x509_cert::Certificate::from_der(der).map_err(|e| e.to_string())?;
+        let (own, other) = Certificate::read(der).map_err(|e| e.to_string())?;
         let key = own.public_key().map_err(|e| e.to_string())?;
         Ok(Self { own, other, key, issuer })
     }
@@ -231,6 +231,11 @@ fn alt_name(c: &Linted<'_>) -> Result<(), String> {
     let SubjectAltName(names) = c.extension(critical)?;
     require(!names.is_empty(), "it is empty")?;
     require(c.own.other_names() == 0, "a name that is no DNS name or address in its one form")?;
+    let lowered = names.iter().all(|name| match name {
+        GeneralName::DnsName(name) => !name.as_str().bytes().any(|b| b.is_ascii_uppercase()),
+        _ => true,
+    });
+    require(lowered, "a DNS name has capitals")?;
     require(names.len() == c.own.identifiers().len(), "a name is there twice")
 }
 

@@ -9,8 +9,8 @@ use rustls_pki_types::{
 use webpki::{EndEntityCert, KeyUsage};
 
 use super::Finding;
+use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 use crate::certificate::Certificate;
-use crate::key::{KeyAlgorithm, SignatureAlgorithm};
 use crate::name::Identifier;
 use crate::profile::ExtendedKeyUsage;
 use crate::serial::Serial;

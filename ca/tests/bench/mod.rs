@@ -16,34 +16,42 @@ use ca::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-/// 2026-11-20T12:00:00Z.
-pub const NOW: Timestamp = Timestamp::constant(1_795_176_000, 0);
+/// One of each kind.
+pub(crate) const ALGORITHMS: [KeyAlgorithm; 4] = [
+    KeyAlgorithm::EcdsaP256,
+    KeyAlgorithm::EcdsaP384,
+    KeyAlgorithm::Ed25519,
+    KeyAlgorithm::Rsa { bits: 2048 },
+];
 
-pub fn day(number: i64) -> Timestamp {
+/// 2026-11-20T12:00:00Z.
+pub(crate) const NOW: Timestamp = Timestamp::constant(1_795_176_000, 0);
+
+pub(crate) fn day(number: i64) -> Timestamp {
     NOW + SignedDuration::from_hours(24 * number)
 }
 
-pub fn id(text: &str) -> Identifier {
+pub(crate) fn id(text: &str) -> Identifier {
     Identifier::parse(text).expect("test name")
 }
 
-pub fn ids(texts: &[&str]) -> Vec<Identifier> {
+pub(crate) fn ids(texts: &[&str]) -> Vec<Identifier> {
     texts.iter().map(|text| id(text)).collect()
 }
 
-pub fn key(algorithm: KeyAlgorithm) -> MemorySigner {
+pub(crate) fn key(algorithm: KeyAlgorithm) -> MemorySigner {
     MemorySigner::generate(algorithm).expect("key")
 }
 
 /// Another one at every call.
-pub fn serial() -> Serial {
+pub(crate) fn serial() -> Serial {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let mut random = [0; 16];
     random[8..].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
     Serial::from_random(random)
 }
 
-pub fn spec(name: &str, path_len: Option<u8>) -> AuthoritySpec {
+pub(crate) fn spec(name: &str, path_len: Option<u8>) -> AuthoritySpec {
     AuthoritySpec {
         subject: Subject::new(name, Some("Example & Söhne")).expect("subject"),
         path_len,
@@ -54,7 +62,7 @@ pub fn spec(name: &str, path_len: Option<u8>) -> AuthoritySpec {
     }
 }
 
-pub fn request<'a>(
+pub(crate) fn request<'a>(
     public_key: &'a PublicKey,
     identifiers: &'a [Identifier],
     blocked: &'a BlockedKeys,
@@ -69,28 +77,28 @@ pub fn request<'a>(
     }
 }
 
-pub struct Bench {
-    pub root: Authority,
-    pub issuing: Authority,
+pub(crate) struct Bench {
+    pub(crate) root: Authority,
+    pub(crate) issuing: Authority,
     key: Arc<MemorySigner>,
     leaf: MemorySigner,
 }
 
 impl Bench {
-    pub fn p256() -> Self {
+    pub(crate) fn p256() -> Self {
         Self::new(KeyAlgorithm::EcdsaP256, NameConstraints::default())
     }
 
-    pub fn shared() -> &'static Self {
+    pub(crate) fn shared() -> &'static Self {
         static SHARED: LazyLock<Bench> = LazyLock::new(Bench::p256);
         &SHARED
     }
 
-    pub fn new(algorithm: KeyAlgorithm, constraints: NameConstraints) -> Self {
+    pub(crate) fn new(algorithm: KeyAlgorithm, constraints: NameConstraints) -> Self {
         Self::build(algorithm, NameConstraints::default(), constraints)
     }
 
-    pub fn with_root_constraints(constraints: NameConstraints) -> Self {
+    pub(crate) fn with_root_constraints(constraints: NameConstraints) -> Self {
         Self::build(KeyAlgorithm::EcdsaP256, constraints, NameConstraints::default())
     }
 
@@ -122,15 +130,15 @@ impl Bench {
         Self { root, issuing, key: signer, leaf: key(KeyAlgorithm::EcdsaP256) }
     }
 
-    pub fn issuing_key(&self) -> Arc<dyn Signer> {
+    pub(crate) fn issuing_key(&self) -> Arc<dyn Signer> {
         self.key.clone()
     }
 
-    pub fn leaf_key(&self) -> &PublicKey {
+    pub(crate) fn leaf_key(&self) -> &PublicKey {
         self.leaf.public_key()
     }
 
-    pub fn issuing_with_alternate(
+    pub(crate) fn issuing_with_alternate(
         &self,
         chain: Vec<Certificate>,
     ) -> Result<Authority, BadAuthority> {
@@ -139,11 +147,16 @@ impl Bench {
         Authority::new(own, self.issuing_key(), above, Urls::default())?.with_alternate(chain)
     }
 
-    pub fn issue(&self, profile: &Profile, key: &PublicKey, names: &[Identifier]) -> Certificate {
+    pub(crate) fn issue(
+        &self,
+        profile: &Profile,
+        key: &PublicKey,
+        names: &[Identifier],
+    ) -> Certificate {
         self.try_issue(profile, key, names).expect("issued")
     }
 
-    pub fn try_issue(
+    pub(crate) fn try_issue(
         &self,
         profile: &Profile,
         key: &PublicKey,
@@ -155,7 +168,7 @@ impl Bench {
         issue::sign(&self.issuing, prepared)
     }
 
-    pub fn dated(
+    pub(crate) fn dated(
         &self,
         profile: &Profile,
         not_before: Option<Timestamp>,
@@ -169,25 +182,39 @@ impl Bench {
         issue::sign(&self.issuing, prepared)
     }
 
-    pub fn prepare_at(&self, profile: &Profile, now: Timestamp) -> Result<Prepared, IssueError> {
+    pub(crate) fn prepare_at(
+        &self,
+        profile: &Profile,
+        now: Timestamp,
+    ) -> Result<Prepared, IssueError> {
         let blocked = BlockedKeys::default();
         let names = ids(&["a.example.com"]);
         let request = request(self.leaf_key(), &names, &blocked);
         issue::prepare(&self.issuing, profile, &request, serial(), now)
     }
 
-    pub fn openssl_verifies(&self, leaf: &Certificate, more: &[&str]) {
+    pub(crate) fn openssl_verifies(&self, leaf: &Certificate, more: &[&str]) {
         openssl_verify(leaf, &[self.issuing.certificate()], self.root.certificate(), more);
     }
 }
 
 /// Panics unless `openssl verify -x509_strict` accepts the leaf.
-pub fn openssl_verify(
+pub(crate) fn openssl_verify(
     leaf: &Certificate,
     untrusted: &[&Certificate],
     root: &Certificate,
     more: &[&str],
 ) {
+    openssl_verdict(leaf, untrusted, root, more).expect("openssl verifies");
+}
+
+/// What `openssl verify -x509_strict` says of the leaf.
+pub(crate) fn openssl_verdict(
+    leaf: &Certificate,
+    untrusted: &[&Certificate],
+    root: &Certificate,
+    more: &[&str],
+) -> Result<String, String> {
     let directory = Directory::new();
     let untrusted = ca::certificate::pem_chain(untrusted.iter().copied());
     let time = NOW.as_second().to_string();
@@ -198,15 +225,20 @@ pub fn openssl_verify(
     arguments.extend(["-trusted", &root, "-untrusted", &untrusted]);
     arguments.extend(more);
     arguments.push(&leaf);
-    openssl(&arguments, b"");
+    try_openssl(&arguments, b"")
 }
 
-pub fn openssl_text(certificate: &Certificate) -> String {
+pub(crate) fn openssl_text(certificate: &Certificate) -> String {
     openssl(&["x509", "-noout", "-text"], certificate.pem().as_bytes())
 }
 
 /// What `openssl` prints; panics when it fails.
-pub fn openssl(arguments: &[&str], input: &[u8]) -> String {
+pub(crate) fn openssl(arguments: &[&str], input: &[u8]) -> String {
+    try_openssl(arguments, input).expect("openssl succeeds")
+}
+
+/// What `openssl` prints, as an error when it fails.
+pub(crate) fn try_openssl(arguments: &[&str], input: &[u8]) -> Result<String, String> {
     let mut child = Command::new("openssl")
         .args(arguments)
         .stdin(Stdio::piped())
@@ -214,19 +246,39 @@ pub fn openssl(arguments: &[&str], input: &[u8]) -> String {
         .stderr(Stdio::piped())
         .spawn()
         .expect("openssl is needed: apt-get install openssl");
-    child.stdin.take().expect("stdin").write_all(input).expect("openssl reads");
+    // It may end without reading all, which its exit status tells better than a broken pipe.
+    let _ = child.stdin.take().expect("stdin").write_all(input);
     let output = child.wait_with_output().expect("openssl ends");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(text);
+    }
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "openssl {arguments:?}:\n{text}\n{errors}");
-    text
+    Err(format!("openssl {arguments:?}:\n{text}\n{errors}"))
+}
+
+pub(crate) fn hex(text: &str) -> Vec<u8> {
+    let padded = if text.len() % 2 == 1 { format!("0{text}") } else { text.to_owned() };
+    data_encoding::HEXLOWER_PERMISSIVE.decode(padded.as_bytes()).expect("hexadecimal")
+}
+
+/// What is inside a PEM.
+pub(crate) fn body(pem: &str) -> Vec<u8> {
+    let lines = pem.lines().skip_while(|line| !line.starts_with("-----BEGIN"));
+    let lines = lines.skip(1).take_while(|line| !line.starts_with("-----END"));
+    data_encoding::BASE64.decode(lines.collect::<String>().as_bytes()).expect("base64")
+}
+
+/// The SubjectPublicKeyInfo of a private key in PEM.
+pub(crate) fn public(private: &str) -> Vec<u8> {
+    body(&openssl(&["pkey", "-pubout"], private.as_bytes()))
 }
 
 /// A directory that goes away with the test.
-pub struct Directory(std::path::PathBuf);
+pub(crate) struct Directory(std::path::PathBuf);
 
 impl Directory {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("ca-test-{}-{number}", std::process::id()));
@@ -234,7 +286,7 @@ impl Directory {
         Self(path)
     }
 
-    pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> String {
+    pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> String {
         let path = self.0.join(name);
         std::fs::write(&path, contents).expect("file");
         path.to_str().expect("UTF-8 path").to_owned()
