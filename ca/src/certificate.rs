@@ -301,6 +301,12 @@ pub enum BadCertificate {
     Pem,
 }
 
+/// The PEM of a certificate whose DER is at hand and need not be read (RFC 7468 §5.1).
+#[must_use]
+pub fn pem_of(der: &[u8]) -> String {
+    pem("CERTIFICATE", der)
+}
+
 /// `label` and base64 in lines of 64.
 pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     let body = data_encoding::BASE64.encode(der);

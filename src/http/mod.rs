@@ -65,7 +65,8 @@ async fn observe(
 ) -> Response<Body> {
     let id = HEXLOWER.encode(&node.world.random::<8>());
     let method = request.method().clone();
-    let span = info_span!("request", id, method = %method, path = request.uri().path());
+    let span = info_span!("request", id);
+    let path = request.uri().path().to_owned();
     request.extensions_mut().insert(RequestId(id.clone()));
     let began = Instant::now();
     let route = metrics::route(request.uri().path());
@@ -73,7 +74,7 @@ async fn observe(
     let elapsed = began.elapsed();
     node.metrics.served(route, response.status(), elapsed);
     span.in_scope(|| {
-        tracing::debug!(status = response.status().as_u16(), ?elapsed, "answered");
+        tracing::debug!(%method, path, status = response.status().as_u16(), ?elapsed, "answered");
     });
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);

@@ -13,7 +13,7 @@ use ca::{DnsName, Identifier};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::sync::oneshot;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::validate::{Failure, Proof};
 use crate::catalog::Directory;
@@ -200,7 +200,18 @@ async fn settle(
         Err(problem) => json!({ "challenge": kind, "problem": problem }),
     };
     let identifier = row.identifier.to_string();
-    info!(authorization = row.id, identifier, challenge = kind, action, "validation");
+    match &outcome {
+        Ok(_) => debug!(authorization = row.id, identifier, challenge = kind, "validated"),
+        Err(problem) => {
+            info!(
+                authorization = row.id,
+                identifier,
+                challenge = kind,
+                action,
+                detail = problem.detail
+            );
+        }
+    }
     let expires_at = match next.phase {
         Phase::Valid { .. } => now + directory.spec.authorization_lifetime,
         _ => row.expires_at,

@@ -3,7 +3,7 @@
 //! own savepoint, so that they share a sync and fail alone.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ struct Inner {
     queue: Sender<Job>,
     readers: Mutex<Vec<Connection>>,
     next_id: AtomicI64,
+    writers: Arc<AtomicUsize>,
 }
 
 struct Job {
@@ -47,15 +48,20 @@ impl Store {
         migrate(path, &mut writer, world)?;
         let next_id = commit::highest_id(&writer).map_err(fault)? + 1;
         let (queue, jobs) = channel();
+        let writers = Arc::new(AtomicUsize::new(0));
         std::thread::Builder::new()
             .name("commit".into())
-            .spawn(move || commit_loop(&writer, &jobs))
+            .spawn({
+                let writers = Arc::clone(&writers);
+                move || commit_loop(&writer, &jobs, &writers)
+            })
             .map_err(|e| OpenError::Thread(e.to_string()))?;
         let inner = Inner {
             path: path.to_owned(),
             queue,
             readers: Mutex::new(Vec::new()),
             next_id: AtomicI64::new(next_id),
+            writers,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -63,6 +69,13 @@ impl Store {
     /// A fresh row id, never given before.
     pub(crate) fn id(&self) -> i64 {
         self.inner.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Says that somebody is at work who may commit soon: while several are, commits wait a little
+    /// for each other.
+    pub(crate) fn writer(&self) -> Writer {
+        self.inner.writers.fetch_add(1, Ordering::Relaxed);
+        Writer(Arc::clone(&self.inner.writers))
     }
 
     /// Makes `commit` durable, all of it or nothing.
@@ -109,6 +122,15 @@ impl Store {
         let store = self.clone();
         let task = tokio::task::spawn_blocking(move || store.read(read));
         task.await.map_err(|_| ReadError::Interrupted)?
+    }
+}
+
+/// Somebody who may commit soon, until dropped.
+pub(crate) struct Writer(Arc<AtomicUsize>);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -206,12 +228,10 @@ fn migrate(path: &Path, connection: &mut Connection, world: &World) -> Result<()
 }
 
 /// Applies commits until every handle on the store is gone.
-fn commit_loop(connection: &Connection, jobs: &Receiver<Job>) {
-    let mut previous = 0;
+fn commit_loop(connection: &Connection, jobs: &Receiver<Job>, writers: &AtomicUsize) {
     while let Ok(first) = jobs.recv() {
         let mut batch = vec![first];
-        gather(&mut batch, jobs, previous);
-        previous = batch.len();
+        gather(&mut batch, jobs, writers.load(Ordering::Relaxed) / WRITERS_PER_COMMIT);
         let outcomes = apply(connection, &batch);
         for (job, outcome) in batch.into_iter().zip(outcomes) {
             // Whoever asked may have gone away; the commit stands all the same.
@@ -220,18 +240,18 @@ fn commit_loop(connection: &Connection, jobs: &Receiver<Job>) {
     }
 }
 
-/// Takes what waits already. When the last batch was large, more is on its way: wait a little for
-/// as much again, since a sync costs more than the wait.
-fn gather(batch: &mut Vec<Job>, jobs: &Receiver<Job>, previous: usize) {
+/// Takes what waits already. While many are at work, more is on its way: then a batch waits a
+/// little to become `wanted` long, since a sync costs the disk more than the wait costs anybody.
+fn gather(batch: &mut Vec<Job>, jobs: &Receiver<Job>, wanted: usize) {
     while batch.len() < MAX_BATCH {
         let Ok(job) = jobs.try_recv() else { break };
         batch.push(job);
     }
-    if previous < LINGER_FROM {
+    if batch.len() >= wanted {
         return;
     }
     let until = Instant::now() + LINGER;
-    while batch.len() < previous.min(MAX_BATCH) {
+    while batch.len() < wanted.min(MAX_BATCH) {
         match jobs.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(job) => batch.push(job),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
@@ -243,7 +263,7 @@ fn apply(connection: &Connection, batch: &[Job]) -> Vec<Result<(), CommitError>>
     let all_failed = |error: &rusqlite::Error| {
         batch.iter().map(|_| Err(CommitError::from_sqlite(error))).collect()
     };
-    if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
+    if let Err(error) = run(connection, "BEGIN IMMEDIATE") {
         return all_failed(&error);
     }
     let outcomes: Vec<_> = batch.iter().map(|job| apply_one(connection, job)).collect();
@@ -285,5 +305,6 @@ const WRITER_CACHE_KIB: i64 = 16 * 1024;
 const READER_CACHE_KIB: i64 = 2 * 1024;
 const MAX_READERS: usize = 4;
 const MAX_BATCH: usize = 256;
-const LINGER_FROM: usize = 4;
-const LINGER: Duration = Duration::from_micros(500);
+/// One in so many of those at work is expected to commit within [`LINGER`].
+const WRITERS_PER_COMMIT: usize = 3;
+const LINGER: Duration = Duration::from_millis(3);

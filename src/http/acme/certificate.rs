@@ -38,9 +38,7 @@ pub(super) fn download(
     let authority = authority.ok_or_else(|| not_found("the certificate's authority is gone"))?;
     let chains = chains(authority);
     let above = chains.get(chain).ok_or_else(|| not_found("there is no such chain"))?;
-    let leaf = Certificate::from_der(&der)
-        .map_err(|e| Problem::new(ProblemType::ServerInternal, e.to_string()))?;
-    let pem = ca::pem_chain(std::iter::once(&leaf).chain(above.iter().copied()));
+    let pem = [ca::certificate::pem_of(&der), ca::pem_chain(above.iter().copied())].concat();
     let mut response = Response::new(Body::from(pem));
     let kind = HeaderValue::from_static("application/pem-certificate-chain");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);

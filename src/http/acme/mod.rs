@@ -87,6 +87,7 @@ async fn post(
 ) -> Result<Response<Body>, Problem> {
     let query = request.uri().query().unwrap_or_default().to_owned();
     let jws = call.receive(request).await?;
+    let _writer = call.node.store.writer();
     match resource {
         Resource::NewAccount => account::create(&call, &jws).await,
         Resource::RevokeCertificate => certificate::revoke(&call, &jws).await,
