@@ -306,5 +306,5 @@ const READER_CACHE_KIB: i64 = 2 * 1024;
 const MAX_READERS: usize = 4;
 const MAX_BATCH: usize = 256;
 /// One in so many of those at work is expected to commit within [`LINGER`].
-const WRITERS_PER_COMMIT: usize = 3;
-const LINGER: Duration = Duration::from_millis(3);
+const WRITERS_PER_COMMIT: usize = 4;
+const LINGER: Duration = Duration::from_millis(2);
