@@ -9,6 +9,7 @@ use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
+use crate::perform::inventory::Inventory;
 use crate::seal::KeyEncryptionKey;
 use crate::store::Store;
 use crate::worker::Worker;
@@ -31,6 +32,7 @@ pub(crate) struct Node {
     /// `https://host:port`: what the node calls itself where no request says otherwise.
     pub(crate) https_url: String,
     pub(crate) catalog: Current<Catalog>,
+    pub(crate) inventory: Current<Inventory>,
     /// What the HTTPS listener presents; none only while the node starts.
     pub(crate) presented: Current<Option<Arc<CertifiedKey>>>,
 }

@@ -26,6 +26,8 @@ pub(crate) enum Subject {
     OwnCertificate,
     /// What is no longer needed.
     Ended,
+    /// The counts of the inventory.
+    Inventory,
 }
 
 /// Which steps are under way, and what is wanted besides due rows.
@@ -140,6 +142,7 @@ fn start_housekeeping(node: &Arc<Node>) {
     let worker = &node.worker;
     worker.start(Subject::OwnCertificate, perform::own::renew(Arc::clone(node)));
     worker.start(Subject::Ended, perform::retention::forget_ended(Arc::clone(node)));
+    worker.start(Subject::Inventory, perform::inventory::count(Arc::clone(node)));
 }
 
 /// Takes a subject off the list when its step ends, however it ends.

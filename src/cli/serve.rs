@@ -22,6 +22,7 @@ use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::http::{self, server, tls};
 use crate::node::{Current, Node};
+use crate::perform::inventory::Inventory;
 use crate::perform::{establish, own, revocation};
 use crate::seal::{KeyEncryptionKey, Sealed};
 use crate::store::{Commit, Event, Row, Store};
@@ -129,6 +130,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         metrics: Metrics::new(),
         worker: Worker::new(),
         catalog: Current::new(Catalog::default()),
+        inventory: Current::new(Inventory::default()),
         presented: Current::new(None),
         config,
         world,

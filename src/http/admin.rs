@@ -6,7 +6,6 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::{Router, routing};
-use jiff::SignedDuration;
 
 use crate::node::Node;
 
@@ -30,12 +29,6 @@ async fn ready(State(node): State<Arc<Node>>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(node): State<Arc<Node>>) -> Response<Body> {
-    let now = node.world.now();
-    let horizons = HORIZONS.map(|(_, days)| now + SignedDuration::from_hours(24 * days)).to_vec();
-    if let Ok(counts) = node.store.expiry_counts(now, horizons).await {
-        let labels = HORIZONS.iter().map(|(label, _)| *label);
-        node.metrics.expiring(labels.zip(counts));
-    }
     for (name, authority) in &node.catalog.load().authorities {
         node.metrics.authority_ends(name, authority.ca.certificate().not_after());
         if let Ok(Some(crl)) = node.store.crl(authority.id) {
@@ -48,7 +41,3 @@ async fn metrics(State(node): State<Arc<Node>>) -> Response<Body> {
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
 }
-
-/// Horizons of the expiry gauges, in days.
-const HORIZONS: [(&str, i64); 5] =
-    [("1d", 1), ("7d", 7), ("30d", 30), ("90d", 90), ("all", 365 * 100)];

@@ -141,8 +141,8 @@ impl Metrics {
         self.bad_nonces.inc();
     }
 
-    pub(crate) fn expiring(&self, counts: impl Iterator<Item = (&'static str, i64)>) {
-        for (within, count) in counts {
+    pub(crate) fn expiring(&self, counts: &[(&'static str, i64)]) {
+        for &(within, count) in counts {
             self.expiring.get_or_create(&Within { within }).set(count);
         }
     }

@@ -2,6 +2,7 @@
 //! so that repeating one is harmless, and stores its outcome with its audit event in one commit.
 
 pub(crate) mod establish;
+pub(crate) mod inventory;
 pub(crate) mod issuance;
 pub(crate) mod own;
 pub(crate) mod retention;

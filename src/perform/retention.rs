@@ -1,5 +1,5 @@
-//! Retention: orders and authorizations that ended long ago are forgotten, a few at a time.
-//! Certificates and audit events stay: they are the inventory and its history.
+//! Retention: what ended long ago is forgotten, a few rows at a time. Revoked certificates stay:
+//! they are few, and their history is what auditors ask for.
 
 use std::sync::Arc;
 
@@ -8,25 +8,30 @@ use serde_json::json;
 use tracing::error;
 
 use crate::node::Node;
-use crate::store::{Commit, Event, Row};
+use crate::store::{Commit, Event, Kept, Row};
 
-/// Forgets what ended longer than [`KEPT`] ago.
+/// Forgets what is older than it is kept.
 pub(crate) async fn forget_ended(node: Arc<Node>) {
     let now = node.world.now();
-    let before = now - KEPT;
-    match node.store.any_ended(before) {
+    let kept = Kept { orders: now - ORDERS, certificates: now - HISTORY, events: now - HISTORY };
+    match node.store.any_ended(&kept) {
         Ok(true) => {}
         Ok(false) => return,
         Err(error) => return error!(%error, "cannot look for what has ended"),
     }
-    let event = Event::new("worker", "retention.forget", "orders")
-        .with(json!({ "expired_before": before.to_string() }));
-    let commit = Commit::new(event).put(Row::ForgetEnded { before, at_most: AT_MOST });
+    let event = Event::new("worker", "retention.forget", "node").with(json!({
+        "orders_expired_before": kept.orders.to_string(),
+        "certificates_expired_before": kept.certificates.to_string(),
+        "events_before": kept.events.to_string(),
+    }));
+    let commit = Commit::new(event).put(Row::Forget { kept, at_most: AT_MOST });
     if let Err(error) = node.store.commit(commit, now).await {
         error!(%error, "what has ended cannot be forgotten; it will be retried");
     }
 }
 
 /// How long orders and authorizations are kept after they expire.
-const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+const ORDERS: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How long certificates are kept after they expire, and audit events after they happened.
+const HISTORY: SignedDuration = SignedDuration::from_hours(2 * 366 * 24);
 const AT_MOST: u32 = 500;

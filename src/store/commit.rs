@@ -57,11 +57,30 @@ pub(crate) enum Row {
         bucket: String,
         arrival: i64,
     },
-    /// Orders and authorizations that ended before an instant are forgotten, some at a time.
-    ForgetEnded {
-        before: Timestamp,
+    /// What is older than it is kept is forgotten, some at a time.
+    Forget {
+        /// Since when things are kept.
+        kept: Kept,
+        /// How many rows of each table at the most.
         at_most: u32,
     },
+}
+
+/// Since when things are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept {
+    /// Orders and authorizations that expired before are forgotten.
+    pub(crate) orders: Timestamp,
+    /// Certificates that expired before are forgotten.
+    pub(crate) certificates: Timestamp,
+    /// Audit events from before are forgotten.
+    pub(crate) events: Timestamp,
+}
+
+impl Kept {
+    pub(super) fn seconds(&self) -> [i64; 3] {
+        [self.orders, self.certificates, self.events].map(Timestamp::as_second)
+    }
 }
 
 impl Commit {
@@ -174,7 +193,7 @@ impl Row {
                  ON CONFLICT (bucket) DO UPDATE SET arrival = excluded.arrival",
                 params![bucket, arrival],
             ),
-            Self::ForgetEnded { before, at_most } => forget(connection, *before, *at_most),
+            Self::Forget { kept, at_most } => forget(connection, kept, *at_most),
         }
     }
 }
@@ -261,27 +280,45 @@ fn run(
     Ok(())
 }
 
-/// Forgets ended orders and authorizations. Certificates stay: they are the inventory.
-fn forget(connection: &Connection, before: Timestamp, at_most: u32) -> Result<(), CommitError> {
-    let bound = params![before.as_second(), at_most];
-    run(
-        connection,
-        "DELETE FROM order_authorization WHERE acme_order IN
-           (SELECT id FROM acme_order WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
-        bound,
-    )?;
-    run(
-        connection,
-        "DELETE FROM acme_order WHERE id IN
-           (SELECT id FROM acme_order WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
-        bound,
-    )?;
-    run(
-        connection,
-        "DELETE FROM authorization WHERE id IN
-           (SELECT id FROM authorization WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
-        bound,
-    )
+fn forget(connection: &Connection, kept: &Kept, at_most: u32) -> Result<(), CommitError> {
+    let [orders, certificates, events] = kept.seconds();
+    for (statement, before) in [
+        (
+            "DELETE FROM order_authorization WHERE acme_order IN
+               (SELECT id FROM acme_order WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+            orders,
+        ),
+        (
+            "DELETE FROM acme_order WHERE id IN
+               (SELECT id FROM acme_order WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+            orders,
+        ),
+        (
+            "DELETE FROM authorization WHERE id IN
+               (SELECT id FROM authorization WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+            orders,
+        ),
+        (
+            "DELETE FROM certificate_name WHERE certificate IN
+               (SELECT id FROM certificate WHERE not_after < ?1 AND phase = 'issued'
+                AND revoked_at IS NULL ORDER BY not_after LIMIT ?2)",
+            certificates,
+        ),
+        (
+            "DELETE FROM certificate WHERE id IN
+               (SELECT id FROM certificate WHERE not_after < ?1 AND phase = 'issued'
+                AND revoked_at IS NULL ORDER BY not_after LIMIT ?2)",
+            certificates,
+        ),
+        (
+            "DELETE FROM event WHERE id IN
+               (SELECT id FROM event WHERE at < ?1 ORDER BY id LIMIT ?2)",
+            events,
+        ),
+    ] {
+        run(connection, statement, params![before, at_most])?;
+    }
+    Ok(())
 }
 
 /// A table whose statements are kept.

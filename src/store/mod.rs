@@ -10,7 +10,7 @@ pub(crate) mod rows;
 mod sqlite;
 
 pub(crate) use audit::{Event, Recorded};
-pub(crate) use commit::{Commit, CommitError, Row};
+pub(crate) use commit::{Commit, CommitError, Kept, Row};
 pub(crate) use reads::{CertificateFilter, OWN_CERTIFICATE, Page};
 pub(crate) use rows::*;
 pub(crate) use sqlite::{ReadError, Store};

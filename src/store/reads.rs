@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::audit::Recorded;
+use super::commit::Kept;
 use super::rows::{
     Account, AuthorityRow, Authorization, CertificateRow, Columns, CrlRow, Declaration,
     ExternalKey, Order, Stored,
@@ -247,11 +248,15 @@ impl Store {
         })
     }
 
-    /// Whether any order or authorization expired before an instant.
-    pub(crate) fn any_ended(&self, before: Timestamp) -> Result<bool, ReadError> {
+    /// Whether anything is older than it is kept.
+    pub(crate) fn any_ended(&self, kept: &Kept) -> Result<bool, ReadError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM acme_order WHERE expires_at < ?1)
-                   OR EXISTS (SELECT 1 FROM authorization WHERE expires_at < ?1)";
-        self.read(|c| c.prepare_cached(sql)?.query_row([before.as_second()], |r| r.get(0)))
+                   OR EXISTS (SELECT 1 FROM authorization WHERE expires_at < ?1)
+                   OR EXISTS (SELECT 1 FROM certificate WHERE not_after < ?2
+                     AND phase = 'issued' AND revoked_at IS NULL)
+                   OR coalesce((SELECT at FROM event ORDER BY id LIMIT 1) < ?3, FALSE)";
+        let since = kept.seconds();
+        self.read(|c| c.prepare_cached(sql)?.query_row(since, |r| r.get(0)))
     }
 
     /// Whether no certificate may be issued for a key.
@@ -324,8 +329,8 @@ impl Store {
         now: Timestamp,
         horizons: Vec<Timestamp>,
     ) -> Result<Vec<i64>, ReadError> {
-        let sql = "SELECT count(*) FROM certificate INDEXED BY certificate_not_after
-                   WHERE not_after >= ?1 AND not_after < ?2";
+        let sql = "SELECT count(*) FROM certificate WHERE not_after >= ?1 AND not_after < ?2
+                   AND phase = 'issued' AND revoked_at IS NULL";
         self.scan(move |c| {
             let mut statement = c.prepare_cached(sql)?;
             let mut count = |until: Timestamp| {

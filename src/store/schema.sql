@@ -143,7 +143,10 @@ CREATE TABLE certificate (
     revoked_at INTEGER,
     revocation_reason INTEGER
 );
-CREATE INDEX certificate_not_after ON certificate (not_after);
+-- The inventory: what is out there and counts.
+CREATE INDEX certificate_not_after ON certificate (not_after)
+    WHERE phase = 'issued' AND revoked_at IS NULL;
+CREATE INDEX certificate_key ON certificate (key_hash);
 CREATE INDEX certificate_revoked ON certificate (authority, revoked_at)
     WHERE revoked_at IS NOT NULL;
 

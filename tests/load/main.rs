@@ -5,6 +5,7 @@ mod account;
 mod answers;
 mod client;
 mod error;
+mod fill;
 mod gauge;
 mod options;
 mod order;
@@ -98,7 +99,12 @@ async fn measure(
     answers: &Answers,
 ) -> Result<Row, Error> {
     let site = Site::clear(kind, &options.perennial, &options.work, answers)?;
-    let server = site.start(false).await?;
+    let mut server = site.start(false).await?;
+    if let (Kind::Perennial, 1.., Some(data)) = (kind, options.stored, site.data()) {
+        server.stop().await?;
+        fill::fill(&data, options.stored)?;
+        server = site.start(false).await?;
+    }
     let start = Some(server.ready_after);
     let disk = || site.data().map(|data| gauge::disk(&data)).transpose();
     let empty = disk()?;

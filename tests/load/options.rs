@@ -22,6 +22,9 @@ pub(crate) struct Options {
     /// End the measured part early, after this many orders.
     #[arg(long)]
     pub(crate) orders: Option<usize>,
+    /// Begin Perennial's runs with this many certificates in the store, each with its order.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) stored: u64,
     /// Runs of each cell; the one with the median rate is printed.
     #[arg(long, default_value_t = 1)]
     pub(crate) repeat: usize,

@@ -2,12 +2,13 @@
 //! answer is shaped. Every POST is checked here, in one order, before anything else sees it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use acme::jws::MAX_BODY;
 use acme::resource::AccountStatus;
 use acme::{Jwk, Jws, KeyReference, Problem, ProblemType};
 use axum::body::Body;
-use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use serde::Serialize;
@@ -43,13 +44,13 @@ pub(super) struct Signed<'a> {
 
 impl Call {
     /// Finds the directory, and how the client calls this server.
-    pub(super) fn new(node: &Arc<Node>, name: &str, request: &Request) -> Result<Self, Problem> {
+    pub(super) fn new(node: &Arc<Node>, name: &str, request: &Parts) -> Result<Self, Problem> {
         let catalog = node.catalog.load();
         let directory = catalog.directories.get(name);
         let directory = directory.ok_or_else(|| not_found("there is no such ACME directory"))?;
-        let extensions = request.extensions();
+        let extensions = &request.extensions;
         let origin = origin(node, request)?;
-        let path = request.uri().path_and_query().map_or("/", |both| both.as_str());
+        let path = request.uri.path_and_query().map_or("/", |both| both.as_str());
         Ok(Self {
             url: format!("{origin}{path}"),
             base: format!("{origin}/acme/{name}/"),
@@ -76,9 +77,13 @@ impl Call {
     }
 
     /// Reads and takes apart a POST; its signature is still to be checked (RFC 8555 §6.2 to §6.5).
-    pub(super) async fn receive(&self, request: Request) -> Result<Jws, Problem> {
-        check_content_type(request.headers())?;
-        let jws = Jws::parse(&read(request.into_body()).await?)?;
+    pub(super) fn receive(
+        &self,
+        headers: &HeaderMap,
+        body: Result<Vec<u8>, Problem>,
+    ) -> Result<Jws, Problem> {
+        check_content_type(headers)?;
+        let jws = Jws::parse(&body?)?;
         self.redeem(&jws)?;
         jws.header.check_url(&self.url)?;
         Ok(jws)
@@ -147,7 +152,12 @@ impl Call {
 
 /// The whole body. One that is too long is read on for a while and thrown away, for a client that
 /// is still sending does not hear the answer.
-async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
+pub(super) async fn read(body: Body) -> Result<Vec<u8>, Problem> {
+    let whole = tokio::time::timeout(BODY, read_frames(body)).await;
+    whole.map_err(|_| Problem::malformed("the request took too long to arrive").with_status(408))?
+}
+
+async fn read_frames(mut body: Body) -> Result<Vec<u8>, Problem> {
     let mut kept = Vec::new();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
@@ -201,13 +211,13 @@ pub(super) fn with_header(
 /// `https://host[:port]` as the client calls this server, unless the node is told what it is
 /// called. Signed URLs are compared to it, so that a request for one name is worth nothing at
 /// another.
-fn origin(node: &Node, request: &Request) -> Result<String, Problem> {
+fn origin(node: &Node, request: &Parts) -> Result<String, Problem> {
     if let Some(url) = &node.config.listen.public_url {
         return Ok(url.clone());
     }
-    let host = match request.uri().authority() {
+    let host = match request.uri.authority() {
         Some(authority) => Some(authority.as_str()),
-        None => request.headers().get(header::HOST).and_then(|host| host.to_str().ok()),
+        None => request.headers.get(header::HOST).and_then(|host| host.to_str().ok()),
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
     match host {
@@ -229,4 +239,6 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
+/// How long a request may take to arrive.
+const BODY: Duration = Duration::from_secs(30);
 const MAX_DISCARDED: usize = 4 * 1024 * 1024;

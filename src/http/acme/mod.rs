@@ -13,9 +13,10 @@ mod resource;
 use std::sync::Arc;
 
 use ::acme::request::post_as_get;
-use ::acme::{Problem, ProblemType};
+use ::acme::{Jws, Problem, ProblemType};
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Response, header};
 use axum::{Router, routing};
 
@@ -35,9 +36,13 @@ async fn answer(
     Path((directory, rest)): Path<(String, String)>,
     request: Request,
 ) -> Response<Body> {
+    // The body is read even if nobody wants it: a connection with half a request left in it cannot
+    // be used again, and a client may find out in the middle of its next one.
+    let (head, body) = request.into_parts();
+    let body = call::read(body).await;
     let outcome = match Resource::parse(&rest) {
         None => Err(not_found("there is no such ACME resource")),
-        Some(resource) => route(&node, &directory, resource, request).await,
+        Some(resource) => route(&node, &directory, resource, &head, body).await,
     };
     let mut response = outcome.unwrap_or_else(|problem| problem_response(&problem));
     let headers = response.headers_mut();
@@ -55,58 +60,59 @@ async fn route(
     node: &Arc<Node>,
     directory: &str,
     resource: Resource,
-    request: Request,
+    head: &Parts,
+    body: Result<Vec<u8>, Problem>,
 ) -> Result<Response<Body>, Problem> {
-    let method = request.method().clone();
-    let call = Call::new(node, directory, &request)?;
-    match (&resource, &method) {
+    let method = &head.method;
+    let call = Call::new(node, directory, head)?;
+    match (&resource, method) {
         (Resource::Directory, &Method::GET | &Method::HEAD) => Ok(directory::show(&call)),
-        (Resource::NewNonce, &Method::HEAD | &Method::GET) => Ok(directory::nonce(&call, &method)),
-        // RFC 8555 §6.3: these two can be had by POST-as-GET as well.
-        (Resource::Directory | Resource::NewNonce, &Method::POST) => {
-            let jws = call.receive(request).await?;
-            post_as_get(&call.of_account(&jws)?.jws.payload)?;
-            Ok(match resource {
-                Resource::Directory => directory::show(&call),
-                _ => directory::nonce(&call, &Method::GET),
-            })
-        }
+        (Resource::NewNonce, &Method::HEAD | &Method::GET) => Ok(directory::nonce(&call, method)),
         (Resource::RenewalInfo(id), &Method::GET | &Method::HEAD) => renewal::show(&call, id),
-        (resource, &Method::POST) if resource.takes_post() => {
-            let response = post(call.clone(), resource, request).await?;
-            Ok(call.with_index(response))
+        (Resource::RenewalInfo(_), _) => Err(wrong_method(&resource, method)),
+        (_, &Method::POST) => {
+            let jws = call.receive(&head.headers, body)?;
+            let query = head.uri.query().unwrap_or_default();
+            Ok(call.with_index(post(&call, &resource, &jws, query).await?))
         }
-        (resource, _) => Err(wrong_method(resource, &method)),
+        _ => Err(wrong_method(&resource, method)),
     }
 }
 
 async fn post(
-    call: Call,
+    call: &Call,
     resource: &Resource,
-    request: Request,
+    jws: &Jws,
+    query: &str,
 ) -> Result<Response<Body>, Problem> {
-    let query = request.uri().query().unwrap_or_default().to_owned();
-    let jws = call.receive(request).await?;
     let _writer = call.node.store.writer();
     match resource {
-        Resource::NewAccount => account::create(&call, &jws).await,
-        Resource::RevokeCertificate => certificate::revoke(&call, &jws).await,
+        Resource::NewAccount => account::create(call, jws).await,
+        Resource::RevokeCertificate => certificate::revoke(call, jws).await,
         resource => {
-            let signed = call.of_account(&jws)?;
+            let signed = call.of_account(jws)?;
             match resource {
-                Resource::Account(id) => account::update(&call, signed, *id).await,
-                Resource::Orders(id) => account::orders(&call, &signed, *id, &query),
-                Resource::KeyChange => account::change_key(&call, signed).await,
-                Resource::NewOrder => order::create(&call, &signed).await,
-                Resource::Order(id) => order::show(&call, &signed, *id),
-                Resource::Finalize(id) => order::finalize(&call, &signed, *id).await,
-                Resource::NewAuthorization => authorization::create(&call, &signed).await,
-                Resource::Authorization(id) => authorization::update(&call, &signed, *id).await,
+                // RFC 8555 §6.3: these two can be had by POST-as-GET as well.
+                Resource::Directory | Resource::NewNonce => {
+                    post_as_get(&jws.payload)?;
+                    Ok(match resource {
+                        Resource::Directory => directory::show(call),
+                        _ => directory::nonce(call, &Method::GET),
+                    })
+                }
+                Resource::Account(id) => account::update(call, signed, *id).await,
+                Resource::Orders(id) => account::orders(call, &signed, *id, query),
+                Resource::KeyChange => account::change_key(call, signed).await,
+                Resource::NewOrder => order::create(call, &signed).await,
+                Resource::Order(id) => order::show(call, &signed, *id),
+                Resource::Finalize(id) => order::finalize(call, &signed, *id).await,
+                Resource::NewAuthorization => authorization::create(call, &signed).await,
+                Resource::Authorization(id) => authorization::update(call, &signed, *id).await,
                 Resource::Challenge(id, kind) => {
-                    authorization::answer(&call, &signed, *id, *kind).await
+                    authorization::answer(call, &signed, *id, *kind).await
                 }
                 Resource::Certificate(id, chain) => {
-                    certificate::download(&call, &signed, *id, *chain)
+                    certificate::download(call, &signed, *id, *chain)
                 }
                 _ => Err(not_found("there is no such ACME resource")),
             }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use acme::Problem;
 use axum::extract::{Path, Query, State};
 use ca::Serial;
-use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -44,39 +43,43 @@ type Shared = State<Arc<Node>>;
 
 /// The node at a glance, and what asks for attention.
 pub(super) async fn status(State(node): Shared) -> Answer {
+    let catalog = node.catalog.load();
+    let inventory = node.inventory.load();
+    let within: serde_json::Map<_, _> = inventory
+        .counts
+        .iter()
+        .map(|(within, count)| ((*within).to_owned(), (*count).into()))
+        .collect();
+    Answer(Ok(json!({
+        "https": node.https_url,
+        "http": node.http_url,
+        "authorities": catalog.authorities.keys().collect::<Vec<_>>(),
+        "directories": catalog.directories.keys().collect::<Vec<_>>(),
+        "certificates_expiring_within": within,
+        "counted_at": inventory.at.to_string(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "attention": attention(&node),
+    })))
+}
+
+/// What an operator should look at, each with what to do.
+fn attention(node: &Node) -> Vec<String> {
     let now = node.world.now();
-    let soon = now + SignedDuration::from_hours(24 * 30);
-    let far = now + SignedDuration::from_hours(24 * 365 * 100);
-    let counts = node.store.expiry_counts(now, vec![far, soon]).await;
-    Answer(counts.map_err(unreadable).map(|counts| {
-        let catalog = node.catalog.load();
-        let mut attention = Vec::new();
-        for (name, authority) in &catalog.authorities {
-            let certificate = authority.ca.certificate();
-            let life = certificate.not_after().duration_since(certificate.not_before());
-            if certificate.not_after().duration_since(now) < life / 5 {
-                let end = certificate.not_after();
-                attention.push(format!("authority {name} expires at {end}; declare its successor"));
-            }
-            match node.store.crl(authority.id) {
-                Ok(Some(crl)) if crl.next_update <= now => {
-                    attention.push(format!("the CRL of authority {name} has lapsed"));
-                }
-                _ => {}
-            }
+    let mut attention = Vec::new();
+    for (name, authority) in &node.catalog.load().authorities {
+        let certificate = authority.ca.certificate();
+        let end = certificate.not_after();
+        let life = end.duration_since(certificate.not_before());
+        if end.duration_since(now) < life / 5 {
+            attention.push(format!("authority {name} expires at {end}; declare its successor"));
         }
-        let of = |index: usize| counts.get(index).copied().unwrap_or(0);
-        json!({
-            "https": node.https_url,
-            "http": node.http_url,
-            "authorities": catalog.authorities.keys().collect::<Vec<_>>(),
-            "directories": catalog.directories.keys().collect::<Vec<_>>(),
-            "certificates": of(0),
-            "certificates_expiring_within_30d": of(1),
-            "version": env!("CARGO_PKG_VERSION"),
-            "attention": attention,
-        })
-    }))
+        if let Ok(Some(crl)) = node.store.crl(authority.id)
+            && crl.next_update <= now
+        {
+            attention.push(format!("the CRL of authority {name} has lapsed; see the log for why"));
+        }
+    }
+    attention
 }
 
 pub(super) async fn authorities(State(node): Shared) -> Answer {

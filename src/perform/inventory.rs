@@ -1,0 +1,36 @@
+//! The inventory at a glance: how many certificates expire within which time. Counted now and then
+//! and not when asked, so that a page or a scrape costs the same however many are stored.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tracing::error;
+
+use crate::node::Node;
+
+/// How many issued certificates had not expired at `at`, and how many of them end within each of
+/// [`HORIZONS`].
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inventory {
+    pub(crate) at: Timestamp,
+    pub(crate) counts: Vec<(&'static str, i64)>,
+}
+
+/// Counts anew.
+pub(crate) async fn count(node: Arc<Node>) {
+    let now = node.world.now();
+    let ends = HORIZONS.map(|(_, days)| now + SignedDuration::from_hours(24 * days));
+    match node.store.expiry_counts(now, ends.to_vec()).await {
+        Ok(counts) => {
+            let labels = HORIZONS.iter().map(|(label, _)| *label);
+            let counts: Vec<_> = labels.zip(counts).collect();
+            node.metrics.expiring(&counts);
+            node.inventory.replace(Inventory { at: now, counts });
+        }
+        Err(error) => error!(%error, "certificates cannot be counted"),
+    }
+}
+
+/// Labels and days; the last stands for every certificate that has not expired.
+pub(crate) const HORIZONS: [(&str, i64); 5] =
+    [("1d", 1), ("7d", 7), ("30d", 30), ("90d", 90), ("ever", 365 * 200)];
