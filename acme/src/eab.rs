@@ -4,9 +4,10 @@
 use aws_lc_rs::hmac;
 use serde_json::Value;
 
+use crate::algorithm::Algorithm;
 use crate::json::Object;
 use crate::jwk::Jwk;
-use crate::jws::{Algorithm, Jws, KeyReference};
+use crate::jws::{Jws, KeyReference};
 use crate::{Problem, ProblemType};
 
 /// A binding as received: well-formed, but worth nothing before [`ExternalBinding::verify`].

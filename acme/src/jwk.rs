@@ -15,8 +15,8 @@ use aws_lc_rs::signature::{
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::Value;
 
+use crate::algorithm::Algorithm;
 use crate::json::{Object, base64url};
-use crate::jws::Algorithm;
 use crate::{Problem, ProblemType};
 
 /// A public key fit to sign ACME requests. Two are equal if they are the same key.

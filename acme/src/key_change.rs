@@ -1,9 +1,10 @@
 //! Account key rollover (RFC 8555 §7.3.5): the inner JWS, by which the new key agrees. Whether the
 //! new key already has an account is the caller's to find out.
 
+use crate::algorithm::Algorithm;
 use crate::json::Object;
 use crate::jwk::Jwk;
-use crate::jws::{Algorithm, Jws, KeyReference};
+use crate::jws::{Jws, KeyReference};
 use crate::{Problem, ProblemType};
 
 /// Checks a keyChange request, whose outer signature is already verified, and gives the new key.

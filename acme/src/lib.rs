@@ -1,6 +1,7 @@
 //! The server side of ACME (RFC 8555) without I/O: what arrives is parsed and judged here, what
 //! leaves is shaped here; storing, fetching and signing are the caller's.
 
+pub mod algorithm;
 pub mod ari;
 pub mod authorization;
 pub mod caa;
@@ -18,9 +19,10 @@ pub mod problem;
 pub mod request;
 pub mod resource;
 
+pub use algorithm::Algorithm;
 pub use challenge::ChallengeType;
 pub use identifier::Identifier;
 pub use jwk::Jwk;
-pub use jws::{Algorithm, Jws, KeyReference, ProtectedHeader};
+pub use jws::{Jws, KeyReference, ProtectedHeader};
 pub use nonce::Nonces;
 pub use problem::{Problem, ProblemType};
