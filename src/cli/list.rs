@@ -19,7 +19,7 @@ pub(super) struct Arguments {
     /// Certificates: only those that carry exactly this name or address
     #[arg(long, value_name = "NAME")]
     names: Option<String>,
-    /// Certificates: only those that are still valid and expire within this time, such as 30d
+    /// Certificates: only those that expire within this time, such as 30d, the soonest first
     #[arg(long, value_name = "TIME")]
     expiring_within: Option<String>,
     /// How many at the most, up to 1000
