@@ -36,7 +36,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Revoke a key: it binds no account from now on; one that it has bound stays
+    /// Revoke a key: it binds no account any more
     Revoke {
         /// The key's id
         kid: String,
