@@ -11,7 +11,7 @@ use super::{Failure, output};
 /// What to do with external account keys.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Make a key; hmac key is shown this once and never again
+    /// Make a key; its HMAC key is shown this once and never again
     Create {
         /// The ACME directory it is for
         #[arg(long, default_value = "default")]
