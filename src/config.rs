@@ -12,19 +12,20 @@ use crate::perform::validate;
 /// What `serve` may be told on the command line or by the environment.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Overrides {
-    /// Node settings to read [default: none; everything has a default]
+    /// Node settings, a TOML file [default: none; every setting has a default]
     #[arg(long, value_name = "FILE", env = "PERENNIAL_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// Address of the HTTPS listener: ACME, PKI, API [default: 127.0.0.1:8443]
+    /// Address of the HTTPS listener: ACME, CA certificates, CRLs [default: 127.0.0.1:8443]
     #[arg(long, value_name = "ADDR", env = "PERENNIAL_HTTPS")]
     pub(crate) https: Option<SocketAddr>,
-    /// Address of the HTTP listener: CRLs and CA certificates [default: 127.0.0.1:8080]
+    /// Address of the HTTP listener: CA certificates and CRLs [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR", env = "PERENNIAL_HTTP")]
     pub(crate) http: Option<SocketAddr>,
     /// Address of the admin listener: metrics and health [default: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDR", env = "PERENNIAL_ADMIN")]
     pub(crate) admin: Option<SocketAddr>,
-    /// The HTTPS URL clients reach this server under, if not the address they connect to
+    /// What clients call the HTTPS listener, such as https://ca.example.com:8443 [default: the host
+    /// that each client asks for]
     #[arg(long, value_name = "URL", env = "PERENNIAL_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
 }

@@ -2,6 +2,7 @@
 //! is wrapped by the node's key-encryption key; the record's identity is the associated data, so
 //! that a sealed value moved to another row does not open. Nothing here is ever logged.
 
+use std::env;
 use std::fmt;
 use std::fs;
 use std::io::{self, Write};
@@ -21,11 +22,12 @@ impl KeyEncryptionKey {
     /// Reads the key file, 32 bytes in hexadecimal.
     ///
     /// # Errors
-    /// When the file cannot be read, is open to others than its owner, or holds no key.
+    /// When the file cannot be read, is open to others than its owner (a systemd credential: than
+    /// the service), or holds no key.
     pub(crate) fn read(path: &Path) -> Result<Self, KeyFileError> {
         let fault = |why: String| KeyFileError { path: path.to_owned(), why };
         let metadata = fs::metadata(path).map_err(|e| fault(cannot_read(&e)))?;
-        if metadata.mode() & 0o077 != 0 {
+        if metadata.mode() & not_ours(path) != 0 {
             return Err(fault("it is readable by others: run chmod 600 on it".into()));
         }
         let text = Zeroizing::new(fs::read_to_string(path).map_err(|e| fault(cannot_read(&e)))?);
@@ -137,6 +139,15 @@ fn decrypt(key: &LessSafeKey, identity: &str, sealed: &[u8]) -> Option<Secret> {
     let mut buffer = Zeroizing::new(body.to_vec());
     let plain = key.open_in_place(nonce, Aad::from(identity.as_bytes()), &mut buffer).ok()?;
     Some(Zeroizing::new(plain.to_vec()))
+}
+
+/// The permission bits that must be clear. systemd lets the service read a credential by an access
+/// control list, whose mask shows as the group's bits; its directory keeps everybody else out.
+fn not_ours(path: &Path) -> u32 {
+    match env::var_os("CREDENTIALS_DIRECTORY") {
+        Some(directory) if path.parent() == Some(Path::new(&directory)) => 0o007,
+        _ => 0o077,
+    }
 }
 
 fn cannot_read(error: &io::Error) -> String {

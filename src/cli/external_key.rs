@@ -11,7 +11,7 @@ use super::{Failure, output};
 /// What to do with external account keys.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Make a key; the key itself is shown this once
+    /// Make a key; its HMAC key is shown this once and never again
     Create {
         /// The ACME directory it is for
         #[arg(long, default_value = "default")]
@@ -20,7 +20,7 @@ pub(super) enum Command {
         /// [default: whatever the directory permits]
         #[arg(long, value_name = "PATTERN")]
         permit: Vec<ca::NamePattern>,
-        /// When it stops binding new accounts, from now, such as 7d
+        /// How long it may bind an account, from now, such as 7d [default: for ever]
         #[arg(long, value_name = "TIME")]
         expires: Option<String>,
         /// Who or what it is for
@@ -30,7 +30,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// List the keys, without the keys themselves
+    /// List the keys and what they have bound, without the secrets
     List {
         /// Print JSON
         #[arg(long)]

@@ -15,10 +15,10 @@ use super::{Failure, output};
 /// What to issue, and where to put it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Names and addresses the certificate is for; with --csr, those of the CSR
+    /// DNS names and IP addresses to certify; with --csr, the CSR names them
     #[arg(required_unless_present = "csr", conflicts_with = "csr", value_name = "NAME")]
     names: Vec<String>,
-    /// A PKCS#10 request, PEM or DER; - reads it from standard input
+    /// A certificate request (PKCS#10), PEM or DER; - reads it from standard input
     #[arg(long, value_name = "FILE")]
     csr: Option<PathBuf>,
     /// The kind of key to make: p256, p384, ed25519, rsa2048, rsa3072, rsa4096

@@ -10,21 +10,22 @@ use super::{Failure, output};
 /// What `status` and `get` are asked for.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// What kind of thing
+    /// The kind of things to show
     #[arg(value_enum)]
     kind: Option<Kind>,
-    /// Which one: a name, a serial number, an id
+    /// Which one: the name of an authority, profile or directory, the serial number of a
+    /// certificate, the id of an account or order
     name: Option<String>,
-    /// Certificates: only those with this name
+    /// Certificates: only those that carry exactly this name or address
     #[arg(long, value_name = "NAME")]
     names: Option<String>,
-    /// Certificates: only those that expire within this time, such as 30d
+    /// Certificates: only those that expire within this time, such as 30d, the soonest first
     #[arg(long, value_name = "TIME")]
     expiring_within: Option<String>,
-    /// How many at the most
+    /// How many at the most, up to 1000
     #[arg(long, default_value_t = 100)]
     limit: u32,
-    /// Continue after this id, the last one shown before
+    /// The next page: only what has a greater id
     #[arg(long, value_name = "ID")]
     after: Option<i64>,
     /// Print JSON
@@ -85,16 +86,17 @@ impl Kind {
 /// What `audit` is asked for.
 #[derive(Debug, clap::Args)]
 pub(super) struct AuditArguments {
-    /// Only what was done to this, such as order/12 or certificate/03ab…
+    /// Only what was done to this, such as order/12, account/7, authority/internal or
+    /// certificate/03ab…
     #[arg(long, value_name = "SUBJECT")]
     subject: Option<String>,
-    /// How many at the most, the newest last
+    /// How many at the most, up to 1000: the latest, newest last
     #[arg(long, default_value_t = 100)]
     limit: u32,
-    /// Only those before this number
+    /// The page before: only what has a smaller id
     #[arg(long, value_name = "ID")]
     before: Option<i64>,
-    /// Print JSON lines
+    /// Print JSON, one event per line
     #[arg(long)]
     json: bool,
 }

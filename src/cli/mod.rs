@@ -33,24 +33,24 @@ struct Arguments {
 enum Command {
     /// Run the server: CA, ACME directories, PKI downloads, metrics
     Serve(serve::Arguments),
-    /// Converge to what the files declare: authorities, profiles, directories
+    /// Make what the files declare: authorities, profiles, ACME directories
     Apply(declare::Arguments),
     /// Show what apply would change; exits 3 if it would change anything
     Plan(declare::Arguments),
-    /// Show the health of the node, or of one kind of thing
+    /// Show the health of the node; exits 3 if something asks for attention
     Status(list::Arguments),
-    /// Show things of a kind, or one of them in full
+    /// List the things of a kind, or show one of them in full
     Get(list::Arguments),
-    /// Issue a certificate, for a CSR or with a new key
+    /// Issue a certificate by hand, for a new key or a CSR
     Issue(issue::Arguments),
-    /// Revoke a certificate
+    /// Revoke a certificate, by serial number or file
     Revoke(revoke::Arguments),
-    /// Show the audit log
+    /// Show the audit log: who changed what, and when
     Audit(list::AuditArguments),
     /// Make, list and revoke keys for external account binding (RFC 8555 §7.3.4)
     #[command(subcommand)]
     Eab(external_key::Command),
-    /// Print a completion script for a shell
+    /// Print a script that completes commands in a shell
     Completions {
         /// The shell to complete in
         shell: clap_complete::Shell,

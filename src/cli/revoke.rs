@@ -17,8 +17,8 @@ pub(super) struct Arguments {
     /// A serial number, or a file that holds the certificate as PEM
     #[arg(value_name = "SERIAL|FILE")]
     what: String,
-    /// Why, in the words of RFC 5280: keyCompromise, affiliationChanged, superseded,
-    /// cessationOfOperation, privilegeWithdrawn
+    /// Why, in the words of RFC 5280: unspecified, keyCompromise (the key is blocked, too),
+    /// affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn
     #[arg(long, default_value = "unspecified")]
     reason: RevocationReason,
     /// Print what was revoked as JSON
