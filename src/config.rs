@@ -28,6 +28,10 @@ pub(crate) struct Overrides {
     /// that each client asks for]
     #[arg(long, value_name = "URL", env = "PERENNIAL_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
+    /// The HTTP URL under which certificates name CRLs and issuers; fixed in CA certificates when
+    /// they are made [default: the address of the HTTP listener]
+    #[arg(long, value_name = "URL", env = "PERENNIAL_PUBLIC_HTTP_URL")]
+    pub(crate) public_http_url: Option<String>,
 }
 
 /// The settings of this node, complete.
@@ -96,7 +100,7 @@ impl Config {
             http: address(overrides.http, file.listen.http, 8080),
             admin: address(overrides.admin, file.listen.admin, 9464),
             public_url: public_url.map(|url| base_url(&url, "https://")).transpose()?,
-            public_http_url: (file.listen.public_http_url)
+            public_http_url: (overrides.public_http_url.clone().or(file.listen.public_http_url))
                 .map(|url| base_url(&url, "http://"))
                 .transpose()?,
         };
@@ -105,7 +109,7 @@ impl Config {
         }
         Ok(Self {
             key_file: file.keys.file.unwrap_or_else(|| data_dir.join("key-encryption-key")),
-            data_dir,
+            data_dir: std::path::absolute(&data_dir).unwrap_or(data_dir),
             listen,
             validation: file.validation,
             log: file.log,

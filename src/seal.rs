@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_key_file_is_private_and_reads_back() {
-        let dir = std::env::temp_dir().join(format!("perennial-seal-{}", std::process::id()));
+        let dir = env::temp_dir().join(format!("perennial-seal-{}", std::process::id()));
         fs::create_dir_all(&dir).expect("temp dir");
         let path = dir.join("kek");
         let world = World::system();

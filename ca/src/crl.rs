@@ -107,8 +107,8 @@ impl FromStr for RevocationReason {
 /// Not a reason for revocation, or not one that may be given here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not an accepted reason: give unspecified (0), keyCompromise (1), affiliationChanged (3), \
-     superseded (4) or cessationOfOperation (5)"
+    "not a reason: give unspecified, keyCompromise, affiliationChanged, superseded, \
+     cessationOfOperation or privilegeWithdrawn"
 )]
 pub struct BadReason;
 

@@ -1,7 +1,10 @@
 //! What would change: the difference between what is declared and what stands, decided without
 //! touching either.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::Declared;
 
@@ -63,7 +66,19 @@ impl Declared {
     }
 }
 
-fn note<T: PartialEq>(
+/// The keys in which two specifications differ.
+fn changed<T: Serialize>(old: &T, wanted: &T) -> String {
+    let fields = |spec: &T| match serde_json::to_value(spec) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    let (old, wanted) = (fields(old), fields(wanted));
+    let keys: BTreeSet<_> = old.keys().chain(wanted.keys()).collect();
+    let differing = keys.into_iter().filter(|key| old.get(*key) != wanted.get(*key));
+    differing.map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn note<T: PartialEq + Serialize>(
     changes: &mut Vec<Change>,
     kind: &'static str,
     name: &str,
@@ -71,11 +86,11 @@ fn note<T: PartialEq>(
     wanted: &T,
 ) {
     let (change, why) = match standing {
-        None => (Verb::Create, "it is declared and does not exist"),
-        Some(old) if old != wanted => (Verb::Update, "its declaration changed"),
+        None => (Verb::Create, "it is declared and does not exist".to_owned()),
+        Some(old) if old != wanted => (Verb::Update, format!("changed: {}", changed(old, wanted))),
         Some(_) => return,
     };
-    changes.push(Change { change, kind, name: name.to_owned(), why: why.to_owned() });
+    changes.push(Change { change, kind, name: name.to_owned(), why });
 }
 
 #[cfg(test)]
@@ -90,6 +105,16 @@ mod tests {
         assert_eq!(first.len(), 4);
         let standing = Declared::default().with(&wanted);
         assert_eq!(plan(&standing, &wanted), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn an_update_says_what_changed() {
+        let standing = defaults();
+        let mut wanted = defaults();
+        wanted.directories.get_mut("default").expect("there").attempts = 5;
+        let changes = plan(&standing, &wanted).expect("possible");
+        assert_eq!(changes.len(), 1);
+        assert_eq!(changes[0].why, "changed: attempts");
     }
 
     #[test]

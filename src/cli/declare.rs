@@ -52,8 +52,7 @@ fn show(arguments: &Arguments, answer: &Value) -> Result<(), Failure> {
     }
     let changes = answer["changes"].as_array().cloned().unwrap_or_default();
     if changes.is_empty() {
-        println!("nothing to change");
-        return Ok(());
+        return output::line("nothing to change");
     }
     output::table(&["change", "kind", "name", "why"], &changes)
 }

@@ -72,7 +72,7 @@ pub(super) fn run(command: &Command, client: &Client) -> Result<ExitCode, Failur
         }
         Command::Revoke { kid } => {
             client.send(&format!("/external-keys/{}/revoke", escape(kid)), &json!({}))?;
-            println!("external account key {kid} is revoked");
+            output::line(format_args!("external account key {kid} is revoked"))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Arguments, client: &Client) -> Result<ExitCode, Fa
             let issued = request(arguments, client, &csr)?;
             match &arguments.out {
                 Some(out) => fs::write(out, pem(&issued)?).map_err(|e| cannot_write(out, &e))?,
-                None if !arguments.json => print!("{}", pem(&issued)?),
+                None if !arguments.json => output::raw(pem(&issued)?.as_bytes())?,
                 None => {}
             }
             report(arguments, &issued, arguments.out.as_deref(), None)
@@ -65,7 +65,10 @@ pub(super) fn run(arguments: &Arguments, client: &Client) -> Result<ExitCode, Fa
             // would have to be revoked.
             write_key(&key_out, &signer)?;
             let csr = ca::application::request(&signer, &identifiers(&arguments.names)?)?;
-            let issued = request(arguments, client, &csr)?;
+            let issued = request(arguments, client, &csr).inspect_err(|_| {
+                // Without a certificate nobody needs the key, and the next try makes another.
+                let _ = fs::remove_file(&key_out);
+            })?;
             fs::write(&out, pem(&issued)?).map_err(|e| cannot_write(&out, &e))?;
             report(arguments, &issued, Some(&out), Some(&key_out))
         }
@@ -104,12 +107,12 @@ fn report(
     } else if let Some(out) = out {
         let key = key_out.map(|k| format!(", its key is in {}", k.display())).unwrap_or_default();
         let (serial, end) = (&issued["serial"], &issued["not_after"]);
-        println!(
+        output::line(format_args!(
             "certificate {} is in {}{key}; it is valid until {}",
             serial.as_str().unwrap_or("?"),
             out.display(),
             end.as_str().unwrap_or("?")
-        );
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,14 +7,31 @@ use serde_json::Value;
 use super::client::Client;
 use super::{Failure, output};
 
-/// What `status` and `get` are asked for.
+/// What `get` is asked for.
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct GetArguments {
     /// The kind of things to show
     #[arg(value_enum)]
+    kind: Kind,
+    #[command(flatten)]
+    of: Arguments,
+}
+
+/// What `status` is asked for.
+#[derive(Debug, clap::Args)]
+pub(super) struct StatusArguments {
+    /// The kind of things to show; without one, the node as a whole
+    #[arg(value_enum)]
     kind: Option<Kind>,
+    #[command(flatten)]
+    of: Arguments,
+}
+
+/// Which things of a kind, and how to show them.
+#[derive(Debug, clap::Args)]
+struct Arguments {
     /// Which one: the name of an authority, profile or directory, the serial number of a
-    /// certificate, the id of an account or order
+    /// certificate or its id, the id of an account or order
     name: Option<String>,
     /// Certificates: only those that carry exactly this name or address
     #[arg(long, value_name = "NAME")]
@@ -25,7 +42,7 @@ pub(super) struct Arguments {
     /// How many at the most, up to 1000
     #[arg(long, default_value_t = 100)]
     limit: u32,
-    /// The next page: only what has a greater id
+    /// The next page: what follows the one with this id
     #[arg(long, value_name = "ID")]
     after: Option<i64>,
     /// Print JSON
@@ -102,12 +119,12 @@ pub(super) struct AuditArguments {
 }
 
 /// `status`: the node as a whole, or a list with what is wrong first.
-pub(super) fn status(arguments: &Arguments, client: &Client) -> Result<ExitCode, Failure> {
-    if arguments.kind.is_some() {
-        return get(arguments, client);
+pub(super) fn status(arguments: &StatusArguments, client: &Client) -> Result<ExitCode, Failure> {
+    if let Some(kind) = arguments.kind {
+        return show(kind, &arguments.of, client);
     }
     let status = client.read("/status")?;
-    if arguments.json {
+    if arguments.of.json {
         output::json(&status)?;
     } else {
         output::fields(&status)?;
@@ -117,12 +134,11 @@ pub(super) fn status(arguments: &Arguments, client: &Client) -> Result<ExitCode,
 }
 
 /// `get`: the things of a kind, or one.
-pub(super) fn get(arguments: &Arguments, client: &Client) -> Result<ExitCode, Failure> {
-    let Some(kind) = arguments.kind else {
-        return Err(Failure::new(
-            "get needs a kind, such as certificate; see perennial get --help",
-        ));
-    };
+pub(super) fn get(arguments: &GetArguments, client: &Client) -> Result<ExitCode, Failure> {
+    show(arguments.kind, &arguments.of, client)
+}
+
+fn show(kind: Kind, arguments: &Arguments, client: &Client) -> Result<ExitCode, Failure> {
     match &arguments.name {
         Some(name) => {
             show_one(arguments, &client.read(&format!("{}/{}", kind.path(), escape(name)))?)
@@ -142,7 +158,7 @@ pub(super) fn audit(arguments: &AuditArguments, client: &Client) -> Result<ExitC
     let events = answer["items"].as_array().cloned().unwrap_or_default();
     if arguments.json {
         for event in &events {
-            println!("{event}");
+            output::line(event)?;
         }
     } else {
         output::table(&["id", "at", "actor", "action", "subject", "detail"], &events)?;
@@ -153,8 +169,7 @@ pub(super) fn audit(arguments: &AuditArguments, client: &Client) -> Result<ExitC
 fn show_one(arguments: &Arguments, thing: &Value) -> Result<(), Failure> {
     if arguments.pem {
         let pem = thing["pem"].as_str().ok_or_else(|| Failure::new("it has no PEM form"))?;
-        print!("{pem}");
-        return Ok(());
+        return output::raw(pem.as_bytes());
     }
     if arguments.json { output::json(thing) } else { output::fields(thing) }
 }

@@ -10,7 +10,6 @@ mod output;
 mod revoke;
 mod serve;
 
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -38,9 +37,9 @@ enum Command {
     /// Show what apply would change; exits 3 if it would change anything
     Plan(declare::Arguments),
     /// Show the health of the node; exits 3 if something asks for attention
-    Status(list::Arguments),
+    Status(list::StatusArguments),
     /// List the things of a kind, or show one of them in full
-    Get(list::Arguments),
+    Get(list::GetArguments),
     /// Issue a certificate by hand, for a new key or a CSR
     Issue(issue::Arguments),
     /// Revoke a certificate, by serial number or file
@@ -72,13 +71,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Audit(arguments) => list::audit(&arguments, &client()),
         Command::Eab(command) => external_key::run(&command, &client()),
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Arguments::command(),
-                "perennial",
-                &mut io::stdout(),
-            );
-            Ok(ExitCode::SUCCESS)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "perennial", &mut script);
+            output::raw(&script).map(|()| ExitCode::SUCCESS)
         }
     };
     outcome.unwrap_or_else(|failure| {

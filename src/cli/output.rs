@@ -28,9 +28,27 @@ impl<E: std::error::Error> From<E> for Failure {
     }
 }
 
+/// Prints `text` and a line feed.
+pub(super) fn line(text: impl fmt::Display) -> Result<(), Failure> {
+    written(writeln!(io::stdout(), "{text}"))
+}
+
+/// Prints `text` as it is.
+pub(super) fn raw(text: &[u8]) -> Result<(), Failure> {
+    written(io::stdout().write_all(text).and_then(|()| io::stdout().flush()))
+}
+
+/// A reader that has seen enough, such as `head`, is no failure.
+fn written(outcome: io::Result<()>) -> Result<(), Failure> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome.map_err(Failure::from),
+    }
+}
+
 /// Prints `value` as indented JSON.
 pub(super) fn json(value: &Value) -> Result<(), Failure> {
-    writeln!(io::stdout(), "{value:#}").map_err(Failure::from)
+    line(format_args!("{value:#}"))
 }
 
 /// Prints `rows` under the names of `columns`, each as wide as its widest cell. A column whose
@@ -41,28 +59,29 @@ pub(super) fn table(columns: &[&str], rows: &[Value]) -> Result<(), Failure> {
     lines.extend(rows.iter().map(|row| columns.iter().map(|c| cell(&row[*c])).collect()));
     let width = |i: usize| lines.iter().map(|l: &Vec<String>| l[i].chars().count()).max();
     let widths: Vec<usize> = (0..columns.len()).map(|i| width(i).unwrap_or(0)).collect();
-    let mut out = io::stdout().lock();
+    let mut out = String::new();
     for line in &lines {
         let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+        out.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        out.push('\n');
     }
-    Ok(())
+    raw(out.as_bytes())
 }
 
 /// Prints one thing, a line per field.
 pub(super) fn fields(value: &Value) -> Result<(), Failure> {
     let Value::Object(object) = value else { return json(value) };
     let width = object.keys().map(String::len).max().unwrap_or(0);
-    let mut out = io::stdout().lock();
+    let mut out = String::new();
     for (name, value) in object {
-        let text = cell(value);
-        if text.contains('\n') {
-            writeln!(out, "{}:\n{}", name.replace('_', " "), text.trim_end())?;
+        let (name, text) = (name.replace('_', " "), cell(value));
+        out += &if text.contains('\n') {
+            format!("{name}:\n{}\n", text.trim_end())
         } else {
-            writeln!(out, "{:width$}  {text}", name.replace('_', " "))?;
-        }
+            format!("{name:width$}  {text}\n")
+        };
     }
-    Ok(())
+    raw(out.as_bytes())
 }
 
 fn cell(value: &Value) -> String {
@@ -72,6 +91,10 @@ fn cell(value: &Value) -> String {
         Value::Array(items) if items.is_empty() => "-".into(),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
         Value::Object(object) if object.is_empty() => "-".into(),
+        Value::Object(object) => {
+            let pairs = object.iter().map(|(name, value)| format!("{name} {}", cell(value)));
+            pairs.collect::<Vec<_>>().join(", ")
+        }
         other => other.to_string(),
     }
 }

@@ -35,7 +35,10 @@ pub(super) fn run(arguments: &Arguments, client: &Client) -> Result<ExitCode, Fa
     if arguments.json {
         output::json(&revoked)?;
     } else {
-        println!("certificate {serial} is revoked ({}); the next CRL lists it", arguments.reason);
+        output::line(format_args!(
+            "certificate {serial} is revoked ({}); the next CRL lists it",
+            arguments.reason
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,8 @@
 
 use ca::Serial;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Params, Row, params, params_from_iter};
 
 use super::audit::Recorded;
 use super::commit::Kept;
@@ -32,8 +33,8 @@ pub(crate) struct RevokedSerial {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CertificateFilter {
     pub(crate) name: Option<String>,
-    pub(crate) expires_before: Option<Timestamp>,
-    pub(crate) account: Option<i64>,
+    /// From when until when it expires; the end does not count.
+    pub(crate) expires_within: Option<(Timestamp, Timestamp)>,
 }
 
 impl Store {
@@ -169,34 +170,29 @@ impl Store {
         filter: CertificateFilter,
         page: Page,
     ) -> Result<Vec<CertificateRow>, ReadError> {
-        self.scan(move |c| {
-            let (after, limit) = (page.after, page.limit);
-            match (&filter.name, filter.expires_before, filter.account) {
-                (Some(name), ..) => all(
-                    c,
-                    "WHERE id IN (SELECT certificate FROM certificate_name WHERE name = ?1)
-                     AND id > ?2 AND phase = 'issued' ORDER BY id LIMIT ?3",
-                    params![name, after, limit],
-                ),
-                (None, Some(before), _) => all(
-                    c,
-                    "WHERE not_after < ?1 AND id > ?2 AND phase = 'issued'
-                     AND revoked_at IS NULL ORDER BY not_after LIMIT ?3",
-                    params![before.as_second(), after, limit],
-                ),
-                (None, None, Some(account)) => all(
-                    c,
-                    "WHERE account = ?1 AND id > ?2 AND phase = 'issued' ORDER BY id LIMIT ?3",
-                    params![account, after, limit],
-                ),
-                (None, None, None) => all(
-                    c,
-                    "WHERE id > ?1 AND phase = 'issued' ORDER BY id LIMIT ?2",
-                    params![after, limit],
-                ),
-            }
-        })
-        .await
+        let mut tail = String::from("WHERE phase = 'issued'");
+        let mut values: Vec<Value> = vec![page.after.into(), page.limit.into()];
+        if let Some(name) = filter.name {
+            values.push(name.into());
+            let mark = values.len();
+            tail += &format!(
+                " AND id IN (SELECT certificate FROM certificate_name WHERE name = ?{mark})"
+            );
+        }
+        if let Some((from, until)) = filter.expires_within {
+            values.push(from.as_second().into());
+            values.push(until.as_second().into());
+            let (from, until) = (values.len() - 1, values.len());
+            // The page goes on after the last one shown, in the order of expiry.
+            tail += &format!(
+                " AND revoked_at IS NULL AND not_after >= ?{from} AND not_after < ?{until}
+                 AND (not_after, id) > (coalesce((SELECT not_after FROM certificate
+                   WHERE id = ?1), 0), ?1) ORDER BY not_after, id LIMIT ?2"
+            );
+        } else {
+            tail += " AND id > ?1 ORDER BY id LIMIT ?2";
+        }
+        self.scan(move |c| all(c, &tail, params_from_iter(values))).await
     }
 
     /// The newest certificate the node holds the key of.

@@ -89,8 +89,10 @@ fn wanted(
         .map_err(|e| Problem::malformed(format!("the certificate cannot be read: {e}")))?;
     let reason = match request.reason {
         None => RevocationReason::Unspecified,
-        Some(code) => RevocationReason::for_acme(code.into())
-            .map_err(|e| Problem::new(ProblemType::BadRevocationReason, e.to_string()))?,
+        Some(code) => RevocationReason::for_acme(code.into()).map_err(|_| {
+            let detail = format!("{code} is no reason a client may give: 0, 1, 3, 4 and 5 are");
+            Problem::new(ProblemType::BadRevocationReason, detail)
+        })?,
     };
     let found = call.node.store.certificate_by_serial(&certificate.serial()).map_err(unreadable)?;
     let row = found.filter(|row| row.der.as_deref() == Some(certificate.der()));

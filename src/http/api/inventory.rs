@@ -130,17 +130,20 @@ pub(super) async fn account(State(node): Shared, Path(id): Path<i64>) -> Answer 
 
 pub(super) async fn orders(State(node): Shared, Query(listing): Query<Listing>) -> Answer {
     let (page, now) = (listing.page(), node.world.now());
-    let rows = node.store.orders(page).map_err(unreadable);
-    Answer(
-        rows.map(|rows| paged(page, rows.iter().map(|row| (row.id, views::order(row, None, now))))),
-    )
+    let rows = node.store.orders(page).and_then(|rows| {
+        rows.into_iter().map(|row| node.store.order(row.id)).collect::<Result<Vec<_>, _>>()
+    });
+    Answer(rows.map_err(unreadable).map(|rows| {
+        let shown = rows.iter().flatten();
+        paged(page, shown.map(|(order, rows)| (order.id, views::order(order, rows, now))))
+    }))
 }
 
 pub(super) async fn order(State(node): Shared, Path(id): Path<i64>) -> Answer {
     let found = node.store.order(id).map_err(unreadable);
     Answer(found.and_then(|found| {
         let (order, rows) = found.ok_or_else(|| missing("order", &id.to_string()))?;
-        Ok(views::order(&order, Some(&rows), node.world.now()))
+        Ok(views::order(&order, &rows, node.world.now()))
     }))
 }
 
@@ -152,8 +155,7 @@ pub(super) async fn certificates(State(node): Shared, Query(listing): Query<List
     };
     let filter = CertificateFilter {
         name: listing.names.clone(),
-        expires_before: within.map(|within| now + within),
-        account: None,
+        expires_within: within.and_then(|within| Some((now, now.checked_add(within).ok()?))),
     };
     let rows = node.store.certificates(filter, page).await.map_err(unreadable);
     let catalog = node.catalog.load();
@@ -170,8 +172,13 @@ pub(super) async fn certificates(State(node): Shared, Query(listing): Query<List
 
 pub(super) async fn certificate(State(node): Shared, Path(serial): Path<String>) -> Answer {
     let unknown = || missing("certificate", &serial);
-    let Ok(number) = serial.parse::<Serial>() else { return Answer(Err(unknown())) };
-    let found = node.store.certificate_by_serial(&number).map_err(unreadable);
+    let found = match (serial.parse::<i64>(), serial.parse::<Serial>()) {
+        // Serial numbers have 32 digits; whatever fits here is the id that lists show.
+        (Ok(id), _) => node.store.certificate(id),
+        (_, Ok(number)) => node.store.certificate_by_serial(&number),
+        _ => return Answer(Err(unknown())),
+    };
+    let found = found.map_err(unreadable);
     let catalog = node.catalog.load();
     Answer(found.and_then(|row| {
         let row = row.ok_or_else(unknown)?;

@@ -54,34 +54,30 @@ pub(super) fn account(account: &Account) -> Value {
     })
 }
 
-/// An order, with its authorizations if they are at hand.
-pub(super) fn order(order: &Order, rows: Option<&[Authorization]>, now: Timestamp) -> Value {
-    let mut value = json!({
+/// An order with its authorizations.
+pub(super) fn order(order: &Order, rows: &[Authorization], now: Timestamp) -> Value {
+    let statuses: Vec<_> = rows.iter().map(|r| r.phase.status(r.expires_at, now)).collect();
+    let status = order.phase.status(&statuses, order.expires_at, now);
+    let authorizations = rows.iter().zip(statuses).map(|(row, status)| {
+        json!({
+            "id": row.id,
+            "identifier": row.identifier.to_string(),
+            "status": status.name(),
+            "expires_at": row.expires_at.to_string(),
+        })
+    });
+    json!({
         "id": order.id,
         "account": order.account,
-        "status": format!("{:?}", order.phase).to_lowercase(),
+        "status": status,
         "identifiers": order.identifiers.iter().map(|i| i.value.clone()).collect::<Vec<_>>(),
         "profile": order.profile,
         "certificate": order.certificate,
         "error": order.error,
+        "authorizations": authorizations.collect::<Vec<_>>(),
         "created_at": order.created_at.to_string(),
         "expires_at": order.expires_at.to_string(),
-    });
-    if let Some(rows) = rows {
-        let statuses: Vec<_> = rows.iter().map(|r| r.phase.status(r.expires_at, now)).collect();
-        let status = order.phase.status(&statuses, order.expires_at, now);
-        value["status"] = serde_json::to_value(status).unwrap_or_default();
-        let shown = rows.iter().zip(statuses).map(|(row, status)| {
-            json!({
-                "id": row.id,
-                "identifier": row.identifier.to_string(),
-                "status": status.name(),
-                "expires_at": row.expires_at.to_string(),
-            })
-        });
-        value["authorizations"] = shown.collect();
-    }
-    value
+    })
 }
 
 /// A certificate.
