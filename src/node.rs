@@ -56,3 +56,79 @@ impl<T> Current<T> {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+
+    use acme::resource::AccountStatus;
+
+    use super::*;
+    use crate::config::{Listen, Log};
+    use crate::perform::{establish, validate};
+    use crate::store::{Account, Commit, Event};
+
+    /// A node on a fresh data directory that declares its defaults, and its clock.
+    pub(crate) async fn node() -> (Arc<Node>, Arc<AtomicI64>) {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let name =
+            format!("perennial-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let data_dir: PathBuf = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&data_dir).expect("a data directory");
+        let clock = Arc::new(AtomicI64::new(2_000_000_000));
+        let world = World::manual(Arc::clone(&clock));
+        let key_file = data_dir.join("key-encryption-key");
+        let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let node = Arc::new(Node {
+            key: KeyEncryptionKey::create(&key_file, &world).expect("a key"),
+            store: Store::open(&data_dir.join("perennial.db"), &world).expect("a store"),
+            nonces: Nonces::new(&world.random()),
+            limiter: Limiter::default(),
+            metrics: Metrics::new(),
+            worker: Worker::new(),
+            blocked: ca::BlockedKeys::default(),
+            http_url: "http://localhost:8080".into(),
+            https_url: "https://localhost:8443".into(),
+            catalog: Current::new(Catalog::default()),
+            presented: Current::new(None),
+            config: Config {
+                listen: Listen {
+                    https: any,
+                    http: any,
+                    admin: any,
+                    public_url: None,
+                    public_http_url: None,
+                },
+                key_file,
+                validation: validate::Settings::default(),
+                log: Log::default(),
+                blocked_keys: None,
+                data_dir,
+            },
+            world,
+        });
+        node.catalog.replace(establish::establish(&node).await.expect("the defaults stand"));
+        (node, clock)
+    }
+
+    /// An account of the directory `default`, stored.
+    pub(crate) async fn account(node: &Node) -> Account {
+        let account = Account {
+            id: node.store.id(),
+            version: 0,
+            directory: "default".into(),
+            thumbprint: [1; 32],
+            jwk: "{}".into(),
+            status: AccountStatus::Valid,
+            contact: Vec::new(),
+            terms_agreed: true,
+            external_key: None,
+            created_at: node.world.now(),
+        };
+        let commit = Commit::new(Event::new("test", "account.create", "account/1"));
+        node.store.commit(commit.put(account.clone()), node.world.now()).await.expect("stored");
+        account
+    }
+}

@@ -246,7 +246,29 @@ impl Declared {
         for spec in self.authorities.values() {
             self.check_issuers(spec)?;
         }
+        let mut subjects = BTreeMap::new();
+        for spec in self.authorities.values() {
+            if spec.crl_lifetime < MIN_CRL_LIFETIME {
+                let shortest = ca::duration::format(MIN_CRL_LIFETIME);
+                return Err(format!(
+                    "authority {:?} has a crl_lifetime below {shortest}; choose a longer one",
+                    spec.name
+                ));
+            }
+            // RFC 5280 §4.1.2.4: a name means one authority; by it certificates find their issuer.
+            let subject = (&spec.common_name, &spec.organization);
+            if let Some(other) = subjects.insert(subject, &spec.name) {
+                return Err(format!(
+                    "authorities {other:?} and {:?} have the same common_name; tell them apart",
+                    spec.name
+                ));
+            }
+        }
+        for profile in self.profiles.values() {
+            profile.validate().map_err(|why| format!("profile {:?}: {why}", profile.name))?;
+        }
         for directory in self.directories.values() {
+            directory.check_limits()?;
             let name = &directory.name;
             if !self.authorities.contains_key(&directory.authority) {
                 return Err(missing("directory", name, "authority", &directory.authority));
@@ -280,6 +302,29 @@ impl Declared {
             "authority {:?} has no root within {MAX_CHAIN} issuers; end the circle",
             spec.name
         ))
+    }
+}
+
+impl DirectorySpec {
+    /// Times must pass before they are over, and an order must not outlive what is kept of its
+    /// authorizations.
+    fn check_limits(&self) -> Result<(), String> {
+        let name = &self.name;
+        for (what, lifetime, longest) in [
+            ("order_lifetime", self.order_lifetime, MAX_ORDER_LIFETIME),
+            ("authorization_lifetime", self.authorization_lifetime, MAX_AUTHORIZATION_LIFETIME),
+        ] {
+            if lifetime < SignedDuration::from_secs(1) || lifetime > longest {
+                let longest = ca::duration::format(longest);
+                return Err(format!(
+                    "directory {name:?}: {what} must lie between 1s and {longest}"
+                ));
+            }
+        }
+        if self.limits.names_per_order == 0 {
+            return Err(format!("directory {name:?}: names_per_order must be at least 1"));
+        }
+        Ok(())
     }
 }
 
@@ -371,6 +416,11 @@ fn default_attempts() -> u32 {
 
 const RESERVED: [&str; 2] = ["ocsp", "bundle"];
 const MAX_CHAIN: usize = 8;
+/// Made at half of their life; a shorter one would be made all the time.
+const MIN_CRL_LIFETIME: SignedDuration = SignedDuration::from_mins(1);
+/// As long as ended authorizations are kept (`perform::retention`).
+const MAX_ORDER_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
+const MAX_AUTHORIZATION_LIFETIME: SignedDuration = SignedDuration::from_hours(398 * 24);
 
 #[cfg(test)]
 mod tests {
@@ -428,6 +478,24 @@ mod tests {
             let text = GOOD.replace(from, to);
             let declared = parse([("a.toml", text.as_str())]).expect("parses");
             assert!(declared.check().is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn what_could_not_work_is_a_mistake() {
+        for (from, to) in [
+            ("issuer = \"root\"", "issuer = \"root\"\ncrl_lifetime = \"0s\""),
+            ("common_name = \"E\"", "common_name = \"R\""),
+            ("lifetime = \"7d\"", "lifetime = \"0s\""),
+            ("lifetime = \"7d\"", "lifetime = \"7d\"\nextended_key_usages = []"),
+            ("authority = \"edge\"", "authority = \"edge\"\norder_lifetime = \"0s\""),
+            ("authority = \"edge\"", "authority = \"edge\"\norder_lifetime = \"400d\""),
+            ("authority = \"edge\"", "authority = \"edge\"\nauthorization_lifetime = \"0s\""),
+            ("limits.orders_per_account = \"10/1h\"", "limits.names_per_order = 0"),
+        ] {
+            assert!(GOOD.contains(from), "{from}");
+            let declared = parse([("a.toml", GOOD.replace(from, to).as_str())]).expect(to);
+            assert!(declared.check().is_err(), "{to} was accepted");
         }
     }
 }

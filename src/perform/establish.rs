@@ -34,7 +34,7 @@ pub(crate) async fn declared(node: &Node) -> Result<Declared, EstablishError> {
 ///
 /// # Errors
 /// When the store fails, or somebody else declared something in between.
-pub(crate) async fn declare(
+async fn declare(
     node: &Node,
     actor: &str,
     standing: &Declared,
@@ -75,7 +75,31 @@ pub(crate) async fn declare(
 /// # Errors
 /// When an authority cannot be made or its key not opened, or the store fails.
 pub(crate) async fn establish(node: &Node) -> Result<Catalog, EstablishError> {
-    let declared = declared(node).await?;
+    let (catalog, made) = raise(node, declared(node).await?)?;
+    record(node, made).await?;
+    Ok(catalog)
+}
+
+/// Makes everything in `wanted` stand besides what stands. All of it is made before any of it is
+/// stored: what cannot stand must not be declared, or the node would not start again.
+///
+/// # Errors
+/// As for [`establish`]; unless the store failed half-way, nothing is changed then.
+pub(crate) async fn apply(
+    node: &Node,
+    actor: &str,
+    standing: &Declared,
+    wanted: &Declared,
+) -> Result<Catalog, EstablishError> {
+    let (catalog, made) = raise(node, standing.clone().with(wanted))?;
+    declare(node, actor, standing, wanted).await?;
+    record(node, made).await?;
+    Ok(catalog)
+}
+
+/// The catalog of what is declared, and the authorities that were made for it and are not stored.
+fn raise(node: &Node, declared: Declared) -> Result<(Catalog, Vec<AuthorityRow>), EstablishError> {
+    let mut made = Vec::new();
     let mut authorities = BTreeMap::new();
     let mut rows: BTreeMap<String, AuthorityRow> = BTreeMap::new();
     for row in node.store.authorities()? {
@@ -92,12 +116,25 @@ pub(crate) async fn establish(node: &Node) -> Result<Catalog, EstablishError> {
         }
         for spec in ready {
             let issuer = spec.issuer.as_ref().and_then(|name| authorities.get(name));
-            let authority = stand(node, spec, issuer, rows.get(&spec.name)).await?;
+            let (authority, new) = stand(node, spec, issuer, rows.get(&spec.name))?;
+            made.extend(new);
             authorities.insert(spec.name.clone(), Arc::new(authority));
         }
         waiting = later;
     }
-    build(node, declared, authorities)
+    Ok((build(node, declared, authorities)?, made))
+}
+
+/// Stores authorities just made.
+async fn record(node: &Node, made: Vec<AuthorityRow>) -> Result<(), EstablishError> {
+    for row in made {
+        let certificate = Certificate::from_der(&row.certificate)?;
+        let event = Event::new("serve", "authority.create", format!("authority/{}", row.name))
+            .with(json!({ "serial": certificate.serial().to_string() }));
+        let at = row.created_at;
+        node.store.commit(Commit::new(event).put(row), at).await?;
+    }
+    Ok(())
 }
 
 fn build(
@@ -143,33 +180,37 @@ fn from_rows(rows: &[Declaration]) -> Result<Declared, EstablishError> {
     Ok(declared)
 }
 
-/// The authority as it stands; made now if it has no row.
-async fn stand(
+/// The authority as it stands; made now if it has no row, which is then given too.
+fn stand(
     node: &Node,
     spec: &AuthoritySpec,
     issuer: Option<&Arc<Authority>>,
     row: Option<&AuthorityRow>,
-) -> Result<Authority, EstablishError> {
-    let (row, signer) = match row {
+) -> Result<(Authority, Option<AuthorityRow>), EstablishError> {
+    let (row, signer, new) = match row {
         Some(row) => {
             let secret = node.key.open(&sealed_identity(row), &row.sealed_key)?;
-            (row.clone(), MemorySigner::from_pkcs8(&secret)?)
+            (row.clone(), MemorySigner::from_pkcs8(&secret)?, None)
         }
-        None => create(node, spec, issuer).await?,
+        None => {
+            let (row, signer) = create(node, spec, issuer)?;
+            (row.clone(), signer, Some(row))
+        }
     };
     let certificate = Certificate::from_der(&row.certificate)?;
     let chain = issuer.map_or_else(Vec::new, |above| above.ca.path().cloned().collect());
-    Ok(Authority {
+    let authority = Authority {
         id: row.id,
         name: row.name,
         generation: row.generation,
         issuer: spec.issuer.clone(),
         spec: spec.clone(),
         ca: ca::Authority::new(certificate, Arc::new(signer), chain, urls(node, &spec.name))?,
-    })
+    };
+    Ok((authority, new))
 }
 
-async fn create(
+fn create(
     node: &Node,
     spec: &AuthoritySpec,
     issuer: Option<&Arc<Authority>>,
@@ -200,10 +241,6 @@ async fn create(
         created_at: now,
     };
     row.sealed_key = node.key.seal(&node.world, &sealed_identity(&row), &signer.pkcs8()?);
-    let event = Event::new("serve", "authority.create", format!("authority/{}", spec.name))
-        .with(json!({ "serial": certificate.serial().to_string(), "key": spec.key.to_string() }));
-    node.store.commit(Commit::new(event).put(row.clone()), now).await?;
-    row.version = 1;
     Ok((row, signer))
 }
 
@@ -221,7 +258,9 @@ fn directory(
     let mut settings = settings.clone();
     // A node that only this machine can reach is being tried out, or serves this machine: names
     // that lead back to it are what its users have.
-    settings.loopback |= node.config.listen.https.ip().is_loopback();
+    // Behind a public URL it is not such a node, wherever it listens: a proxy stands before it.
+    let listen = &node.config.listen;
+    settings.loopback |= listen.https.ip().is_loopback() && listen.public_url.is_none();
     let validator = Validator::new(settings)
         .map_err(|e| EstablishError::Declared(format!("directory {:?}: {e}", spec.name)))?;
     Ok(Directory { spec, authority, profiles, validator })
@@ -269,3 +308,35 @@ const BACKDATE: SignedDuration = SignedDuration::from_hours(1);
 const AUTHORITY: &str = "authority";
 const PROFILE: &str = "profile";
 const DIRECTORY: &str = "directory";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::parse;
+    use crate::node::tests::node;
+
+    #[tokio::test]
+    async fn what_cannot_stand_is_not_declared() {
+        let (node, _) = node().await;
+        let standing = declared(&node).await.expect("defaults");
+        let below_the_lowest = "[[authority]]\nname = 'low'\nissuer = 'internal'\n\
+                                common_name = 'L'\nlifetime = '30d'";
+        let wanted = parse([("a.toml", below_the_lowest)]).expect("parses");
+        assert!(apply(&node, "admin", &standing, &wanted).await.is_err());
+        assert_eq!(declared(&node).await.expect("readable"), standing);
+        establish(&node).await.expect("the node starts again");
+    }
+
+    #[tokio::test]
+    async fn what_is_applied_stands_and_stays() {
+        let (node, _) = node().await;
+        let standing = declared(&node).await.expect("defaults");
+        let edge = "[[authority]]\nname = 'edge'\nissuer = 'root'\n\
+                    common_name = 'E'\nlifetime = '30d'";
+        let wanted = parse([("a.toml", edge)]).expect("parses");
+        let now = apply(&node, "admin", &standing, &wanted).await.expect("stands");
+        let again = establish(&node).await.expect("stands");
+        let of = |catalog: &Catalog| catalog.authorities["edge"].ca.certificate().fingerprint();
+        assert_eq!(of(&now), of(&again));
+    }
+}

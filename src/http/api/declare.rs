@@ -51,13 +51,17 @@ async fn decide(
 }
 
 async fn converge(node: &Node, request: Request) -> Result<Value, Problem> {
+    // One after the other: each builds on what the one before it left.
+    let _turn = APPLYING.lock().await;
     let (standing, wanted, changes) = decide(node, request).await?;
-    establish::declare(node, "admin", &standing, &wanted).await.map_err(|e| failed(&e))?;
-    let catalog = establish::establish(node).await.map_err(|e| failed(&e))?;
+    let catalog = establish::apply(node, "admin", &standing, &wanted).await;
+    let catalog = catalog.map_err(|e| failed(&e))?;
     node.catalog.replace(catalog);
     revocation::ensure_crls(node).await.map_err(|e| failed(&e))?;
     Ok(json!({ "changes": changes }))
 }
+
+static APPLYING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn failed(error: &dyn std::error::Error) -> Problem {
     tracing::error!(%error, "declarations cannot be made to stand");
