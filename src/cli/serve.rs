@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use rustix::fs::Mode;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -55,6 +56,8 @@ struct Listeners {
 
 async fn serve(config: Config) -> Result<(), Failure> {
     let data_dir = config.data_dir.clone();
+    // Whatever is made from here on is for this user alone, unless it says otherwise.
+    rustix::process::umask(Mode::from_raw_mode(0o077));
     prepare_dir(&data_dir)?;
     let _lock = lock(&data_dir)?;
     let listeners = Listeners {
@@ -64,7 +67,13 @@ async fn serve(config: Config) -> Result<(), Failure> {
     };
     let node = Arc::new(open(config, &listeners).await?);
     node.catalog.replace(establish::establish(&node).await?);
-    own::ensure(&node).await?;
+    match own::ensure(&node).await {
+        // The remedy is a declaration, and the admin socket is where it is applied.
+        Err(error) if error.is_about_authorities() => {
+            tracing::error!(%error, "there is no certificate to serve HTTPS with");
+        }
+        outcome => outcome?,
+    }
     revocation::ensure_crls(&node).await?;
     let root = write_root(&data_dir, &node.catalog.load())?;
     let tls = tls::config(&node)?;
@@ -224,7 +233,9 @@ fn write_root(dir: &Path, catalog: &Catalog) -> Result<std::path::PathBuf, Failu
     };
     if fs::read_to_string(&path).ok().as_ref() != Some(&root) {
         let partial = dir.join("root.pem.new");
-        let written = fs::write(&partial, root).and_then(|()| fs::rename(&partial, &path));
+        let public = || fs::set_permissions(&partial, fs::Permissions::from_mode(0o644));
+        let written = fs::write(&partial, root).and_then(|()| public());
+        let written = written.and_then(|()| fs::rename(&partial, &path));
         written.map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
     }
     Ok(path)

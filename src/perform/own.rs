@@ -24,8 +24,8 @@ use crate::store::{CertificateRow, Commit, CommitError, Event, OWN_CERTIFICATE, 
 /// When none can be had.
 pub(crate) async fn ensure(node: &Node) -> Result<(), OwnError> {
     let catalog = node.catalog.load();
-    let authority = own_authority(&catalog).ok_or(OwnError::NoAuthority)?;
-    let names = own_names(node);
+    let (authority, names) =
+        own_authority(&catalog, own_names(node), node.world.now()).ok_or(OwnError::NoAuthority)?;
     if let Some(row) = node.store.own_certificate()?
         && row.authority == authority.id
         && row.revoked.is_none()
@@ -91,14 +91,27 @@ fn present(node: &Node, authority: &Authority, leaf: &[u8], key: &[u8]) -> Resul
     Ok(())
 }
 
-/// The authority of the directory `default`, else of the first directory, else any that is not a
-/// root.
-fn own_authority(catalog: &Catalog) -> Option<&Arc<Authority>> {
-    let directory =
-        catalog.directories.get("default").or_else(|| catalog.directories.values().next());
-    directory
-        .map(|directory| &directory.authority)
-        .or_else(|| catalog.authorities.values().find(|a| a.issuer.is_some()))
+/// The authority that certifies this node, and the names it may certify: the directory
+/// `default`'s, else another directory's, else any, a root last. One that permits all of the names
+/// goes before one that permits a part.
+fn own_authority(
+    catalog: &Catalog,
+    names: BTreeSet<Identifier>,
+    now: Timestamp,
+) -> Option<(&Arc<Authority>, BTreeSet<Identifier>)> {
+    let of_default = catalog.directories.get("default").into_iter();
+    let of_directories = of_default.chain(catalog.directories.values()).map(|d| &d.authority);
+    let (roots, others): (Vec<_>, Vec<_>) =
+        catalog.authorities.values().partition(|authority| authority.issuer.is_none());
+    let valid = |authority: &&Arc<Authority>| now < authority.ca.certificate().not_after();
+    let candidates: Vec<_> = of_directories.chain(others).chain(roots).filter(valid).collect();
+    let permitted = |authority: &Arc<Authority>| -> BTreeSet<_> {
+        names.iter().filter(|name| authority.ca.permits(name)).cloned().collect()
+    };
+    let offers = candidates.iter().map(|authority| (*authority, permitted(authority)));
+    let offers: Vec<_> = offers.filter(|(_, some)| !some.is_empty()).collect();
+    let whole = offers.iter().position(|(_, some)| some.len() == names.len()).unwrap_or(0);
+    offers.into_iter().nth(whole)
 }
 
 /// What clients may call this node: where it listens, what it is told to be called, this machine.
@@ -155,11 +168,35 @@ pub(crate) enum OwnError {
     Tls(#[from] rustls::Error),
 }
 
+impl OwnError {
+    /// Whether another declaration of authorities would mend it.
+    pub(crate) fn is_about_authorities(&self) -> bool {
+        matches!(self, Self::NoAuthority | Self::Issuance(IssuanceError::Refused(_)))
+    }
+}
+
 const LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 #[cfg(test)]
 mod tests {
-    use super::host_of;
+    use super::*;
+    use crate::catalog::parse;
+    use crate::node::tests::node;
+    use crate::perform::establish;
+
+    #[tokio::test]
+    async fn an_authority_for_other_names_does_not_keep_the_node_from_serving() {
+        let (node, _) = node().await;
+        let elsewhere = "[[authority]]\nname = 'edge'\nissuer = 'root'\n\
+            common_name = 'E'\nlifetime = '30d'\nname_constraints.permitted = ['example.com']\n\
+            [[directory]]\nname = 'default'\nauthority = 'edge'\nprofiles = ['default']";
+        let wanted = parse([("a.toml", elsewhere)]).expect("parses");
+        let standing = establish::declared(&node).await.expect("defaults");
+        let catalog = establish::apply(&node, "admin", &standing, &wanted).await.expect("stands");
+        node.catalog.replace(catalog);
+        ensure(&node).await.expect("another authority certifies it");
+        assert!(node.presented.load().is_some());
+    }
 
     #[test]
     fn the_host_of_a_url_has_no_port_and_no_brackets() {
