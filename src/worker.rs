@@ -35,6 +35,8 @@ pub(crate) struct Worker {
     under_way: Arc<Mutex<HashSet<Subject>>>,
     crls_wanted: Mutex<BTreeSet<i64>>,
     idle: Arc<Notify>,
+    /// Room for validations, which strangers can make last, apart from room for the rest.
+    validations: Arc<Semaphore>,
     room: Arc<Semaphore>,
 }
 
@@ -45,6 +47,7 @@ impl Worker {
             under_way: Arc::default(),
             crls_wanted: Mutex::default(),
             idle: Arc::default(),
+            validations: Arc::new(Semaphore::new(MAX_STEPS)),
             room: Arc::new(Semaphore::new(MAX_STEPS)),
         }
     }
@@ -60,7 +63,10 @@ impl Worker {
         }
         let ended =
             Ended { subject, of: Arc::clone(&self.under_way), idle: Arc::clone(&self.idle) };
-        let room = Arc::clone(&self.room);
+        let room = match subject {
+            Subject::Authorization(_) => Arc::clone(&self.validations),
+            _ => Arc::clone(&self.room),
+        };
         Some(tokio::spawn(async move {
             let _ended = ended;
             let _permit = room.acquire().await;
@@ -141,6 +147,10 @@ pub(crate) fn start_due(node: &Arc<Node>) {
 fn start_housekeeping(node: &Arc<Node>) {
     let worker = &node.worker;
     worker.start(Subject::OwnCertificate, perform::own::renew(Arc::clone(node)));
+    match node.store.unlisted_revocations() {
+        Ok(authorities) => authorities.into_iter().for_each(|id| worker.want_crl(id)),
+        Err(error) => error!(%error, "cannot look for revocations that no CRL lists"),
+    }
     worker.start(Subject::Ended, perform::retention::forget_ended(Arc::clone(node)));
     worker.start(Subject::Inventory, perform::inventory::count(Arc::clone(node)));
 }
@@ -172,3 +182,19 @@ const MAX_DUE: u32 = 256;
 /// Steps at once; validations mostly wait for the network.
 const MAX_STEPS: usize = 512;
 const REST: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn validations_that_last_hold_up_no_issuance() {
+        let worker = Worker::new();
+        for id in 0..i64::try_from(MAX_STEPS).expect("few") + 1 {
+            worker.start(Subject::Authorization(id), std::future::pending());
+        }
+        let order = worker.start(Subject::Order(1), async {}).expect("free");
+        let done = tokio::time::timeout(Duration::from_secs(5), order).await;
+        done.expect("an order has room of its own").expect("no panic");
+    }
+}

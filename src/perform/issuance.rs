@@ -136,7 +136,11 @@ pub(crate) async fn resume(node: Arc<Node>, id: i64) {
     if order.phase != Phase::Processing {
         return;
     }
-    if let Err(error) = redraw(&node, order).await {
+    let outcome = match redraw(&node, order.clone()).await {
+        Err(error) if error.is_final() => give_up(&node, order, &error).await,
+        outcome => outcome,
+    };
+    if let Err(error) = outcome {
         error!(order = id, %error, "an interrupted order could not be resumed; it will be retried");
     }
 }
@@ -166,7 +170,10 @@ async fn redraw(node: &Arc<Node>, order: Order) -> Result<(), IssuanceError> {
         blocked: &node.blocked,
     };
     let intent = Intent::decide(node, &commission, &request)?;
-    let order = Order { certificate: Some(intent.row.id), ..order };
+    let now = node.world.now();
+    // It is completed at once; whatever keeps it from that is given time to pass.
+    let due_at = Some(now + RETRY);
+    let order = Order { certificate: Some(intent.row.id), due_at, ..order };
     let subject = format!("order/{}", order.id);
     let event = Event::new("worker", "order.redraw", subject).with(json!({
         "abandoned": abandoned.serial.to_string(),
@@ -176,9 +183,32 @@ async fn redraw(node: &Arc<Node>, order: Order) -> Result<(), IssuanceError> {
         .put(CertificateRow { phase: CertificatePhase::Abandoned, intended: None, ..abandoned })
         .put(intent.row.clone())
         .put(order.clone());
-    node.store.commit(commit, node.world.now()).await?;
+    node.store.commit(commit, now).await?;
     let order = Order { version: order.version + 1, ..order };
     complete(Arc::clone(node), order, intent.recorded()).await;
+    Ok(())
+}
+
+/// Ends an order that no further attempt could complete, such as one whose profile refuses now what
+/// it granted before.
+async fn give_up(node: &Node, order: Order, why: &IssuanceError) -> Result<(), IssuanceError> {
+    let problem = Problem::new(
+        ProblemType::ServerInternal,
+        format!("the certificate cannot be issued any more: {why}; make a new order"),
+    );
+    let event = Event::new("worker", "order.fail", format!("order/{}", order.id))
+        .with(json!({ "problem": problem }));
+    let intended = order.certificate.map(|id| node.store.certificate(id)).transpose()?.flatten();
+    let order = Order { phase: Phase::Failed, error: Some(problem), due_at: None, ..order };
+    let mut commit = Commit::new(event).put(order);
+    if let Some(row) = intended.filter(|row| row.phase == CertificatePhase::Intended) {
+        commit = commit.put(CertificateRow {
+            phase: CertificatePhase::Abandoned,
+            intended: None,
+            ..row
+        });
+    }
+    node.store.commit(commit, node.world.now()).await?;
     Ok(())
 }
 
@@ -275,6 +305,17 @@ fn found<T>(read: Result<Option<T>, ReadError>) -> Option<T> {
     })
 }
 
+impl IssuanceError {
+    /// Whether another attempt would end the same way.
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Refused(error) => !matches!(error, ca::IssueError::Sign(_)),
+            Self::Unreadable(_) | Self::Inconsistent(_) => true,
+            Self::Read(_) | Self::Commit(_) => false,
+        }
+    }
+}
+
 /// Issuance did not happen.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IssuanceError {
@@ -289,3 +330,9 @@ pub(crate) enum IssuanceError {
     #[error("{0}")]
     Inconsistent(&'static str),
 }
+
+/// How long an order that could not be completed is left alone.
+const RETRY: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,8 @@ use crate::node::Node;
 use crate::store::{CertificateRow, Commit, CommitError, CrlRow, Event, ReadError, Row};
 use crate::world::second;
 
-/// Revokes an issued certificate.
+/// Revokes an issued certificate. Its key is never certified again if it is said to be compromised
+/// by somebody who may say so of the key and not only of the names: `holds_key`.
 ///
 /// # Errors
 /// `alreadyRevoked` when it is; a server error when the store fails.
@@ -23,6 +24,7 @@ pub(crate) async fn revoke(
     event: Event,
     row: CertificateRow,
     reason: RevocationReason,
+    holds_key: bool,
 ) -> Result<CertificateRow, RevokeError> {
     if row.revoked.is_some() {
         return Err(RevokeError::AlreadyRevoked(row.serial));
@@ -36,7 +38,7 @@ pub(crate) async fn revoke(
         ..row
     };
     let mut commit = Commit::new(event).put(revoked.clone());
-    if reason == RevocationReason::KeyCompromise {
+    if reason == RevocationReason::KeyCompromise && holds_key {
         let reason = format!("certificate {} was revoked for key compromise", revoked.serial);
         commit = commit.put(Row::BlockedKey { key_hash, reason });
     }
@@ -78,6 +80,9 @@ async fn make_crl(node: &Node, id: i64) -> Result<(), CrlError> {
     let Some(authority) = catalog.authority(id) else { return Ok(()) };
     let now = node.world.now();
     let previous = node.store.crl(id)?;
+    if now >= authority.ca.certificate().not_after() {
+        return put_to_rest(node, &authority.name, previous).await;
+    }
     let revoked = node.store.revoked(id, now).await?;
     let count = revoked.len();
     let entries = revoked.into_iter().map(|entry| Revoked {
@@ -102,6 +107,15 @@ async fn make_crl(node: &Node, id: i64) -> Result<(), CrlError> {
     let event = Event::new("worker", "crl.publish", format!("authority/{}", authority.name))
         .with(json!({ "number": number, "entries": count }));
     node.store.commit(Commit::new(event).put(row), now).await?;
+    Ok(())
+}
+
+/// What an expired authority signs is worth nothing: its last CRL stands.
+async fn put_to_rest(node: &Node, name: &str, last: Option<CrlRow>) -> Result<(), CrlError> {
+    let Some(last) = last.filter(|last| last.due_at.is_some()) else { return Ok(()) };
+    let event = Event::new("worker", "crl.end", format!("authority/{name}"));
+    let commit = Commit::new(event).put(CrlRow { due_at: None, ..last });
+    node.store.commit(commit, node.world.now()).await?;
     Ok(())
 }
 
@@ -142,4 +156,27 @@ pub(crate) enum CrlError {
     Commit(#[from] CommitError),
     #[error(transparent)]
     Sign(#[from] crl::CrlError),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::node::tests::node;
+
+    #[tokio::test]
+    async fn an_expired_authority_makes_no_crl_and_asks_for_none() {
+        let (node, clock) = node().await;
+        ensure_crls(&node).await.expect("made");
+        let catalog = node.catalog.load();
+        let authority = &catalog.authorities["internal"];
+        let number = |node: &Node| node.store.crl(authority.id).expect("read").expect("there");
+        let (last, end) = (number(&node), authority.ca.certificate().not_after());
+        assert!(last.due_at.is_some());
+        clock.store(end.as_second(), Ordering::SeqCst);
+        make_crl(&node, authority.id).await.expect("nothing to do");
+        let now = number(&node);
+        assert_eq!((now.number, now.due_at), (last.number, None));
+    }
 }

@@ -70,6 +70,10 @@ pub(crate) async fn accept(
 /// Validates an authorization that is due: a retry, or one that a crash interrupted.
 pub(crate) async fn resume(node: Arc<Node>, id: i64) {
     match attempt_of(&node, id) {
+        Ok(Some(attempt)) if attempt.row.expires_at <= node.world.now() => {
+            // Its failure is logged, and the row still due.
+            let _ = lapse(&node, attempt.row).await;
+        }
         Ok(Some(attempt)) => {
             let outcome = attempt.run(node.world.now()).await;
             settle(&node, attempt, outcome, None).await;
@@ -187,7 +191,7 @@ async fn settle(
     let seed = row.id.unsigned_abs();
     let verdict = outcome.as_ref().map(|_| ()).map_err(Clone::clone);
     let Ok(next) = row.phase.settle(verdict, &retries, seed, row.expires_at, now) else {
-        return None;
+        return Some(lapse(node, row).await);
     };
     let action = match &next.phase {
         Phase::Valid { .. } => "authorization.valid",
@@ -234,6 +238,18 @@ async fn settle(
     }
 }
 
+/// Its time ran out before it was settled: it is not looked at any more. A row that stayed due would
+/// be validated with every tick, and take the place of those that can still be.
+async fn lapse(node: &Node, row: Authorization) -> Result<(), CommitError> {
+    let event = Event::new("worker", "authorization.expire", format!("authorization/{}", row.id));
+    let commit = Commit::new(event).put(Authorization { due_at: None, ..row });
+    let committed = node.store.commit(commit, node.world.now()).await;
+    if let Err(error) = &committed {
+        warn!(%error, "an authorization that expired cannot be put to rest");
+    }
+    committed
+}
+
 fn attempt_of(node: &Node, id: i64) -> Result<Option<Attempt>, ReadError> {
     let Some(row) = node.store.authorization(id)? else { return Ok(None) };
     let Some(account) = node.store.account(row.account)? else { return Ok(None) };
@@ -263,3 +279,41 @@ fn problem(failure: Failure) -> Problem {
 
 /// How long an outcome may take to be stored together with the acceptance.
 const AT_ONCE: Duration = Duration::from_millis(30);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::node::tests::{account, node};
+
+    #[tokio::test]
+    async fn what_expired_while_it_was_validated_is_put_to_rest() {
+        let (node, clock) = node().await;
+        let account = account(&node).await;
+        let now = node.world.now();
+        let row = Authorization {
+            id: node.store.id(),
+            version: 0,
+            account: account.id,
+            identifier: Identifier::parse("late.example").expect("a name"),
+            token: [7; 32],
+            phase: Phase::Processing {
+                challenge: ChallengeType::Http01,
+                accepted_at: now,
+                attempts: 0,
+                error: None,
+            },
+            expires_at: now + SignedDuration::from_secs(1),
+            due_at: Some(now),
+        };
+        let commit = Commit::new(Event::new("test", "authorization.accept", "authorization/1"));
+        node.store.commit(commit.put(row.clone()), now).await.expect("stored");
+        clock.fetch_add(1, Ordering::SeqCst);
+        assert_eq!(node.store.due(node.world.now(), 9).expect("read").authorizations, [row.id]);
+        resume(Arc::clone(&node), row.id).await;
+        assert!(node.store.due(node.world.now(), 9).expect("read").authorizations.is_empty());
+        let kept = node.store.authorization(row.id).expect("read").expect("there");
+        assert_eq!(kept.phase, row.phase, "nothing was tried");
+    }
+}

@@ -244,6 +244,26 @@ impl Store {
         })
     }
 
+    /// The authorities that revoked something their newest CRL may not list.
+    pub(crate) fn unlisted_revocations(&self) -> Result<Vec<i64>, ReadError> {
+        let sql = "SELECT authority FROM crl c WHERE EXISTS (SELECT 1 FROM certificate r
+                   WHERE r.authority = c.authority AND r.revoked_at IS NOT NULL
+                   AND r.revoked_at >= c.this_update)";
+        self.read(|c| c.prepare_cached(sql)?.query_map([], |r| r.get(0))?.collect())
+    }
+
+    /// The order that claims to replace a certificate, with its authorizations.
+    pub(crate) fn order_replacing(
+        &self,
+        serial: &Serial,
+    ) -> Result<Option<(Order, Vec<Authorization>)>, ReadError> {
+        let sql = "SELECT id FROM acme_order WHERE replaces = ?1 AND phase <> 'failed'";
+        let id: Option<i64> = self.read(|c| {
+            c.prepare_cached(sql)?.query_row([serial.as_bytes()], |r| r.get(0)).optional()
+        })?;
+        id.map_or(Ok(None), |id| self.order(id))
+    }
+
     /// Whether anything is older than it is kept.
     pub(crate) fn any_ended(&self, kept: &Kept) -> Result<bool, ReadError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM acme_order WHERE expires_at < ?1)

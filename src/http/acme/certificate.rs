@@ -51,14 +51,15 @@ pub(super) fn download(
 /// revokeCert (RFC 8555 §7.6): by the account that has it, by one that holds all of its names, or
 /// by its own key.
 pub(super) async fn revoke(call: &Call, jws: &Jws) -> Result<Response<Body>, Problem> {
-    let (actor, row, reason) = match &jws.header.key {
+    let (actor, row, reason, holds_key) = match &jws.header.key {
         KeyReference::Kid(_) => {
             let signed = call.of_account(jws)?;
             let (row, certificate, reason) = wanted(call, &jws.payload)?;
-            if row.account != Some(signed.account.id) {
+            let holds_key = row.account == Some(signed.account.id);
+            if !holds_key {
                 check_names(call, &signed, &certificate)?;
             }
-            (format!("account/{}", signed.account.id), row, reason)
+            (format!("account/{}", signed.account.id), row, reason, holds_key)
         }
         KeyReference::Jwk(_) => {
             let key = call.of_key(jws)?;
@@ -69,11 +70,11 @@ pub(super) async fn revoke(call: &Call, jws: &Jws) -> Result<Response<Body>, Pro
                     "the key that signed this is not the certificate's",
                 ));
             }
-            (format!("certificate-key/{}", row.serial), row, reason)
+            (format!("certificate-key/{}", row.serial), row, reason, true)
         }
     };
     let event = Event::new(actor, "certificate.revoke", format!("certificate/{}", row.serial));
-    revocation::revoke(&call.node, event, row, reason).await?;
+    revocation::revoke(&call.node, event, row, reason, holds_key).await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::OK;
     Ok(response)

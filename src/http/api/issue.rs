@@ -84,7 +84,7 @@ async fn revoke_one(node: &Node, serial: &str, request: Request) -> Result<Value
     let found = node.store.certificate_by_serial(&number).map_err(unreadable)?;
     let row = found.filter(|row| row.der.is_some()).ok_or_else(unknown)?;
     let event = Event::new("admin", "certificate.revoke", format!("certificate/{number}"));
-    let row = revocation::revoke(node, event, row, reason).await?;
+    let row = revocation::revoke(node, event, row, reason, true).await?;
     let catalog = node.catalog.load();
     let authority = catalog.authority(row.authority).map(AsRef::as_ref);
     Ok(views::certificate(&row, authority, node.world.now()))
