@@ -5,6 +5,7 @@ pub(crate) mod acme;
 mod admin;
 mod api;
 mod error;
+mod idle;
 pub(crate) mod limits;
 pub(crate) mod metrics;
 mod pki;
@@ -52,6 +53,7 @@ pub(crate) struct RequestId(pub(crate) String);
 
 fn finish(router: Router<Arc<Node>>, node: &Arc<Node>) -> Router {
     router
+        .fallback(nothing)
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(Arc::clone(node), observe))
         .with_state(Arc::clone(node))
@@ -80,6 +82,11 @@ async fn observe(
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
     }
     response
+}
+
+/// Where nothing is.
+async fn nothing() -> Response<Body> {
+    error::response(&Problem::malformed("there is nothing here").with_status(404))
 }
 
 /// A problem as a response (RFC 7807 §3).

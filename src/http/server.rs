@@ -20,6 +20,8 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tracing::debug;
 
+use super::idle::Idle;
+
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
@@ -62,6 +64,7 @@ pub(crate) async fn serve_tcp(
         let (router, acceptor, watcher) = (router.clone(), acceptor.clone(), graceful.watcher());
         tokio::spawn(async move {
             let peer = Peer::Network(peer);
+            let stream = Idle::new(stream, IDLE);
             match acceptor {
                 None => serve_connection(stream, peer, router, watcher).await,
                 Some(acceptor) => {
@@ -123,7 +126,9 @@ const MAX_CONNECTIONS: usize = 8192;
 const MAX_STREAMS: u32 = 64;
 const MAX_HEAD: usize = 32 * 1024;
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Also how long an idle connection is kept open for its next request.
+/// How long the head of a request may take, from the end of the one before it.
 const HEADERS: Duration = Duration::from_secs(60);
+/// How long a connection is kept on which nothing moves at all; more than any request waits here.
+const IDLE: Duration = Duration::from_secs(60);
 /// How long requests under way may take to finish once a drain began.
 const DRAIN: Duration = Duration::from_secs(20);

@@ -49,6 +49,14 @@ def test_other_methods(client, method):
     assert client.request(method, client.directory_url).status in (405, 501)
 
 
+@pytest.mark.should
+def test_other_methods_are_told_which_serve(client):
+    """RFC 9110 §15.5.6: a 405 names the methods that are understood in Allow."""
+    for name, method in (("newNonce", "HEAD"), ("newOrder", "POST")):
+        response = client.request("DELETE", client.url(name))
+        assert method in (response.header("Allow") or ""), name
+
+
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
 def test_harmless_methods(client, method):
     """RFC 9110 §9.3.2, §9.3.7: HEAD of the directory is answered like GET without a body; OPTIONS breaks nothing."""

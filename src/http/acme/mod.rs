@@ -17,13 +17,13 @@ use ::acme::{Jws, Problem, ProblemType};
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, Response, header};
+use axum::http::{HeaderValue, Method, Response, StatusCode, header};
 use axum::{Router, routing};
 
 use super::problem_response;
 use crate::node::Node;
 pub(crate) use account::sealed_identity as external_key_identity;
-use call::Call;
+use call::{Call, with_header};
 use resource::Resource;
 
 /// Everything under `/acme/`.
@@ -45,6 +45,11 @@ async fn answer(
         Some(resource) => route(&node, &directory, resource, &head, body).await,
     };
     let mut response = outcome.unwrap_or_else(|problem| problem_response(&problem));
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED
+        && let Some(resource) = Resource::parse(&rest)
+    {
+        response = with_header(response, header::ALLOW, allowed(&resource));
+    }
     let headers = response.headers_mut();
     // RFC 8555 §6.5: on every answer to a POST, errors included; and on newNonce.
     if let Ok(nonce) = HeaderValue::from_str(&node.nonces.mint()) {
@@ -121,8 +126,18 @@ async fn post(
 }
 
 fn wrong_method(resource: &Resource, method: &Method) -> Problem {
-    let takes = if resource.takes_post() { "POST (RFC 8555 §6.3)" } else { "GET" };
-    Problem::malformed(format!("{method} is not understood here; use {takes}")).with_status(405)
+    let takes = allowed(resource);
+    let detail = format!("{method} is not understood here; use {takes} (RFC 8555 §6.3)");
+    Problem::malformed(detail).with_status(405)
+}
+
+/// RFC 9110 §15.5.6.
+fn allowed(resource: &Resource) -> &'static str {
+    match resource {
+        Resource::Directory | Resource::NewNonce => "GET, HEAD, POST",
+        Resource::RenewalInfo(_) => "GET, HEAD",
+        _ => "POST",
+    }
 }
 
 fn not_found(detail: &str) -> Problem {

@@ -1,0 +1,140 @@
+//! A connection that ends by itself when nothing moves on it: neither a peer that says nothing nor
+//! one that reads nothing keeps its place for long. Nothing here knows what is sent.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
+
+/// A stream whose reads and writes fail once nothing was read or written for a time.
+pub(super) struct Idle<S> {
+    stream: S,
+    limit: Duration,
+    moved: Instant,
+    end: Pin<Box<Sleep>>,
+}
+
+impl<S> Idle<S> {
+    /// `stream`, given up after `limit` without a byte in either direction.
+    pub(super) fn new(stream: S, limit: Duration) -> Self {
+        Self { stream, limit, moved: Instant::now(), end: Box::pin(sleep(limit)) }
+    }
+
+    /// Something moved: the time begins anew.
+    fn moved(&mut self) {
+        self.moved = Instant::now();
+    }
+
+    /// Nothing can move now; fails when that lasts too long.
+    fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let end = self.moved + self.limit;
+        if self.end.deadline() != end {
+            self.end.as_mut().reset(end);
+        }
+        ready!(self.end.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing moved on the connection")))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Idle<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.stream).poll_read(cx, buffer) {
+            Poll::Pending => self.wait(cx),
+            done => {
+                self.moved();
+                done
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Idle<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut self.stream).poll_write(cx, bytes) {
+            Poll::Pending => self.wait(cx),
+            done => {
+                self.moved();
+                done
+            }
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut self.stream).poll_write_vectored(cx, parts) {
+            Poll::Pending => self.wait(cx),
+            done => {
+                self.moved();
+                done
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Pending => self.wait(cx),
+            done => done,
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.stream).poll_shutdown(cx) {
+            Poll::Pending => self.wait(cx),
+            done => done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(200);
+
+    #[tokio::test]
+    async fn a_silent_peer_is_given_up_and_a_slow_one_is_not() {
+        let (mut peer, stream) = duplex(64);
+        let mut stream = Idle::new(stream, LIMIT);
+        let slow = tokio::spawn(async move {
+            for _ in 0..5 {
+                sleep(LIMIT / 2).await;
+                peer.write_all(b"x").await.expect("still there");
+            }
+            peer
+        });
+        let mut five = [0; 5];
+        stream.read_exact(&mut five).await.expect("slow is not silent");
+        let _peer = slow.await.expect("no panic");
+        let begun = Instant::now();
+        let error = stream.read_u8().await.expect_err("silent");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(begun.elapsed() >= LIMIT);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_reads_nothing_is_given_up() {
+        let (_peer, stream) = duplex(64);
+        let error = Idle::new(stream, LIMIT).write_all(&[0; 1000]).await.expect_err("full");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}
