@@ -36,7 +36,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Revoke a key: it binds no account any more
+    /// Revoke a key: it binds no account any more, and vouches for no name
     Revoke {
         /// The key's id
         kid: String,

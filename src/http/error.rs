@@ -63,6 +63,12 @@ pub(crate) fn not_issued(error: IssuanceError) -> Problem {
 /// A certificate would not fit its profile or its authority.
 pub(crate) fn refused(error: &ca::IssueError) -> Problem {
     let kind = match error.fault() {
+        // RFC 8555 §6.7: policy on names is one thing, an unacceptable CSR another.
+        Fault::Policy
+            if matches!(error, ca::IssueError::KeyPolicy(_) | ca::IssueError::MustStaple) =>
+        {
+            ProblemType::BadCsr
+        }
         Fault::Request => ProblemType::BadCsr,
         Fault::Policy => ProblemType::RejectedIdentifier,
         Fault::Authority => {

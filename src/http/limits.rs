@@ -9,13 +9,21 @@ use jiff::Timestamp;
 
 /// Where each bucket stands.
 #[derive(Default)]
-pub(crate) struct Limiter(Mutex<HashMap<String, Timestamp>>);
+pub(crate) struct Limiter(Mutex<Buckets>);
+
+#[derive(Default)]
+struct Buckets {
+    arrivals: HashMap<String, Timestamp>,
+    /// How many may be there before they are looked through again; 0 before the first time.
+    look_at: usize,
+}
 
 impl Limiter {
     /// Starts where the buckets stood, in milliseconds of the Unix epoch.
     pub(crate) fn resume(buckets: Vec<(String, i64)>) -> Self {
         let at = |ms| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MIN);
-        Self(Mutex::new(buckets.into_iter().map(|(name, ms)| (name, at(ms))).collect()))
+        let arrivals = buckets.into_iter().map(|(name, ms)| (name, at(ms))).collect();
+        Self(Mutex::new(Buckets { arrivals, look_at: 0 }))
     }
 
     /// Takes one token out of the bucket `name`; no bucket is no limit.
@@ -29,26 +37,29 @@ impl Limiter {
         now: Timestamp,
     ) -> Result<(), RetryAfter> {
         let Some(bucket) = bucket else { return Ok(()) };
-        let mut buckets = self.lock();
-        if buckets.len() >= MAX_BUCKETS {
-            // What lies in the past limits nothing any more.
-            buckets.retain(|_, arrival| *arrival > now);
-        }
         let name = name();
-        let arrival = buckets.get(&name).copied().unwrap_or(Timestamp::MIN);
+        let mut buckets = self.lock();
+        let Buckets { arrivals, look_at } = &mut *buckets;
+        if arrivals.len() >= (*look_at).max(MAX_BUCKETS) {
+            // What lies in the past limits nothing any more. However much stays, the next look is
+            // as many new buckets away, so that no request pays for all of them again.
+            arrivals.retain(|_, arrival| *arrival > now);
+            *look_at = arrivals.len() * 2;
+        }
+        let arrival = arrivals.get(&name).copied().unwrap_or(Timestamp::MIN);
         let next = bucket.take(arrival, now, 1)?;
-        buckets.insert(name, next);
+        arrivals.insert(name, next);
         Ok(())
     }
 
     /// Where the buckets stand that still limit something.
     pub(crate) fn standing(&self, now: Timestamp) -> Vec<(String, i64)> {
         let buckets = self.lock();
-        let limiting = buckets.iter().filter(|(_, arrival)| **arrival > now);
+        let limiting = buckets.arrivals.iter().filter(|(_, arrival)| **arrival > now);
         limiting.map(|(name, arrival)| (name.clone(), arrival.as_millisecond())).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Timestamp>> {
+    fn lock(&self) -> MutexGuard<'_, Buckets> {
         // A map of numbers is as good after a panic as before it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -113,6 +113,18 @@ def test_replaces_again_after_failure(lab, account):
     assert lab.try_order(account, [name], replaces=identifier(issued.leaf)).status == 201
 
 
+def test_replaces_again_after_deactivation(lab, account):
+    """RFC 9773 §5: nor does one that became invalid because its authorization was given up."""
+    name = lab.name()
+    issued = lab.issue(account, [name])
+    first = lab.order(account, [name, lab.name()], replaces=identifier(issued.leaf))
+    for url, document in first.authorizations():
+        if document["status"] == "pending":
+            assert account.post(url, {"status": "deactivated"}).status == 200
+    first.reaches("invalid")
+    assert lab.try_order(account, [name], replaces=identifier(issued.leaf)).status == 201
+
+
 @pytest.mark.should
 def test_replaces_of_another_account(lab, account, stranger):
     """RFC 9773 §5: an order that replaces another account's certificate should be refused."""

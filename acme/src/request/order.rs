@@ -101,6 +101,11 @@ pub fn parse_identifier(wire: &Identifier) -> Result<ca::Identifier, Problem> {
             .map(ca::Identifier::Dns)
             .map_err(|e| Problem::malformed(e.to_string())),
         "ip" => match wire.value.parse::<IpAddr>() {
+            // Two identifiers for one address would be two ways around a policy.
+            Ok(address) if address.to_canonical() != address => Err(Problem::malformed(format!(
+                "{shown} is an IPv4 address: write {}",
+                address.to_canonical()
+            ))),
             Ok(address) if address.to_string() == wire.value => Ok(ca::Identifier::Ip(address)),
             Ok(address) => Err(Problem::malformed(format!(
                 "{shown:?} is not the canonical text of an address: write {address} (RFC 8738 §3)"

@@ -45,6 +45,7 @@ fn one_bad_identifier_is_named_in_a_subproblem() {
         ("ip", "2001:db8:0:0:0:0:0:1", ProblemType::Malformed),
         ("ip", "[::1]", ProblemType::Malformed),
         ("ip", "fe80::1%eth0", ProblemType::Malformed),
+        ("ip", "::ffff:192.0.2.1", ProblemType::Malformed),
         ("email", "a@example.com", ProblemType::UnsupportedIdentifier),
         ("DNS", "example.com", ProblemType::UnsupportedIdentifier),
     ] {

@@ -118,7 +118,8 @@ pub(super) fn permitted(
             [] => spec.names.permitted.iter().any(|pattern| pattern.covers(identifier)),
             _ => by_key,
         };
-        let trust = spec.trust == Trust::Eab && bound.is_some() && vouched;
+        let vouches = bound.as_ref().is_some_and(|key| key.revoked_at.is_none());
+        let trust = spec.trust == Trust::Eab && vouches && vouched;
         let refusal = if let Err(refused) = spec.names.check(identifier) {
             Some(refused.to_string())
         } else if let Err(refused) = profile.names.check(identifier) {
@@ -154,7 +155,13 @@ pub(super) fn standing(
     let name = identifier.to_string();
     let known = store.authorizations_for(account.id, &name, now).map_err(unreadable)?;
     let proven = known.into_iter().find(|row| {
-        matches!(row.phase, Phase::Valid { .. }) && row.expires_at > now + REUSE_MARGIN
+        // One without a challenge is worth as much as the trust it stands for.
+        let stands = match row.phase {
+            Phase::Valid { challenge: None, .. } => trusted,
+            Phase::Valid { .. } => true,
+            _ => false,
+        };
+        stands && row.expires_at > now + REUSE_MARGIN
     });
     if let Some(row) = proven {
         return Ok(row);

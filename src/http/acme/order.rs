@@ -7,10 +7,12 @@ use acme::authorization::{AuthorizationStatus, Phase as AuthorizationPhase};
 use acme::order::{self, OrderStatus, Phase};
 use acme::request::{Finalize, NewOrder, post_as_get};
 use acme::{Problem, ProblemType, resource};
+use aws_lc_rs::digest;
 use axum::body::Body;
 use axum::http::{Response, StatusCode, header};
 use ca::issue::Request;
 use ca::{Csr, Identifier, Serial};
+use data_encoding::BASE64URL_NOPAD;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -66,7 +68,12 @@ pub(super) async fn create(call: &Call, signed: &Signed<'_>) -> Result<Response<
     };
     let event = call.event(signed.account.id, "order.create", format!("order/{}", order.id));
     let names: Vec<_> = wanted.identifiers.iter().map(ToString::to_string).collect();
-    let mut commit = Commit::new(event.with(json!({ "names": names }))).put(order.clone());
+    let mut commit = Commit::new(event.with(json!({ "names": names })));
+    // First, for there is one claim at a time.
+    if let Some(dead) = replaces.map(|serial| claimed_in_vain(call, &serial, now)).transpose()? {
+        commit = dead.into_iter().fold(commit, Commit::put);
+    }
+    commit = commit.put(order.clone());
     for row in &rows {
         if row.version == 0 {
             commit = commit.put(row.clone());
@@ -80,6 +87,21 @@ pub(super) async fn create(call: &Call, signed: &Signed<'_>) -> Result<Response<
     call.node.metrics.ordered(&spec.name);
     let response = call.json(StatusCode::CREATED, &shown(call, &order, &rows, now));
     Ok(with_header(response, header::LOCATION, &call.url_of(&Resource::Order(order.id))))
+}
+
+/// The order that claims to replace a certificate and never will, as failed, which gives the claim
+/// up: only an order that is not invalid stands in another's way (RFC 9773 §5).
+fn claimed_in_vain(call: &Call, serial: &Serial, now: Timestamp) -> Result<Option<Order>, Problem> {
+    let found = call.node.store.order_replacing(serial).map_err(unreadable)?;
+    Ok(found.and_then(|(order, rows)| {
+        let status = order.phase.status(&statuses(&rows, now), order.expires_at, now);
+        (status == OrderStatus::Invalid).then(|| Order {
+            error: order.error.clone().or_else(|| failed(&rows, status)),
+            phase: Phase::Failed,
+            due_at: None,
+            ..order
+        })
+    }))
 }
 
 /// An order, by POST-as-GET.
@@ -100,6 +122,12 @@ pub(super) async fn finalize(
     let (order, rows) = own(call, signed, id)?;
     let now = call.node.world.now();
     order.phase.finalize(&statuses(&rows, now), order.expires_at, now)?;
+    if rows.len() != order.identifiers.len() {
+        // What is not there proves nothing, whatever became of it.
+        let detail = "not all of the order's authorizations are kept any more: make a new order";
+        return Err(Problem::new(ProblemType::OrderNotReady, detail));
+    }
+    check_trust(call, signed, &order, &rows)?;
     let intent = decide(call, signed, &order, &request.csr)?;
     let order = Order {
         phase: Phase::Processing,
@@ -120,14 +148,12 @@ pub(super) async fn finalize(
             issuance::complete(node, order, intent).await;
         }
     });
-    let Some(step) = step else {
-        return Err(uncommitted(CommitError::Conflict));
+    let taken = || {
+        Problem::new(ProblemType::OrderNotReady, "the order is being finalized by another request")
     };
+    let step = step.ok_or_else(taken)?;
     call.node.store.commit(commit, now).await.map_err(|error| match error {
-        CommitError::Conflict => Problem::new(
-            ProblemType::OrderNotReady,
-            "the order is being finalized by another request",
-        ),
+        CommitError::Conflict => taken(),
         error => uncommitted(error),
     })?;
     let order = Order { version: order.version + 1, ..order };
@@ -146,6 +172,37 @@ fn own(call: &Call, signed: &Signed<'_>, id: i64) -> Result<(Order, Vec<Authoriz
         return Err(Problem::new(ProblemType::Unauthorized, "the order is another account's"));
     }
     Ok((order, rows))
+}
+
+/// An authorization without a challenge stands for trust, and falls with it.
+fn check_trust(
+    call: &Call,
+    signed: &Signed<'_>,
+    order: &Order,
+    rows: &[Authorization],
+) -> Result<(), Problem> {
+    let unproven = |row: &&Authorization| {
+        matches!(row.phase, AuthorizationPhase::Valid { challenge: None, .. })
+    };
+    let names: Vec<_> = rows.iter().filter(unproven).map(|row| row.identifier.clone()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let profile = offered_profile(call, order)?;
+    let trusted = authorization::permitted(call, &signed.account, profile, &names)?;
+    match names.iter().zip(trusted).find(|(_, trusted)| !trusted) {
+        None => Ok(()),
+        Some((name, _)) => Err(Problem::new(
+            ProblemType::Unauthorized,
+            format!("the account is no longer trusted to have {name} without a challenge"),
+        )),
+    }
+}
+
+fn offered_profile<'a>(call: &'a Call, order: &Order) -> Result<&'a Arc<ca::Profile>, Problem> {
+    call.directory.profile(Some(&order.profile)).ok_or_else(|| {
+        Problem::new(ProblemType::InvalidProfile, "the profile of the order is no longer offered")
+    })
 }
 
 /// Reads the CSR and decides on the certificate, before anything is stored.
@@ -168,13 +225,9 @@ fn decide(call: &Call, signed: &Signed<'_>, order: &Order, csr: &[u8]) -> Result
     if node.store.is_blocked(&key.spki_sha256()).map_err(unreadable)? {
         return Err(bad("the key in the CSR is known to be compromised; make another".into()));
     }
-    let profile = call.directory.profile(Some(&order.profile));
-    let profile = profile.ok_or_else(|| {
-        Problem::new(ProblemType::InvalidProfile, "the profile of the order is no longer offered")
-    })?;
     let commission = Commission {
         authority: &call.directory.authority,
-        profile,
+        profile: offered_profile(call, order)?,
         account: Some(signed.account.id),
     };
     let request = Request {
@@ -196,9 +249,16 @@ fn identifiers(order: &Order) -> Result<Vec<Identifier>, Problem> {
 
 /// What is asked of the validity must be possible (RFC 8555 §7.4).
 fn check_validity(wanted: &NewOrder, profile: &ca::Profile, now: Timestamp) -> Result<(), Problem> {
-    let start = wanted.not_before.unwrap_or(now);
+    let earliest = now - profile.backdate;
+    let start = wanted.not_before.unwrap_or(earliest);
+    if start < earliest {
+        return Err(Problem::malformed(format!(
+            "notBefore is too far in the past: profile {} dates back to {earliest}",
+            profile.name
+        )));
+    }
     let Some(end) = wanted.not_after else {
-        return if start <= now + profile.lifetime {
+        return if start < now + profile.lifetime {
             Ok(())
         } else {
             Err(Problem::malformed("notBefore is too far in the future"))
@@ -207,7 +267,8 @@ fn check_validity(wanted: &NewOrder, profile: &ca::Profile, now: Timestamp) -> R
     if end <= start || end <= now {
         return Err(Problem::malformed("notAfter is not after notBefore and now"));
     }
-    if end.duration_since(start) > profile.lifetime {
+    // The first and the last second both count.
+    if end.duration_since(start) >= profile.lifetime {
         let most = ca::duration::format(profile.lifetime);
         return Err(Problem::malformed(format!(
             "notAfter is too far from notBefore: profile {} gives {most} at the most",
@@ -233,7 +294,9 @@ fn limit(
         let name = || {
             let mut names: Vec<_> = identifiers.iter().map(ToString::to_string).collect();
             names.sort();
-            format!("{}/names/{}", spec.name, names.join(","))
+            // A digest, for the names of one order may take many thousand octets.
+            let digest = digest::digest(&digest::SHA256, names.join(",").as_bytes());
+            format!("{}/names/{}", spec.name, BASE64URL_NOPAD.encode(digest.as_ref()))
         };
         let taken = limiter.take(Some(bucket), name, now);
         taken.map_err(|wait| wait.problem("orders for this set of names", bucket))?;
@@ -291,3 +354,37 @@ fn failed(rows: &[Authorization], status: OrderStatus) -> Option<Problem> {
 
 /// How long finalization waits for the certificate before it answers `processing`.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_validity_that_no_certificate_could_have_is_refused_before_anything_is_proven() {
+        let now: Timestamp = "2030-01-01T12:00:00Z".parse().expect("an instant");
+        let profile = ca::Profile::tls_server();
+        let check = |dates: &str| {
+            let payload =
+                format!(r#"{{"identifiers":[{{"type":"dns","value":"a.example"}}]{dates}}}"#);
+            let wanted = NewOrder::parse(payload.as_bytes(), 1).expect(dates);
+            check_validity(&wanted, &profile, now)
+        };
+        for possible in [
+            "",
+            r#","notBefore":"2030-01-01T11:00:00Z""#,
+            r#","notAfter":"2030-04-01T10:59:59Z""#,
+            r#","notBefore":"2030-02-01T00:00:00Z","notAfter":"2030-04-01T00:00:00Z""#,
+        ] {
+            assert!(check(possible).is_ok(), "{possible}");
+        }
+        for impossible in [
+            r#","notBefore":"2030-01-01T10:59:59Z""#,
+            r#","notBefore":"2030-04-01T12:00:00Z""#,
+            r#","notAfter":"2030-04-01T11:00:00Z""#,
+            r#","notAfter":"2030-01-01T12:00:00Z""#,
+            r#","notBefore":"2030-02-01T00:00:00Z","notAfter":"2031-01-01T00:00:00Z""#,
+        ] {
+            assert!(check(impossible).is_err(), "{impossible}");
+        }
+    }
+}
