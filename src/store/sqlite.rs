@@ -266,7 +266,16 @@ fn apply(connection: &Connection, batch: &[Job]) -> Vec<Result<(), CommitError>>
     if let Err(error) = run(connection, "BEGIN IMMEDIATE") {
         return all_failed(&error);
     }
-    let outcomes: Vec<_> = batch.iter().map(|job| apply_one(connection, job)).collect();
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for job in batch {
+        let outcome = apply_one(connection, job);
+        if let (Err(error), true) = (&outcome, connection.is_autocommit()) {
+            // Out of space or of luck, SQLite takes back the whole transaction and not the one
+            // statement. What came before is gone with it, and what comes after would be alone.
+            return batch.iter().map(|_| Err(error.clone())).collect();
+        }
+        outcomes.push(outcome);
+    }
     match run(connection, "COMMIT") {
         Ok(()) => outcomes,
         Err(error) => {
@@ -280,6 +289,9 @@ fn apply(connection: &Connection, batch: &[Job]) -> Vec<Result<(), CommitError>>
 fn apply_one(connection: &Connection, job: &Job) -> Result<(), CommitError> {
     run(connection, "SAVEPOINT one").map_err(|e| CommitError::from_sqlite(&e))?;
     let outcome = job.commit.write(connection, job.at);
+    if connection.is_autocommit() {
+        return outcome;
+    }
     if outcome.is_err() {
         run(connection, "ROLLBACK TO one").map_err(|e| CommitError::from_sqlite(&e))?;
     }
@@ -308,3 +320,42 @@ const MAX_BATCH: usize = 256;
 /// One in so many of those at work is expected to commit within [`LINGER`].
 const WRITERS_PER_COMMIT: usize = 4;
 const LINGER: Duration = Duration::from_millis(2);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::audit::Event;
+    use super::*;
+
+    fn job(subject: &str, octets: usize) -> Job {
+        let (done, _) = oneshot::channel();
+        let event = Event::new("test", "test.fill", subject);
+        let commit = Commit::new(event.with(json!("x".repeat(octets))));
+        Job { commit, at: Timestamp::UNIX_EPOCH, done }
+    }
+
+    #[test]
+    fn what_is_acknowledged_is_stored_and_nothing_else_when_space_runs_out() {
+        let path = std::env::temp_dir().join(format!("perennial-full-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let mut connection = Connection::open(&path).expect("opens");
+        configure(&connection).expect("configured");
+        migrate(&path, &mut connection, &World::system()).expect("migrated");
+        let pages: i64 =
+            connection.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("a number");
+        connection.pragma_update(None, "max_page_count", pages + 20).expect("limited");
+        let batch = [job("a", 10), job("b", 1_000_000), job("c", 10), job("d", 10)];
+        let outcomes = apply(&connection, &batch);
+        let stored = |subject: &str| -> bool {
+            let sql = "SELECT count(*) FROM event WHERE subject = ?1";
+            connection.query_row(sql, [subject], |row| row.get::<_, i64>(0)).expect("read") == 1
+        };
+        for (subject, outcome) in ["a", "b", "c", "d"].into_iter().zip(&outcomes) {
+            assert_eq!(stored(subject), outcome.is_ok(), "{subject}: {outcome:?}");
+        }
+        assert!(outcomes[1].is_err(), "there was no room for it");
+        assert!(apply(&connection, &[job("e", 10)])[0].is_ok(), "and it goes on");
+        std::fs::remove_file(&path).expect("clean up");
+    }
+}
