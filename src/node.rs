@@ -125,6 +125,7 @@ pub(crate) mod tests {
             contact: Vec::new(),
             terms_agreed: true,
             external_key: None,
+            external_binding: None,
             created_at: node.world.now(),
         };
         let commit = Commit::new(Event::new("test", "account.create", "account/1"));

@@ -1,6 +1,8 @@
 //! External account binding (RFC 8555 §7.3.4): a MAC by which an account outside ACME vouches for
 //! an ACME account key. Which MAC keys exist, and whether one was used up, is the caller's.
 
+use std::fmt;
+
 use aws_lc_rs::hmac;
 use serde_json::Value;
 
@@ -15,6 +17,14 @@ use crate::{Problem, ProblemType};
 pub struct ExternalBinding {
     kid: String,
     jws: Jws,
+    received: Value,
+}
+
+impl fmt::Display for ExternalBinding {
+    /// The binding as it was received, JSON: the account shows it (RFC 8555 §7.3.4).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.received.fmt(f)
+    }
 }
 
 impl ExternalBinding {
@@ -23,7 +33,7 @@ impl ExternalBinding {
     /// # Errors
     /// `malformed`, or `badSignatureAlgorithm` unless it uses a MAC.
     pub fn parse(value: Value) -> Result<Self, Problem> {
-        let jws = Jws::nested(value, Algorithm::MACS)?;
+        let jws = Jws::nested(value.clone(), Algorithm::MACS)?;
         let KeyReference::Kid(kid) = &jws.header.key else {
             return Err(Problem::malformed("the external account binding has no \"kid\""));
         };
@@ -33,7 +43,7 @@ impl ExternalBinding {
         if jws.header.nonce.is_some() {
             return Err(Problem::malformed("the external account binding must not have a nonce"));
         }
-        Ok(Self { kid: kid.clone(), jws })
+        Ok(Self { kid: kid.clone(), jws, received: value })
     }
 
     /// The identifier of the MAC key it claims to be made with.

@@ -42,6 +42,7 @@ pub(super) fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit
     let config = Config::load(&arguments.overrides, data_dir)?;
     start_log(&config.log)?;
     forbid_core_dumps();
+    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(config))?;
     Ok(ExitCode::SUCCESS)
@@ -300,6 +301,15 @@ fn forbid_core_dumps() {
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
         tracing::warn!(%error, "core dumps cannot be switched off");
+    }
+}
+
+/// Each connection is a file, and the usual limit is made for programs with few of them.
+fn raise_file_limit() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let most = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, most) {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
     }
 }
 

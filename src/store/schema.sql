@@ -59,6 +59,7 @@ CREATE TABLE account (
     contact TEXT NOT NULL,
     terms_agreed INTEGER NOT NULL,
     external_key TEXT,
+    external_binding TEXT,
     created_at INTEGER NOT NULL,
     UNIQUE (directory, thumbprint)
 );

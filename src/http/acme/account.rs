@@ -50,6 +50,9 @@ pub(super) async fn create(call: &Call, jws: &Jws) -> Result<Response<Body>, Pro
         contact: wanted.contact,
         terms_agreed: wanted.terms_of_service_agreed,
         external_key: binding.as_ref().map(|key| key.kid.clone()),
+        external_binding: (wanted.external_account_binding.as_ref())
+            .filter(|_| binding.is_some())
+            .map(ToString::to_string),
         created_at: now,
     };
     let subject = format!("account/{}", account.id);
@@ -222,7 +225,8 @@ fn shown(call: &Call, account: &Account) -> resource::Account {
         status: account.status,
         contact: account.contact.clone(),
         terms_of_service_agreed: account.terms_agreed,
-        external_account_binding: None,
+        external_account_binding: (account.external_binding.as_deref())
+            .and_then(|binding| serde_json::from_str(binding).ok()),
         orders: call.url_of(&Resource::Orders(account.id)),
     }
 }

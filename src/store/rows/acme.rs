@@ -24,6 +24,8 @@ pub(crate) struct Account {
     pub(crate) terms_agreed: bool,
     /// The `kid` of the external key it is bound to.
     pub(crate) external_key: Option<String>,
+    /// The binding to that key as it came, JSON; shown with the account ever after.
+    pub(crate) external_binding: Option<String>,
     pub(crate) created_at: Timestamp,
 }
 
@@ -91,6 +93,7 @@ impl Stored for Account {
         "contact",
         "terms_agreed",
         "external_key",
+        "external_binding",
         "created_at",
     ];
 
@@ -107,6 +110,7 @@ impl Stored for Account {
             json(&self.contact.iter().map(Contact::as_str).collect::<Vec<_>>()),
             self.terms_agreed.into(),
             self.external_key.clone().into(),
+            self.external_binding.clone().into(),
             at(self.created_at),
         ]
     }
@@ -127,6 +131,7 @@ impl Stored for Account {
             contact: c.contacts()?,
             terms_agreed: c.next()?,
             external_key: c.next()?,
+            external_binding: c.next()?,
             created_at: c.time()?,
         })
     }
