@@ -128,7 +128,8 @@ const MAX_HEAD: usize = 32 * 1024;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long the head of a request may take, from the end of the one before it.
 const HEADERS: Duration = Duration::from_secs(60);
-/// How long a connection is kept on which nothing moves at all; more than any request waits here.
-const IDLE: Duration = Duration::from_secs(60);
+/// How long a connection is kept on which nothing moves at all. Longer than [`HEADERS`], which ends
+/// an idle connection of HTTP/1 with a farewell.
+const IDLE: Duration = Duration::from_secs(75);
 /// How long requests under way may take to finish once a drain began.
 const DRAIN: Duration = Duration::from_secs(20);

@@ -179,4 +179,21 @@ mod tests {
         let now = number(&node);
         assert_eq!((now.number, now.due_at), (last.number, None));
     }
+
+    #[tokio::test]
+    async fn a_revocation_nobody_asked_a_crl_for_is_found() {
+        let (node, clock) = node().await;
+        ensure_crls(&node).await.expect("made");
+        crate::perform::own::ensure(&node).await.expect("issued");
+        let row = node.store.own_certificate().expect("read").expect("there");
+        let (authority, now) = (row.authority, node.world.now());
+        assert!(node.store.unlisted_revocations().expect("read").is_empty());
+        let revoked = CertificateRow { revoked: Some((now, RevocationReason::Superseded)), ..row };
+        let event = Event::new("test", "certificate.revoke", "certificate/1");
+        node.store.commit(Commit::new(event).put(revoked), now).await.expect("stored");
+        assert_eq!(node.store.unlisted_revocations().expect("read"), [authority]);
+        clock.fetch_add(1, Ordering::SeqCst);
+        make_crl(&node, authority).await.expect("made");
+        assert!(node.store.unlisted_revocations().expect("read").is_empty());
+    }
 }
