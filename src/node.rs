@@ -93,6 +93,7 @@ pub(crate) mod tests {
             https_url: "https://localhost:8443".into(),
             catalog: Current::new(Catalog::default()),
             presented: Current::new(None),
+            inventory: Current::new(Inventory::default()),
             config: Config {
                 listen: Listen {
                     https: any,

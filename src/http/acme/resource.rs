@@ -56,11 +56,6 @@ impl Resource {
             _ => return None,
         })
     }
-
-    /// Whether it is read and written by POST; the others are read by GET.
-    pub(super) fn takes_post(&self) -> bool {
-        !matches!(self, Self::Directory | Self::NewNonce | Self::RenewalInfo(_))
-    }
 }
 
 impl fmt::Display for Resource {

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::catalog::{Authority, Directory};
-use crate::store::{Account, Authorization, CertificateRow, ExternalKey, Order, Recorded};
+use crate::store::{
+    Account, Authorization, CertificatePhase, CertificateRow, ExternalKey, Order, Recorded,
+};
 use crate::world::second;
 
 /// An authority.
@@ -89,10 +91,12 @@ pub(super) fn certificate(
     let leaf = row.der.as_deref().and_then(|der| Certificate::from_der(der).ok());
     let names: Vec<_> =
         leaf.iter().flat_map(Certificate::identifiers).map(ToString::to_string).collect();
-    let status = match (&row.revoked, row.not_after < now) {
-        (Some(_), _) => "revoked",
-        (None, true) => "expired",
-        (None, false) => "valid",
+    let status = match (row.phase, &row.revoked, row.not_after < now) {
+        (CertificatePhase::Intended, ..) => "intended",
+        (CertificatePhase::Abandoned, ..) => "abandoned",
+        (CertificatePhase::Issued, Some(_), _) => "revoked",
+        (CertificatePhase::Issued, None, true) => "expired",
+        (CertificatePhase::Issued, None, false) => "valid",
     };
     json!({
         "id": row.id,
