@@ -1,5 +1,6 @@
 //! The node: everything a request or a step needs, in one place to hand around. It holds no logic.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use acme::nonce::Nonces;
@@ -11,7 +12,7 @@ use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::perform::inventory::Inventory;
 use crate::seal::KeyEncryptionKey;
-use crate::store::Store;
+use crate::store::{CrlRow, Store};
 use crate::worker::Worker;
 use crate::world::World;
 
@@ -33,12 +34,24 @@ pub(crate) struct Node {
     pub(crate) https_url: String,
     pub(crate) catalog: Current<Catalog>,
     pub(crate) inventory: Current<Inventory>,
+    /// The newest CRL of each authority, by its row.
+    pub(crate) crls: Current<BTreeMap<i64, Arc<CrlRow>>>,
     /// What the HTTPS listener presents; none only while the node starts.
     pub(crate) presented: Current<Option<Arc<CertifiedKey>>>,
 }
 
 /// A value that is replaced whole: readers keep what they took.
 pub(crate) struct Current<T>(RwLock<Arc<T>>);
+
+impl<T: Clone> Current<T> {
+    /// Changes the value; readers see it before or after, never between.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut T)) {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut value = T::clone(&current);
+        change(&mut value);
+        *current = Arc::new(value);
+    }
+}
 
 impl<T> Current<T> {
     /// Starts with `value`.
@@ -94,6 +107,7 @@ pub(crate) mod tests {
             catalog: Current::new(Catalog::default()),
             presented: Current::new(None),
             inventory: Current::new(Inventory::default()),
+            crls: Current::new(BTreeMap::new()),
             config: Config {
                 listen: Listen {
                     https: any,
@@ -120,6 +134,7 @@ pub(crate) mod tests {
             id: node.store.id(),
             version: 0,
             directory: "default".into(),
+            origin: node.https_url.clone(),
             thumbprint: [1; 32],
             jwk: "{}".into(),
             status: AccountStatus::Valid,

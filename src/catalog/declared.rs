@@ -129,7 +129,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             accounts_per_address: "500/3h".parse().ok(),
-            orders_per_account: None,
+            orders_per_account: "100000/3h".parse().ok(),
             orders_per_names: None,
             failures_per_name: "60/1h".parse().ok(),
             names_per_order: 100,

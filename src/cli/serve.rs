@@ -1,5 +1,6 @@
 //! `serve`: brings a node up in the one order that is safe, and down again.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -141,6 +142,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         worker: Worker::new(),
         catalog: Current::new(Catalog::default()),
         inventory: Current::new(Inventory::default()),
+        crls: Current::new(BTreeMap::new()),
         presented: Current::new(None),
         config,
         world,

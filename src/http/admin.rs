@@ -31,7 +31,7 @@ async fn ready(State(node): State<Arc<Node>>) -> (StatusCode, &'static str) {
 async fn metrics(State(node): State<Arc<Node>>) -> Response<Body> {
     for (name, authority) in &node.catalog.load().authorities {
         node.metrics.authority_ends(name, authority.ca.certificate().not_after());
-        if let Ok(Some(crl)) = node.store.crl(authority.id) {
+        if let Some(crl) = node.crls.load().get(&authority.id) {
             node.metrics.crl_ends(name, crl.next_update);
         }
     }

@@ -13,7 +13,7 @@ use data_encoding::HEXLOWER;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use jiff::{SignedDuration, Timestamp};
 
-use super::error::{self, unreadable};
+use super::error;
 use crate::catalog::Catalog;
 use crate::node::Node;
 use crate::store::CrlRow;
@@ -53,7 +53,8 @@ fn file_of(node: &Node, file: &str, asked: Option<&str>) -> Result<Response<Body
         // RFC 5280 §4.2.2.1: DER, so named.
         "crt" => Ok(body("application/pkix-cert", certificate.der().to_vec())),
         "crl" => {
-            let crl = node.store.crl(authority.id).map_err(unreadable)?.ok_or_else(missing)?;
+            let published = node.crls.load();
+            let crl = published.get(&authority.id).ok_or_else(missing)?;
             Ok(crl_response(crl, node.world.now(), asked))
         }
         _ => Err(missing()),
@@ -62,7 +63,7 @@ fn file_of(node: &Node, file: &str, asked: Option<&str>) -> Result<Response<Body
 
 /// A CRL with what caches need (RFC 5280 §4.2.1.13, RFC 9111 §5.2): fresh until a new one is due,
 /// never beyond its own end.
-fn crl_response(crl: CrlRow, now: Timestamp, asked: Option<&str>) -> Response<Body> {
+fn crl_response(crl: &CrlRow, now: Timestamp, asked: Option<&str>) -> Response<Body> {
     let etag = format!("\"{}-{}\"", crl.authority, crl.number);
     let fresh = crl.next_update.duration_since(now).min(MAX_AGE).as_secs().max(0);
     let mut response = if asked == Some(etag.as_str()) {
@@ -70,7 +71,7 @@ fn crl_response(crl: CrlRow, now: Timestamp, asked: Option<&str>) -> Response<Bo
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
     } else {
-        body("application/pkix-crl", crl.der)
+        body("application/pkix-crl", crl.der.clone())
     };
     let mut put = |name: HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -106,8 +107,8 @@ async fn front(State(node): State<Arc<Node>>) -> Response<Body> {
     body("text/plain; charset=utf-8", page.into_bytes())
 }
 
-fn body(kind: &'static str, bytes: Vec<u8>) -> Response<Body> {
-    let mut response = Response::new(Body::from(bytes));
+fn body(kind: &'static str, bytes: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(bytes.into());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

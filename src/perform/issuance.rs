@@ -8,6 +8,7 @@ use acme::order::Phase;
 use acme::{Problem, ProblemType};
 use ca::issue::{Prepared, Request};
 use ca::{Certificate, Identifier, Intended, Serial};
+use jiff::SignedDuration;
 use serde_json::json;
 use tracing::{error, info};
 
@@ -15,7 +16,7 @@ use crate::catalog::{Authority, Directory};
 use crate::node::Node;
 use crate::seal::Sealed;
 use crate::store::{
-    CertificatePhase, CertificateRow, Commit, CommitError, Event, Order, ReadError, Row,
+    Account, CertificatePhase, CertificateRow, Commit, CommitError, Event, Order, ReadError, Row,
 };
 
 /// A certificate decided upon: linted, its serial number drawn, not signed.
@@ -120,9 +121,10 @@ pub(crate) async fn complete(node: Arc<Node>, order: Order, intent: Intent) {
         error!(order = id, directory = account.directory, "the directory of an order is gone");
         return;
     };
-    let outcome = match check_caa(&node, directory, &order).await {
-        Ok(()) => finish(&node, order, intent).await,
-        Err(problem) => fail(&node, order, intent, problem).await,
+    let outcome = match check_caa(&node, directory, &account, &order).await {
+        Ok(None) => finish(&node, order, intent).await,
+        Ok(Some(refusal)) => fail(&node, order, intent, refusal).await,
+        Err(error) => Err(error.into()),
     };
     if let Err(error) = outcome {
         // The row stays due: it is taken up again, with another serial number.
@@ -134,6 +136,13 @@ pub(crate) async fn complete(node: Arc<Node>, order: Order, intent: Intent) {
 pub(crate) async fn resume(node: Arc<Node>, id: i64) {
     let Some((order, _)) = found(node.store.order(id)) else { return };
     if order.phase != Phase::Processing {
+        return;
+    }
+    if order.expires_at <= node.world.now() {
+        let why = IssuanceError::Inconsistent("the order expired");
+        if let Err(error) = give_up(&node, order, &why).await {
+            error!(order = id, %error, "an expired order cannot be ended; it will be retried");
+        }
         return;
     }
     let outcome = match redraw(&node, order.clone()).await {
@@ -243,20 +252,20 @@ async fn fail(
     Ok(())
 }
 
-/// Asks every name's CAA records whether this CA may issue (RFC 8659 §3), where the directory
-/// says under which domains it is known there.
-async fn check_caa(node: &Node, directory: &Directory, order: &Order) -> Result<(), Problem> {
+/// Why the CAA records of the order's names forbid it (RFC 8659 §3), where the directory says under
+/// which domains it is known there. Records nobody can get forbid it too: the client hears of it
+/// now, and may order again when its name servers answer.
+async fn check_caa(
+    node: &Node,
+    directory: &Directory,
+    account: &Account,
+    order: &Order,
+) -> Result<Option<Problem>, ReadError> {
     if directory.spec.caa_identities.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    let (_, authorizations) = match node.store.order(order.id) {
-        Ok(Some(found)) => found,
-        Ok(None) | Err(_) => {
-            return Err(Problem::new(ProblemType::ServerInternal, "the order cannot be read"));
-        }
-    };
-    let account =
-        format!("{}/acme/{}/account/{}", node.https_url, directory.spec.name, order.account);
+    let authorizations = node.store.order(order.id)?.map(|(_, rows)| rows).unwrap_or_default();
+    let account = account.url();
     let mut refused = Vec::new();
     for authorization in authorizations {
         let Identifier::Dns(name) = &authorization.identifier else { continue };
@@ -265,12 +274,13 @@ async fn check_caa(node: &Node, directory: &Directory, order: &Order) -> Result<
             refused.push(problem.about((&authorization.identifier).into()));
         }
     }
-    match refused.len() {
-        0 => Ok(()),
-        1 => Err(refused.remove(0)),
-        n => Err(Problem::new(ProblemType::Caa, format!("CAA records refuse {n} names"))
-            .with_subproblems(refused)),
-    }
+    Ok(match refused.len() {
+        0 | 1 => refused.pop(),
+        n => Some(
+            Problem::new(ProblemType::Caa, format!("CAA records refuse {n} names"))
+                .with_subproblems(refused),
+        ),
+    })
 }
 
 /// The certificate an order replaces, if it is still without a successor.
@@ -332,7 +342,7 @@ pub(crate) enum IssuanceError {
 }
 
 /// How long an order that could not be completed is left alone.
-const RETRY: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
+const RETRY: SignedDuration = SignedDuration::from_secs(30);
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 //! made by the worker, so that a flood of revocations makes one list and not many.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use acme::{Problem, ProblemType};
 use ca::crl::{self, Revoked};
@@ -53,12 +54,14 @@ pub(crate) async fn revoke(
 pub(crate) async fn refresh_crl(node: Arc<Node>, authority: i64) {
     if let Err(error) = make_crl(&node, authority).await {
         error!(authority, %error, "the CRL cannot be made; it will be retried");
+        // Whatever it is, such as a full disk, is not over in a second.
+        tokio::time::sleep(RETRY).await;
         node.worker.want_crl(authority);
     }
 }
 
-/// Makes the first CRL of every authority that has none, and asks for a new one wherever a
-/// revocation came after the last.
+/// Publishes the stored CRL of every authority, makes the first where there is none, and asks for a
+/// new one wherever a revocation came after the last.
 ///
 /// # Errors
 /// When one cannot be made.
@@ -66,10 +69,12 @@ pub(crate) async fn ensure_crls(node: &Node) -> Result<(), CrlError> {
     for authority in node.catalog.load().authorities.values() {
         match node.store.crl(authority.id)? {
             None => make_crl(node, authority.id).await?,
-            Some(crl) if node.store.revoked_since(authority.id, crl.this_update)? => {
-                node.worker.want_crl(authority.id);
+            Some(crl) => {
+                if node.store.revoked_since(authority.id, crl.this_update)? {
+                    node.worker.want_crl(authority.id);
+                }
+                publish(node, crl);
             }
-            Some(_) => {}
         }
     }
     Ok(())
@@ -83,7 +88,9 @@ async fn make_crl(node: &Node, id: i64) -> Result<(), CrlError> {
     if now >= authority.ca.certificate().not_after() {
         return put_to_rest(node, &authority.name, previous).await;
     }
-    let revoked = node.store.revoked(id, now).await?;
+    // A certificate that expired is listed once more (RFC 5280 §3.3).
+    let since = previous.as_ref().map_or(now, |crl| crl.this_update.min(now));
+    let revoked = node.store.revoked(id, since).await?;
     let count = revoked.len();
     let entries = revoked.into_iter().map(|entry| Revoked {
         serial: entry.serial,
@@ -93,7 +100,13 @@ async fn make_crl(node: &Node, id: i64) -> Result<(), CrlError> {
     let number = previous.as_ref().map_or(1, |crl| crl.number + 1);
     let lifetime = authority.spec.crl_lifetime;
     let next_update = (now + lifetime).min(authority.ca.certificate().not_after());
-    let signed = crl::sign(&authority.ca, entries, number.unsigned_abs(), now, next_update, None)?;
+    // A long list takes a while to encode: not on a thread that serves requests.
+    let signer = Arc::clone(authority);
+    let entries: Vec<_> = entries.collect();
+    let signing = tokio::task::spawn_blocking(move || {
+        crl::sign(&signer.ca, entries, number.unsigned_abs(), now, next_update, None)
+    });
+    let signed = signing.await.map_err(|_| CrlError::Interrupted)??;
     let row = CrlRow {
         id: previous.as_ref().map_or_else(|| node.store.id(), |crl| crl.id),
         version: previous.as_ref().map_or(0, |crl| crl.version),
@@ -101,13 +114,24 @@ async fn make_crl(node: &Node, id: i64) -> Result<(), CrlError> {
         number,
         this_update: now,
         next_update,
-        der: signed.der().to_vec(),
+        der: signed.into_der().into(),
         due_at: Some(halfway(now, next_update)),
     };
     let event = Event::new("worker", "crl.publish", format!("authority/{}", authority.name))
         .with(json!({ "number": number, "entries": count }));
-    node.store.commit(Commit::new(event).put(row), now).await?;
+    node.store.commit(Commit::new(event).put(row.clone()), now).await?;
+    publish(node, row);
     Ok(())
+}
+
+/// Puts a CRL where requests find it.
+fn publish(node: &Node, crl: CrlRow) {
+    node.crls.update(|published| {
+        let newer = published.get(&crl.authority).is_none_or(|old| old.number <= crl.number);
+        if newer {
+            published.insert(crl.authority, Arc::new(crl));
+        }
+    });
 }
 
 /// What an expired authority signs is worth nothing: its last CRL stands.
@@ -122,6 +146,9 @@ async fn put_to_rest(node: &Node, name: &str, last: Option<CrlRow>) -> Result<()
 fn halfway(from: Timestamp, to: Timestamp) -> Timestamp {
     from + to.duration_since(from) / 2
 }
+
+/// How long a CRL that cannot be made is left alone.
+const RETRY: Duration = Duration::from_secs(10);
 
 /// A revocation did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -156,6 +183,8 @@ pub(crate) enum CrlError {
     Commit(#[from] CommitError),
     #[error(transparent)]
     Sign(#[from] crl::CrlError),
+    #[error("signing was interrupted")]
+    Interrupted,
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use acme::authorization::{Phase, Retries};
 use acme::challenge::{self, ChallengeType, KeyAuthorization};
 use acme::jwk::Jwk;
+use acme::resource::AccountStatus;
 use acme::{Problem, ProblemType, caa};
 use ca::{DnsName, Identifier};
 use jiff::{SignedDuration, Timestamp};
@@ -24,8 +25,6 @@ use crate::store::{Account, Authorization, Commit, CommitError, Event, ReadError
 pub(crate) struct Attempt {
     pub(crate) directory: Arc<Directory>,
     pub(crate) account: Account,
-    /// The account's URL as its client knows it (RFC 8657 §3, dns-account-01).
-    pub(crate) account_url: String,
     pub(crate) row: Authorization,
 }
 
@@ -70,7 +69,7 @@ pub(crate) async fn accept(
 /// Validates an authorization that is due: a retry, or one that a crash interrupted.
 pub(crate) async fn resume(node: Arc<Node>, id: i64) {
     match attempt_of(&node, id) {
-        Ok(Some(attempt)) if attempt.row.expires_at <= node.world.now() => {
+        Ok(Some(attempt)) if attempt.is_over(node.world.now()) => {
             // Its failure is logged, and the row still due.
             let _ = lapse(&node, attempt.row).await;
         }
@@ -113,6 +112,12 @@ pub(crate) async fn caa_permits(
 }
 
 impl Attempt {
+    /// Whether nothing can come of it any more: its time ran out, or its account is no longer used
+    /// (RFC 8555 §7.3.6).
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.row.expires_at <= now || self.account.status != AccountStatus::Valid
+    }
+
     /// One try. Nothing is stored.
     async fn run(&self, now: Timestamp) -> Result<Proof, Problem> {
         let Phase::Processing { challenge, .. } = &self.row.phase else {
@@ -139,7 +144,7 @@ impl Attempt {
             }
             (ChallengeType::DnsAccount01, Identifier::Dns(name)) => {
                 let expected = challenge::dns_value(&key_authorization);
-                let at = challenge::dns_account01_name(name, &self.account_url);
+                let at = challenge::dns_account01_name(name, &self.account.url());
                 validator.dns_txt(&at, &expected).await
             }
             (ChallengeType::DnsPersist01, Identifier::Dns(name)) => {
@@ -156,10 +161,15 @@ impl Attempt {
         let at = challenge::persist_name(name);
         let records = self.directory.validator.txt(&at).await.map_err(problem)?;
         let jwk = Jwk::parse(&self.account.jwk)?;
-        let prefix = hash_prefix(&self.account_url);
+        let prefix = hash_prefix(&self.account.url());
         // The plain URL is what drafts before -02 asked for; records with it are still out there.
-        let mut account_uris = vec![self.account_url.clone()];
-        account_uris.extend(challenge::hashed_account_uris(&prefix, name, &jwk, &self.account_url));
+        let mut account_uris = vec![self.account.url()];
+        account_uris.extend(challenge::hashed_account_uris(
+            &prefix,
+            name,
+            &jwk,
+            &self.account.url(),
+        ));
         let question = challenge::Persist {
             issuer_domain_names: &self.directory.spec.caa_identities,
             account_uris: &account_uris,
@@ -238,14 +248,14 @@ async fn settle(
     }
 }
 
-/// Its time ran out before it was settled: it is not looked at any more. A row that stayed due would
+/// It was over before it was settled: it is not looked at any more. A row that stayed due would
 /// be validated with every tick, and take the place of those that can still be.
 async fn lapse(node: &Node, row: Authorization) -> Result<(), CommitError> {
-    let event = Event::new("worker", "authorization.expire", format!("authorization/{}", row.id));
+    let event = Event::new("worker", "authorization.lapse", format!("authorization/{}", row.id));
     let commit = Commit::new(event).put(Authorization { due_at: None, ..row });
     let committed = node.store.commit(commit, node.world.now()).await;
     if let Err(error) = &committed {
-        warn!(%error, "an authorization that expired cannot be put to rest");
+        warn!(%error, "an authorization that is over cannot be put to rest");
     }
     committed
 }
@@ -257,9 +267,7 @@ fn attempt_of(node: &Node, id: i64) -> Result<Option<Attempt>, ReadError> {
     let Some(directory) = catalog.directories.get(&account.directory).cloned() else {
         return Ok(None);
     };
-    let account_url =
-        format!("{}/acme/{}/account/{}", node.https_url, account.directory, account.id);
-    Ok(Some(Attempt { directory, account, account_url, row }))
+    Ok(Some(Attempt { directory, account, row }))
 }
 
 /// What hashed account URIs of a directory start with, from the URL of one of its accounts

@@ -53,6 +53,7 @@ CREATE TABLE account (
     id INTEGER PRIMARY KEY,
     version INTEGER NOT NULL,
     directory TEXT NOT NULL,
+    origin TEXT NOT NULL,
     thumbprint BLOB NOT NULL,
     jwk TEXT NOT NULL,
     status TEXT NOT NULL,

@@ -44,6 +44,7 @@ pub(super) async fn create(call: &Call, jws: &Jws) -> Result<Response<Body>, Pro
         id: call.node.store.id(),
         version: 0,
         directory: spec.name.clone(),
+        origin: call.origin.clone(),
         thumbprint: key.thumbprint(),
         jwk: key.to_string(),
         status: AccountStatus::Valid,

@@ -203,7 +203,6 @@ async fn accept(
     let attempt = Attempt {
         directory: Arc::clone(&call.directory),
         account: signed.account.clone(),
-        account_url: call.account_url(signed.account.id),
         row: Authorization { phase: next.phase, due_at: next.due, ..row },
     };
     let (stored, acceptance) = oneshot::channel();

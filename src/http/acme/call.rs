@@ -28,6 +28,8 @@ pub(super) struct Call {
     pub(super) node: Arc<Node>,
     pub(super) directory: Arc<Directory>,
     pub(super) peer: Peer,
+    /// `https://host[:port]`, as the client calls this server.
+    pub(super) origin: String,
     /// The URL of this request as its sender should have signed it.
     url: String,
     /// `https://host/acme/{directory}/`.
@@ -54,6 +56,7 @@ impl Call {
         Ok(Self {
             url: format!("{origin}{path}"),
             base: format!("{origin}/acme/{name}/"),
+            origin,
             node: Arc::clone(node),
             directory: Arc::clone(directory),
             peer: extensions.get::<Peer>().copied().unwrap_or(Peer::Local),

@@ -73,7 +73,7 @@ fn attention(node: &Node) -> Vec<String> {
         if end.duration_since(now) < life / 5 {
             attention.push(format!("authority {name} expires at {end}; declare its successor"));
         }
-        if let Ok(Some(crl)) = node.store.crl(authority.id)
+        if let Some(crl) = node.crls.load().get(&authority.id)
             && crl.next_update <= now
         {
             attention.push(format!("the CRL of authority {name} has lapsed; see the log for why"));

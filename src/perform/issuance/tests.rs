@@ -40,7 +40,7 @@ async fn interrupted(node: &Node) -> i64 {
         certificate: Some(intent.row.id),
         error: None,
         created_at: now,
-        expires_at: now + jiff::SignedDuration::from_hours(1),
+        expires_at: now + SignedDuration::from_hours(1),
         due_at: Some(now),
     };
     let commit = Commit::new(Event::new("test", "order.finalize", "order/1"));

@@ -17,6 +17,9 @@ pub(crate) struct Account {
     pub(crate) id: i64,
     pub(crate) version: i64,
     pub(crate) directory: String,
+    /// `https://host[:port]`, as the client called this server when it made the account: part of the
+    /// account's URL, which records in the DNS name (RFC 8657 §3), and so fixed.
+    pub(crate) origin: String,
     pub(crate) thumbprint: [u8; 32],
     pub(crate) jwk: String,
     pub(crate) status: AccountStatus,
@@ -83,10 +86,18 @@ pub(crate) struct Authorization {
     pub(crate) due_at: Option<Timestamp>,
 }
 
+impl Account {
+    /// The account's URL, by which records in the DNS mean it.
+    pub(crate) fn url(&self) -> String {
+        format!("{}/acme/{}/account/{}", self.origin, self.directory, self.id)
+    }
+}
+
 impl Stored for Account {
     const TABLE: &'static str = "account";
     const COLUMNS: &'static [&'static str] = &[
         "directory",
+        "origin",
         "thumbprint",
         "jwk",
         "status",
@@ -104,6 +115,7 @@ impl Stored for Account {
     fn values(&self) -> Vec<Value> {
         vec![
             text(&self.directory),
+            text(&self.origin),
             self.thumbprint.to_vec().into(),
             text(&self.jwk),
             text(account_status(self.status)),
@@ -120,6 +132,7 @@ impl Stored for Account {
             id,
             version,
             directory: c.next()?,
+            origin: c.next()?,
             thumbprint: c.bytes()?,
             jwk: c.next()?,
             status: match c.next::<String>()?.as_str() {

@@ -1,5 +1,6 @@
 //! The rows of the CA: declarations, authorities, CRLs, certificates.
 
+use bytes::Bytes;
 use ca::{RevocationReason, Serial};
 use jiff::Timestamp;
 use rusqlite::types::Value;
@@ -40,7 +41,7 @@ pub(crate) struct CrlRow {
     pub(crate) number: i64,
     pub(crate) this_update: Timestamp,
     pub(crate) next_update: Timestamp,
-    pub(crate) der: Vec<u8>,
+    pub(crate) der: Bytes,
     pub(crate) due_at: Option<Timestamp>,
 }
 
@@ -147,7 +148,7 @@ impl Stored for CrlRow {
             self.number.into(),
             at(self.this_update),
             at(self.next_update),
-            self.der.clone().into(),
+            self.der.to_vec().into(),
             maybe_at(self.due_at),
         ]
     }
@@ -160,7 +161,7 @@ impl Stored for CrlRow {
             number: c.next()?,
             this_update: c.time()?,
             next_update: c.time()?,
-            der: c.next()?,
+            der: c.next::<Vec<u8>>()?.into(),
             due_at: c.maybe_time()?,
         })
     }
