@@ -51,9 +51,11 @@ impl Chain {
         HEXLOWER.encode(self.leaf().tbs_certificate().serial_number().as_bytes())
     }
 
-    /// The leaf alone, as a PEM file.
-    pub(crate) fn leaf_file(&self) -> &Path {
-        &self.files[0]
+    /// The leaf alone, as a PEM file. Clients rename what they have revoked: this is theirs.
+    pub(crate) fn leaf_file(&self) -> PathBuf {
+        let file = self.home.join(format!("{}-given.pem", self.serial()));
+        concatenate(&self.files[..1], &file);
+        file
     }
 
     /// The leaf.
