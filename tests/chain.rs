@@ -58,6 +58,12 @@ impl Chain {
         file
     }
 
+    /// The last second of the leaf's validity, since 1970.
+    pub(crate) fn not_after(&self) -> i64 {
+        let end = self.leaf().tbs_certificate().validity().not_after.to_unix_duration();
+        i64::try_from(end.as_secs()).expect("before the end of time")
+    }
+
     /// The leaf.
     pub(crate) fn leaf(&self) -> &Certificate {
         &self.certificates[0]
