@@ -34,12 +34,12 @@ fn what_is_issued_is_listed_and_on_record() {
     assert!(output.status.code() == Some(1) && text.contains("00ff"), "{text}");
 
     let status = scene.server.json(["status"]);
-    // The first and the node's own: what is revoked does not count.
-    assert_eq!(status["certificates"], 2, "{status}");
-    assert_eq!(status["attention"], serde_json::json!([]));
+    assert_eq!(status["attention"], serde_json::json!([]), "{status}");
+    assert_eq!(status["authorities"], serde_json::json!(["internal", "root"]), "{status}");
     let about = |serial: &str| actions(&scene, &["--subject", &format!("certificate/{serial}")]);
-    assert_eq!(about(&shop), ["certificate.issue"]);
-    assert_eq!(about(&other), ["certificate.issue", "certificate.revoke"]);
+    assert_eq!(about(&shop), ["certificate.intend", "certificate.issue"]);
+    let [intended, issued] = ["certificate.intend", "certificate.issue"];
+    assert_eq!(about(&other), [intended, issued, "certificate.revoke"]);
     let everything = actions(&scene, &[]);
     assert!(everything.iter().any(|action| action == "node.present"), "{everything:?}");
 }
