@@ -4,7 +4,7 @@
 use std::fs;
 use std::net::TcpStream;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -77,26 +77,43 @@ fn a_plan_says_what_apply_would_do_until_it_is_done() {
 }
 
 #[test]
-fn its_own_certificate_verifies_against_its_root() {
+fn its_own_certificate_verifies_and_is_replaced_without_a_restart() {
     let scene = Scene::ours("node-own");
-    let origin = scene.server.directory.split("/acme/").next().expect("an origin").to_owned();
-    let port = origin.rsplit(':').next().expect("a port").to_owned();
-    for host in ["localhost", "127.0.0.1"] {
-        let at = format!("127.0.0.1:{port}");
-        let mut visit = program("openssl");
-        visit.args(["s_client", "-connect", &at, "-verify_return_error", "-CAfile"]);
-        visit.arg(&scene.server.trust);
-        let check = if host == "localhost" { "-verify_hostname" } else { "-verify_ip" };
-        let said = succeed(visit.args([check, host, "-servername", "localhost"]));
-        assert!(said.contains("Verify return code: 0 (ok)"), "{said}");
-        let leaf = scene.directory("own").join("leaf.pem");
-        let (_, from) = said.split_once(BEGIN).expect("a certificate");
-        let (body, _) = from.split_once(END).expect("a certificate");
-        fs::write(&leaf, format!("{BEGIN}{body}{END}\n")).expect("the certificate");
-        lint::certificate(&leaf);
+    let pem = scene.directory("own").join("leaf.pem");
+    for check in [["-verify_hostname", "localhost"], ["-verify_ip", "127.0.0.1"]] {
+        fs::write(&pem, presented(&scene, check)).expect("the certificate");
+        lint::certificate(&pem);
     }
-    let before = serials(&scene.server.json(["get", "certificate", "--names", "localhost"]));
-    assert_eq!(before.len(), 1, "it has one certificate");
+    let own = || scene.server.json(["get", "certificate", "--names", "localhost"]);
+    assert_eq!(serials(&own()).len(), 1, "it has one certificate");
+    // Its end is a month away; that it is taken back is as good a reason to renew. The node looks
+    // at its certificate every minute.
+    let first = fs::read_to_string(&pem).expect("the certificate");
+    succeed(scene.server.command(["revoke"]).arg(&pem));
+    let begun = Instant::now();
+    while presented(&scene, ["-verify_hostname", "localhost"]) == first {
+        assert!(begun.elapsed() < Duration::from_secs(90), "it presents what is revoked");
+        thread::sleep(Duration::from_millis(500));
+    }
+    assert_eq!(serials(&own()).len(), 2, "{}", own());
+}
+
+/// The certificate that the HTTPS listener presents, in PEM, once OpenSSL found that it is good.
+fn presented(scene: &Scene, check: [&str; 2]) -> String {
+    let at = format!("127.0.0.1:{}", https_port(scene));
+    let mut visit = program("openssl");
+    visit.args(["s_client", "-connect", &at, "-verify_return_error", "-CAfile"]);
+    visit.arg(&scene.server.trust).args(check).args(["-servername", "localhost"]);
+    let said = succeed(&mut visit);
+    assert!(said.contains("Verify return code: 0 (ok)"), "{said}");
+    let (_, from) = said.split_once(BEGIN).expect("a certificate");
+    let (body, _) = from.split_once(END).expect("a certificate");
+    format!("{BEGIN}{body}{END}\n")
+}
+
+fn https_port(scene: &Scene) -> u16 {
+    let port = scene.server.directory.split(':').nth(2).and_then(|rest| rest.split('/').next());
+    port.and_then(|port| port.parse().ok()).expect("a port in the URL")
 }
 
 #[test]
@@ -104,9 +121,8 @@ fn a_drain_ends_with_0_and_a_restart_goes_on() {
     let mut scene = Scene::ours("node-drain");
     let serial = issue(&scene, "kept.example.test").expect("a certificate");
     let root = fs::read(&scene.server.trust).expect("the root");
-    let port = scene.server.directory.split(':').nth(2).and_then(|rest| rest.split('/').next());
-    let port: u16 = port.and_then(|port| port.parse().ok()).expect("a port");
-    let _idle = TcpStream::connect(("127.0.0.1", port)).expect("a connection that says nothing");
+    let _idle = TcpStream::connect(("127.0.0.1", https_port(&scene)))
+        .expect("a connection that says nothing");
     let status = scene.server.stop(Signal::TERM);
     assert_eq!(status.code(), Some(0), "a drain is no failure");
     scene.server.resume();
