@@ -4,3 +4,4 @@
 mod external_key;
 mod issue;
 mod node;
+mod start;

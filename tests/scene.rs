@@ -35,6 +35,12 @@ impl Scene {
         Self::with(name, Server::perennial)
     }
 
+    /// Perennial with nothing told but its ports, as one who tries it for the first time has it: it
+    /// does not know of the DNS server here.
+    pub(crate) fn bare(name: &str) -> Self {
+        Self::with(name, |home, _, http_port, _| Server::bare(home, http_port))
+    }
+
     fn with(name: &str, start: impl FnOnce(&Path, &Dns, u16, u16) -> Server) -> Self {
         let home = Home::clear(name);
         let (http_port, tls_port) = (free_port(), free_port());

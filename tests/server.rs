@@ -83,17 +83,38 @@ impl Server {
 
     /// Starts Perennial, whatever the environment says.
     pub(crate) fn perennial(home: &Path, dns: &Dns, http_port: u16, tls_port: u16) -> Self {
+        let validation = format!(
+            "http_port = {http_port}\ntls_port = {tls_port}\nresolvers = [\"{}\"]\n\
+             allow = [\"127.0.0.0/8\"]\n",
+            dns.address()
+        );
+        Self::with_validation(home, &validation)
+    }
+
+    /// Starts Perennial with no more than it must be told in order to listen nowhere twice.
+    pub(crate) fn bare(home: &Path, http_port: u16) -> Self {
+        Self::with_validation(home, &format!("http_port = {http_port}\n"))
+    }
+
+    fn with_validation(home: &Path, validation: &str) -> Self {
         let settings = format!(
             "data_dir = {:?}\n\n[listen]\nhttps = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
-             admin = \"127.0.0.1:0\"\n\n[validation]\nhttp_port = {http_port}\n\
-             tls_port = {tls_port}\nresolvers = [\"{}\"]\nallow = [\"127.0.0.0/8\"]\n",
+             admin = \"127.0.0.1:0\"\n\n[validation]\n{validation}",
             home.join("data"),
-            dns.address()
         );
         fs::write(home.join("perennial.toml"), settings).expect("Perennial's settings");
         let (daemon, directory, root) = serve(home);
         let data = home.join("data");
         Self { directory, trust: root.clone(), issuer: Issuer::with_crl(root), daemon, data }
+    }
+
+    /// Directory and root from the line on stdout that says `serve` is ready.
+    pub(crate) fn ready_line(log: &Path) -> Option<(String, PathBuf)> {
+        let text = fs::read_to_string(log).ok()?;
+        let (text, _) = text.rsplit_once('\n')?;
+        let line = text.lines().find_map(|line| line.strip_prefix("ready "))?;
+        let field = |name| line.split(' ').find_map(|word| word.strip_prefix(name));
+        Some((field("directory=")?.into(), field("root=")?.into()))
     }
 
     /// Perennial's command line, speaking to this server.
@@ -188,17 +209,8 @@ fn serve(home: &Path) -> (Daemon, String, PathBuf) {
     let arguments = ["serve".as_ref(), "--config".as_ref(), file.as_os_str()];
     let mut daemon = Daemon::start(env!("CARGO_BIN_EXE_perennial"), arguments, home);
     let log = daemon.log.clone();
-    let (directory, root) = daemon.wait("the ready line", || ready_line(&log));
+    let (directory, root) = daemon.wait("the ready line", || Server::ready_line(&log));
     (daemon, directory, root)
-}
-
-/// Directory and root from the line on stdout that says `serve` is ready.
-fn ready_line(log: &Path) -> Option<(String, PathBuf)> {
-    let text = fs::read_to_string(log).ok()?;
-    let (text, _) = text.rsplit_once('\n')?;
-    let line = text.lines().find_map(|line| line.strip_prefix("ready "))?;
-    let field = |name| line.split(' ').find_map(|word| word.strip_prefix(name));
-    Some((field("directory=")?.into(), field("root=")?.into()))
 }
 
 /// A throwaway root, and a certificate for `localhost` with its key.

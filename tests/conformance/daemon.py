@@ -32,7 +32,7 @@ def started(command, ready, log, environment=None):
 
 
 def _await(process, ready, log):
-    for _ in range(200):
+    for _ in range(600):
         if process.poll() is not None:
             break
         if (outcome := ready()) is not None:
