@@ -51,9 +51,17 @@ impl Chain {
         HEXLOWER.encode(self.leaf().tbs_certificate().serial_number().as_bytes())
     }
 
-    /// The leaf alone, as a PEM file.
-    pub(crate) fn leaf_file(&self) -> &Path {
-        &self.files[0]
+    /// The leaf alone, as a PEM file. Clients rename what they have revoked: this is theirs.
+    pub(crate) fn leaf_file(&self) -> PathBuf {
+        let file = self.home.join(format!("{}-given.pem", self.serial()));
+        concatenate(&self.files[..1], &file);
+        file
+    }
+
+    /// The last second of the leaf's validity, since 1970.
+    pub(crate) fn not_after(&self) -> i64 {
+        let end = self.leaf().tbs_certificate().validity().not_after.to_unix_duration();
+        i64::try_from(end.as_secs()).expect("before the end of time")
     }
 
     /// The leaf.

@@ -16,7 +16,7 @@ use crate::scene::Scene;
 
 /// Issues with `issue`, again with `renew`, revokes with `revoke`, and checks what a relying party
 /// sees after each. The file at `pem` must hold the current chain after both of the first two.
-fn live_through(
+pub(crate) fn live_through(
     scene: &Scene,
     pem: &Path,
     names: &[&str],

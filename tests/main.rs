@@ -3,6 +3,7 @@
 //! a DNS server and a data directory of its own, so that all of them run at once.
 
 mod chain;
+mod cli;
 mod clients;
 mod dns;
 mod lint;

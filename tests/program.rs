@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -107,6 +107,20 @@ impl Daemon {
         self.wait("its port", || connect().map(drop));
     }
 
+    /// Sends `signal` and waits for the end, at most 30 seconds.
+    pub(crate) fn end(&mut self, signal: Signal) -> ExitStatus {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a pid");
+        kill_process(pid, signal).expect("it still runs");
+        let asked = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                return status;
+            }
+            assert!(asked.elapsed() < Duration::from_secs(30), "no end:\n{}", self.wrote());
+            sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Everything it has written so far.
     pub(crate) fn wrote(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
@@ -116,6 +130,9 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) else { return };
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
         let _ = kill_process(pid, Signal::TERM);
         let asked = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) {

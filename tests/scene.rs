@@ -26,10 +26,26 @@ pub(crate) struct Scene {
 impl Scene {
     /// Starts everything; `name` must be the test's own.
     pub(crate) fn set(name: &str) -> Self {
+        Self::with(name, Server::start)
+    }
+
+    /// As [`set`](Self::set), with Perennial whatever the environment says: what is tested is its
+    /// own.
+    pub(crate) fn ours(name: &str) -> Self {
+        Self::with(name, Server::perennial)
+    }
+
+    /// Perennial with nothing told but its ports, as one who tries it for the first time has it: it
+    /// does not know of the DNS server here.
+    pub(crate) fn bare(name: &str) -> Self {
+        Self::with(name, |home, _, http_port, _| Server::bare(home, http_port))
+    }
+
+    fn with(name: &str, start: impl FnOnce(&Path, &Dns, u16, u16) -> Server) -> Self {
         let home = Home::clear(name);
         let (http_port, tls_port) = (free_port(), free_port());
         let dns = Dns::start(&home.directory("dns"));
-        let server = Server::start(&home.directory("server"), &dns, http_port, tls_port);
+        let server = start(&home.directory("server"), &dns, http_port, tls_port);
         Self { server, dns, http_port, tls_port, home }
     }
 

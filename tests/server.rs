@@ -2,12 +2,16 @@
 //! Perennial, through the line it prints when it is ready; with `PERENNIAL_TEST_SERVER=pebble` it is
 //! Pebble, which shows that a client's test works with a server that is not ours.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, IsCa, KeyPair,
 };
+use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::dns::Dns;
 use crate::program::{Daemon, free_port, program, run, succeed};
@@ -22,6 +26,8 @@ pub(crate) struct Server {
     /// What vouches for the certificates that it issues.
     pub(crate) issuer: Issuer,
     daemon: Daemon,
+    /// Perennial's data directory.
+    data: PathBuf,
 }
 
 /// Where a relying party begins: the root it trusts, and who says what is revoked.
@@ -75,21 +81,78 @@ impl Server {
         }
     }
 
-    fn perennial(home: &Path, dns: &Dns, http_port: u16, tls_port: u16) -> Self {
-        let settings = format!(
-            "data_dir = {:?}\n\n[listen]\nhttps = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
-             admin = \"127.0.0.1:0\"\n\n[validation]\nhttp_port = {http_port}\n\
-             tls_port = {tls_port}\nresolvers = [\"{}\"]\nallow = [\"127.0.0.0/8\"]\n",
-            home.join("data"),
+    /// Starts Perennial, whatever the environment says.
+    pub(crate) fn perennial(home: &Path, dns: &Dns, http_port: u16, tls_port: u16) -> Self {
+        let validation = format!(
+            "http_port = {http_port}\ntls_port = {tls_port}\nresolvers = [\"{}\"]\n\
+             allow = [\"127.0.0.0/8\"]\n",
             dns.address()
         );
-        let file = home.join("perennial.toml");
-        fs::write(&file, settings).expect("Perennial's settings");
-        let arguments = ["serve".as_ref(), "--config".as_ref(), file.as_os_str()];
-        let mut daemon = Daemon::start(env!("CARGO_BIN_EXE_perennial"), arguments, home);
-        let log = daemon.log.clone();
-        let (directory, root) = daemon.wait("the ready line", || ready_line(&log));
-        Self { directory, trust: root.clone(), issuer: Issuer::with_crl(root), daemon }
+        Self::with_validation(home, &validation)
+    }
+
+    /// Starts Perennial with no more than it must be told in order to listen nowhere twice.
+    pub(crate) fn bare(home: &Path, http_port: u16) -> Self {
+        Self::with_validation(home, &format!("http_port = {http_port}\n"))
+    }
+
+    fn with_validation(home: &Path, validation: &str) -> Self {
+        let settings = format!(
+            "data_dir = {:?}\n\n[listen]\nhttps = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
+             admin = \"127.0.0.1:0\"\n\n[validation]\n{validation}",
+            home.join("data"),
+        );
+        fs::write(home.join("perennial.toml"), settings).expect("Perennial's settings");
+        let (daemon, directory, root) = serve(home);
+        let data = home.join("data");
+        Self { directory, trust: root.clone(), issuer: Issuer::with_crl(root), daemon, data }
+    }
+
+    /// Directory and root from the line on stdout that says `serve` is ready.
+    pub(crate) fn ready_line(log: &Path) -> Option<(String, PathBuf)> {
+        let text = fs::read_to_string(log).ok()?;
+        let (text, _) = text.rsplit_once('\n')?;
+        let line = text.lines().find_map(|line| line.strip_prefix("ready "))?;
+        let field = |name| line.split(' ').find_map(|word| word.strip_prefix(name));
+        Some((field("directory=")?.into(), field("root=")?.into()))
+    }
+
+    /// Perennial's command line, speaking to this server.
+    pub(crate) fn command<S: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let mut command = program(env!("CARGO_BIN_EXE_perennial"));
+        command.arg("--data-dir").arg(&self.data).args(arguments);
+        command
+    }
+
+    /// What Perennial's command line says in JSON.
+    pub(crate) fn json<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Value {
+        let text = succeed(self.command(arguments).arg("--json"));
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+    }
+
+    /// Has Perennial do as `text` declares; the directory `name` in it is then where clients go.
+    pub(crate) fn declare(&mut self, name: &str, text: &str) {
+        let file = self.data.with_file_name("declared.toml");
+        fs::write(&file, text).expect("declarations");
+        succeed(&mut self.command(["apply".as_ref(), file.as_os_str()]));
+        let shown = self.json(["get", "directory", name]);
+        self.directory = shown["url"].as_str().expect("a URL").into();
+    }
+
+    /// Ends Perennial with `signal`.
+    pub(crate) fn stop(&mut self, signal: Signal) -> ExitStatus {
+        self.daemon.end(signal)
+    }
+
+    /// Starts Perennial again on the same data.
+    pub(crate) fn resume(&mut self) {
+        let home = self.data.parent().expect("a home");
+        // Or the ready line of before would be taken for that of now.
+        fs::remove_file(&self.daemon.log).expect("the old log");
+        (self.daemon, self.directory, _) = serve(home);
     }
 
     fn pebble(home: &Path, dns: &Dns, http_port: u16, tls_port: u16) -> Self {
@@ -119,6 +182,7 @@ impl Server {
             trust: peer.trust.clone(),
             issuer: Issuer { root, peer: Some(peer) },
             daemon,
+            data: PathBuf::new(),
         }
     }
 }
@@ -139,13 +203,14 @@ pub(crate) fn download(url: &str, to: &Path) -> Option<()> {
     output.status.success().then_some(())
 }
 
-/// Directory and root from the line on stdout that says `serve` is ready.
-fn ready_line(log: &Path) -> Option<(String, PathBuf)> {
-    let text = fs::read_to_string(log).ok()?;
-    let (text, _) = text.rsplit_once('\n')?;
-    let line = text.lines().find_map(|line| line.strip_prefix("ready "))?;
-    let field = |name| line.split(' ').find_map(|word| word.strip_prefix(name));
-    Some((field("directory=")?.into(), field("root=")?.into()))
+/// Runs Perennial with the settings in `home` until it is ready: with its directory and root.
+fn serve(home: &Path) -> (Daemon, String, PathBuf) {
+    let file = home.join("perennial.toml");
+    let arguments = ["serve".as_ref(), "--config".as_ref(), file.as_os_str()];
+    let mut daemon = Daemon::start(env!("CARGO_BIN_EXE_perennial"), arguments, home);
+    let log = daemon.log.clone();
+    let (directory, root) = daemon.wait("the ready line", || Server::ready_line(&log));
+    (daemon, directory, root)
 }
 
 /// A throwaway root, and a certificate for `localhost` with its key.

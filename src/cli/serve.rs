@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::process::ExitCode;
@@ -118,21 +118,13 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         None => ca::BlockedKeys::default(),
     };
     let listen = &config.listen;
-    let own_url = |scheme: &str, address: SocketAddr| {
-        let host = match address.ip() {
-            ip if ip.is_loopback() || ip.is_unspecified() => "localhost".to_owned(),
-            ip if ip.is_ipv6() => format!("[{ip}]"),
-            ip => ip.to_string(),
-        };
-        format!("{scheme}://{host}:{}", address.port())
-    };
     let https_url = match &listen.public_url {
         Some(url) => url.clone(),
-        None => own_url("https", listeners.https.local_addr()?),
+        None => own_https_url(listeners.https.local_addr()?),
     };
     let http_url = match &listen.public_http_url {
         Some(url) => url.clone(),
-        None => own_url("http", listeners.http.local_addr()?),
+        None => own_http_url(listeners.http.local_addr()?),
     };
     let limiter = Limiter::resume(store.rate_limits(world.now())?);
     Ok(Node {
@@ -244,6 +236,26 @@ fn write_root(dir: &Path, catalog: &Catalog) -> Result<std::path::PathBuf, Failu
     Ok(path)
 }
 
+/// What clients on this machine call the HTTPS listener.
+fn own_https_url(address: SocketAddr) -> String {
+    let local = address.ip().is_loopback() || address.ip().is_unspecified();
+    if local {
+        return format!("https://localhost:{}", address.port());
+    }
+    format!("https://{address}")
+}
+
+/// What certificates name for CRLs and issuers: an address, because the host in a URL there must be
+/// a fully qualified name or an address (RFC 5280 §4.2.1.6), which `localhost` is not.
+fn own_http_url(mut address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    format!("http://{address}")
+}
+
 fn ready_line(node: &Node, listeners: &Listeners, root: &Path) -> Result<String, Failure> {
     let catalog = node.catalog.load();
     let directory = match catalog.directories.get("default") {
@@ -317,3 +329,20 @@ fn raise_file_limit() {
 
 /// The fact that tells whether a key is the right one, and its identity when sealed.
 const KEY_CHECK: &str = "key-check";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_in_certificates_have_an_address_for_a_host() {
+        let url = |address: &str| own_http_url(address.parse().expect("an address"));
+        assert_eq!(url("127.0.0.1:8080"), "http://127.0.0.1:8080");
+        assert_eq!(url("0.0.0.0:80"), "http://127.0.0.1:80");
+        assert_eq!(url("[::]:8080"), "http://[::1]:8080");
+        assert_eq!(url("10.1.2.3:8080"), "http://10.1.2.3:8080");
+        let url = |address: &str| own_https_url(address.parse().expect("an address"));
+        assert_eq!(url("0.0.0.0:8443"), "https://localhost:8443");
+        assert_eq!(url("[fd00::1]:8443"), "https://[fd00::1]:8443");
+    }
+}

@@ -35,6 +35,6 @@ fn acme_tiny_http_01() {
         fs::write(&pem, chain).expect("the chain");
     };
     live_through(&scene, &pem, &names, sign, sign, |chain| {
-        revoke_with_key(&scene, chain.leaf_file(), &key);
+        revoke_with_key(&scene, &chain.leaf_file(), &key);
     });
 }

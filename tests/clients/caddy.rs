@@ -43,7 +43,7 @@ fn lives(scene: &Scene, forbidden: &str) {
                 served(scene).filter(renewed).filter(|chain| write(&pem, chain))
             });
         },
-        |chain| revoke_with_key(scene, chain.leaf_file(), &key_file(&home)),
+        |chain| revoke_with_key(scene, &chain.leaf_file(), &key_file(&home)),
     );
 }
 

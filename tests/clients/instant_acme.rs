@@ -2,12 +2,15 @@
 //! no other client here does: `replaces` (RFC 9773 §5), key rollover and account deactivation.
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
+use std::time::SystemTime;
 
 use der::Encode;
 use instant_acme::{
-    Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, Identifier, NewAccount,
-    NewOrder, OrderStatus, RetryPolicy, RevocationReason, RevocationRequest,
+    Account, AccountCredentials, AuthorizationStatus, CertificateIdentifier, ChallengeType,
+    Identifier, NewAccount, NewOrder, OrderStatus, RetryPolicy, RevocationReason,
+    RevocationRequest,
 };
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::pki_types::{CertificateDer, Der};
@@ -41,14 +44,35 @@ async fn instant_acme_tls_alpn_01() {
 }
 
 #[tokio::test]
+async fn instant_acme_address_by_http_01() {
+    let scene = Scene::set("instant-acme-address-http");
+    let tokens = scene.directory("tokens");
+    web::serve_tokens(&tokens, scene.http_port);
+    lives(&scene, ChallengeType::Http01, &tokens, &["127.0.0.1"]).await;
+}
+
+#[tokio::test]
+async fn instant_acme_address_by_tls_alpn_01() {
+    let scene = Scene::set("instant-acme-address-alpn");
+    let certificates = scene.directory("alpn");
+    web::serve_alpn(&certificates, scene.tls_port);
+    lives(&scene, ChallengeType::TlsAlpn01, &certificates, &["127.0.0.1"]).await;
+}
+
+#[tokio::test]
 async fn account_key_rollover_and_deactivation() {
     let scene = Scene::set("instant-acme-account");
     let tokens = scene.directory("tokens");
     web::serve_tokens(&tokens, scene.http_port);
-    let mut account = register(&scene).await;
+    let (mut account, old_credentials) = register(&scene).await;
     let old = account.key_thumbprint().to_owned();
     let _credentials = account.update_key().await.expect("key rollover");
     assert_ne!(account.key_thumbprint(), old);
+    let builder = Account::builder_with_root(&scene.server.trust).expect("a client");
+    let former = builder.from_credentials(old_credentials).await.expect("credentials");
+    let names = [Identifier::Dns("former.example.test".into())];
+    let refused = former.new_order(&NewOrder::new(&names)).await;
+    assert!(refused.is_err(), "the former key must not order");
     let place = Place { scene: &scene, kind: ChallengeType::Http01, files: &tokens };
     place.order(&account, &["rolled.example.test"], None).await;
     let names = [Identifier::Dns("gone.example.test".into())];
@@ -58,20 +82,37 @@ async fn account_key_rollover_and_deactivation() {
 }
 
 async fn lives(scene: &Scene, kind: ChallengeType, files: &Path, names: &[&str]) {
-    let account = register(scene).await;
+    let (account, _) = register(scene).await;
     let place = Place { scene, kind, files };
     let first = place.order(&account, names, None).await;
     let replaces = scene.server.issuer.is_ours().then(|| identifier(&first));
+    if scene.server.issuer.is_ours() {
+        assert!(renews_in(&account, &first).await > 0, "no reason to renew yet");
+    }
     let second = place.order(&account, names, replaces).await;
     assert_ne!(first.serial(), second.serial(), "renewal must bring another certificate");
     let leaf = CertificateDer::from(second.leaf().to_der().expect("DER"));
     let reason = Some(RevocationReason::CessationOfOperation);
     account.revoke(&RevocationRequest { certificate: &leaf, reason }).await.expect("revocation");
     second.assert_revoked(&scene.server.issuer);
+    if scene.server.issuer.is_ours() {
+        assert!(renews_in(&account, &second).await <= 0, "what is revoked is to be renewed now");
+    }
     first.assert_not_revoked(&scene.server.issuer);
 }
 
-async fn register(scene: &Scene) -> Account {
+/// Until when the server suggests to wait with the renewal (RFC 9773), in seconds from now.
+async fn renews_in(account: &Account, chain: &Chain) -> i64 {
+    let (info, again) = account.renewal_info(&identifier(chain)).await.expect("renewal info");
+    assert!(again.as_secs() > 0, "Retry-After");
+    let [start, end] = [info.suggested_window.start, info.suggested_window.end];
+    let [start, end] = [start.unix_timestamp(), end.unix_timestamp()];
+    assert!(start < end && end < chain.not_after(), "{start} to {end}");
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    end - i64::try_from(now.as_secs()).expect("before the end of time")
+}
+
+async fn register(scene: &Scene) -> (Account, AccountCredentials) {
     let new = NewAccount {
         contact: &["mailto:tests@example.test"],
         terms_of_service_agreed: true,
@@ -79,7 +120,7 @@ async fn register(scene: &Scene) -> Account {
     };
     let builder = Account::builder_with_root(&scene.server.trust).expect("a client");
     let created = builder.create(&new, scene.server.directory.clone(), None).await;
-    created.expect("an account").0
+    created.expect("an account")
 }
 
 /// How and where challenges are answered.
@@ -96,7 +137,11 @@ impl Place<'_> {
         names: &[&str],
         replaces: Option<CertificateIdentifier<'_>>,
     ) -> Chain {
-        let identifiers: Vec<_> = names.iter().map(|&n| Identifier::Dns(n.into())).collect();
+        let identifier = |&name: &&str| match name.parse() {
+            Ok(address) => Identifier::Ip(address),
+            Err(_) => Identifier::Dns(name.into()),
+        };
+        let identifiers: Vec<_> = names.iter().map(identifier).collect();
         let mut new = NewOrder::new(&identifiers);
         if let Some(old) = replaces {
             new = new.replaces(old);
@@ -111,13 +156,13 @@ impl Place<'_> {
             let offered = authorization.challenge(self.kind.clone());
             let mut challenge = offered.expect("the challenge is offered");
             let name = challenge.identifier().identifier.clone();
-            let Identifier::Dns(name) = name else { panic!("{name:?}") };
             let proof = challenge.key_authorization();
             match self.kind {
                 ChallengeType::Http01 => {
                     fs::write(self.files.join(&challenge.token), proof.as_str()).expect("a token");
                 }
                 ChallengeType::Dns01 => {
+                    let Identifier::Dns(name) = name else { panic!("{name:?}") };
                     let at = format!("_acme-challenge.{name}");
                     self.scene.dns.add_txt(&at, &proof.dns_value());
                 }
@@ -145,9 +190,18 @@ fn request(names: &[&str]) -> Vec<u8> {
     params.serialize_request(&key).expect("a request").der().to_vec()
 }
 
-/// The certificate that answers tls-alpn-01 (RFC 8737 §3).
-fn write_alpn(directory: &Path, name: &str, digest: &[u8]) {
-    let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+/// The certificate that answers tls-alpn-01 (RFC 8737 §3), under the name it is asked for: that of
+/// an address is its reverse mapping (RFC 8738 §6).
+fn write_alpn(directory: &Path, identifier: &Identifier, digest: &[u8]) {
+    let (name, subject) = match identifier {
+        Identifier::Dns(name) => (name.clone(), name.clone()),
+        Identifier::Ip(IpAddr::V4(address)) => {
+            let [a, b, c, d] = address.octets();
+            (format!("{d}.{c}.{b}.{a}.in-addr.arpa"), address.to_string())
+        }
+        other => panic!("{other:?}"),
+    };
+    let mut params = CertificateParams::new([subject]).expect("a name");
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
     let key = KeyPair::generate().expect("a key");
     let certificate = params.self_signed(&key).expect("a certificate");

@@ -16,6 +16,7 @@ from keys import Key, external_account_binding, signed, unb64
 
 JOSE = "application/jose+json"
 ERROR = "urn:ietf:params:acme:error:"
+DISCONNECTED = http.client.RemoteDisconnected, http.client.BadStatusLine, ConnectionError, ssl.SSLEOFError
 
 
 class Response:
@@ -81,7 +82,7 @@ class Client:
             try:
                 response = self._exchange(method, url, body, headers)
                 break
-            except (http.client.RemoteDisconnected, ConnectionError, http.client.BadStatusLine):
+            except DISCONNECTED:  # it may close a connection it was sent too much on (RFC 9112 §9.5)
                 self._hang_up(url)
                 if last:
                     raise

@@ -69,7 +69,7 @@ class HttpResponder:
                 host = self.headers.get("Host", "").lower()
                 host = host[1:].split("]")[0] if host.startswith("[") else host.split(":")[0]
                 time.sleep(owner.delays.get(host, 0))
-                owner.hits.append((host, self.path, dict(self.headers)))
+                owner.hits.append((host, self.path, self.headers))
                 status, headers, body = owner.routes.get((host, self.path), (404, {}, b"not here\n"))
                 self.send_response(status)
                 for name, value in headers.items():

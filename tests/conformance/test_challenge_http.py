@@ -60,7 +60,7 @@ def test_what_is_fetched(lab, try_http):
     _, _, challenge = try_http(lab.http.challenge, name)
     seen = lab.http.requests_for(name)
     assert {path for path, _ in seen} == {WELL_KNOWN + challenge["token"]}
-    assert all(re.fullmatch(re.escape(name) + r"(:\d+)?", headers["host"], re.I) for _, headers in seen)
+    assert all(re.fullmatch(re.escape(name) + r"(:\d+)?", headers["Host"], re.I) for _, headers in seen)
 
 
 @pytest.mark.should

@@ -127,6 +127,15 @@ fn a_truncated_mac_is_no_mac() {
 }
 
 #[test]
+fn a_binding_can_be_shown_as_it_was_received() {
+    let own = Signer::new(Algorithm::Es256);
+    let sent = mac(&json!({"alg": "HS256", "kid": "k", "url": URL}), &own.jwk);
+    let binding = ExternalBinding::parse(sent.clone()).expect("well-formed");
+    let shown: Value = serde_json::from_str(&binding.to_string()).expect("JSON");
+    assert_eq!(shown, sent);
+}
+
+#[test]
 fn a_binding_that_breaks_the_rules_is_refused() {
     let own = Signer::new(Algorithm::Es256);
     for (header, kind) in [

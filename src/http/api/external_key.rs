@@ -5,15 +5,17 @@ use std::sync::Arc;
 use acme::{Problem, ProblemType};
 use axum::extract::{Path, Request, State};
 use ca::NamePattern;
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::{Answer, body, missing, views};
 use crate::http::acme::external_key_identity;
 use crate::http::error::{uncommitted, unreadable};
 use crate::node::Node;
 use crate::store::{Commit, Event, ExternalKey, Page};
+use crate::world::World;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,8 +60,8 @@ async fn create_one(node: &Node, request: Request) -> Result<Value, Problem> {
         return Err(Problem::malformed("the comment is longer than 200 octets"));
     }
     let now = node.world.now();
-    let kid = BASE64URL_NOPAD.encode(&node.world.random::<12>());
-    let secret = zeroize::Zeroizing::new(node.world.random::<32>());
+    let kid = HEXLOWER.encode(&node.world.random::<12>());
+    let (secret, shown_secret) = secret(&node.world);
     let key = ExternalKey {
         id: node.store.id(),
         version: 0,
@@ -77,7 +79,7 @@ async fn create_one(node: &Node, request: Request) -> Result<Value, Problem> {
         .with(json!({ "directory": key.directory, "permitted": key.permitted }));
     let mut shown = views::external_key(&key, now);
     node.store.commit(Commit::new(event).put(key), now).await.map_err(uncommitted)?;
-    shown["hmac_key"] = BASE64URL_NOPAD.encode(secret.as_slice()).into();
+    shown["hmac_key"] = shown_secret.into();
     Ok(shown)
 }
 
@@ -95,4 +97,31 @@ async fn revoke_one(node: &Node, kid: &str) -> Result<Value, Problem> {
     Ok(shown)
 }
 
+/// A MAC key, and how it is shown: never with a leading hyphen, which the command lines of clients
+/// would take for an option.
+fn secret(world: &World) -> (Zeroizing<[u8; 32]>, String) {
+    loop {
+        let secret = Zeroizing::new(world.random::<32>());
+        let shown = BASE64URL_NOPAD.encode(secret.as_slice());
+        if !shown.starts_with('-') {
+            return (secret, shown);
+        }
+    }
+}
+
 const MAX_COMMENT: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_begins_with_a_hyphen() {
+        let world = World::system();
+        for _ in 0..2000 {
+            let (secret, shown) = secret(&world);
+            assert!(!shown.starts_with('-'));
+            assert_eq!(BASE64URL_NOPAD.decode(shown.as_bytes()).expect("base64url"), *secret);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The command line as its users meet it: every test runs the program against a real server, and
+//! judges files, output and exit status.
+
+mod external_key;
+mod issue;
+mod node;
+mod start;
