@@ -5,8 +5,11 @@
 mod chain;
 mod cli;
 mod clients;
+mod crash;
 mod dns;
+mod faults;
 mod lint;
+mod node;
 mod program;
 mod scene;
 mod server;

@@ -121,6 +121,11 @@ impl Daemon {
         }
     }
 
+    /// Ends it with SIGKILL, as a crash would, and waits until it is gone.
+    pub(crate) fn kill(mut self) {
+        self.end(Signal::KILL);
+    }
+
     /// Everything it has written so far.
     pub(crate) fn wrote(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

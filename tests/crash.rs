@@ -1,0 +1,65 @@
+//! `kill -9` at random moments under load, and again on the same data directory. Clients write down
+//! whatever the server acknowledged; after each restart all of it must be there, and everything
+//! begun can be finished. What survives a power cut is the disk's part: the store syncs before it
+//! acknowledges.
+
+mod audit;
+mod ledger;
+mod load;
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::dns::Dns;
+use crate::node::Site;
+use crate::program::free_port;
+use crate::scene::Home;
+use crate::web;
+use ledger::Ledger;
+use load::{Load, Random};
+
+/// The seed is printed when the test fails; `PERENNIAL_TEST_SEED` repeats it, as far as moments can
+/// be repeated.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost() {
+    let seed = std::env::var("PERENNIAL_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+    let seed = seed.unwrap_or(u64::from(now.subsec_nanos()));
+    println!("PERENNIAL_TEST_SEED={seed}");
+    let mut random = Random::new(seed);
+    let home = Home::clear("crash");
+    let (dns, tokens) = (Dns::start(&home.directory("dns")), home.directory("tokens"));
+    let http_port = free_port();
+    web::serve_tokens(&tokens, http_port);
+    let site = Site::new(&home.directory("node"), http_port, &dns.address());
+    let ledger = Ledger::default();
+    let begun = Instant::now();
+    for round in 0..ROUNDS {
+        let node = site.start();
+        ledger.check(&node, &mut random, SAMPLE).await;
+        let load = Load { node: &node, tokens: &tokens, ledger: &ledger, round };
+        load.finish_begun().await;
+        let running = load.start(&mut random);
+        tokio::time::sleep(Duration::from_millis(300 + random.below(2000))).await;
+        node.daemon.kill();
+        running.await;
+        println!("round {round} at {:?}: {ledger}", begun.elapsed());
+        if begun.elapsed() > LONGEST {
+            break;
+        }
+    }
+    let node = site.start();
+    ledger.check(&node, &mut random, usize::MAX).await;
+    let load = Load { node: &node, tokens: &tokens, ledger: &ledger, round: ROUNDS };
+    load.finish_begun().await;
+    ledger.assert_revoked(&site).await;
+    assert_eq!(site.admin("/readyz").0, 200);
+    drop(node);
+    audit::check(&site.store(), &ledger);
+    println!("{:?}: {ledger}", begun.elapsed());
+    ledger.assert_worth();
+}
+
+const ROUNDS: usize = 8;
+/// How much of what is older than the last round is looked at after each restart.
+const SAMPLE: usize = 12;
+const LONGEST: Duration = Duration::from_secs(40);

@@ -1,0 +1,211 @@
+//! What the server acknowledged, written down by its clients, and the demand that it is still so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use data_encoding::HEXLOWER;
+use der::Decode;
+use instant_acme::{Account, AccountCredentials, OrderStatus};
+use x509_cert::Certificate;
+use x509_cert::crl::CertificateList;
+
+use super::load::Random;
+use crate::node::{Node, Site};
+use crate::server::download;
+
+/// Everything acknowledged so far; clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger(Arc<Mutex<Entries>>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    /// Credentials as JSON, by account URL.
+    accounts: BTreeMap<String, String>,
+    /// Orders, by URL.
+    orders: BTreeMap<String, Ordered>,
+    /// Orders already looked at after a restart.
+    seen: BTreeSet<String>,
+}
+
+/// How far an order has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    Pending,
+    Ready,
+    Processing,
+    Valid,
+}
+
+/// An acknowledged order.
+#[derive(Clone, Debug)]
+pub(super) struct Ordered {
+    pub(super) url: String,
+    pub(super) account: String,
+    pub(super) names: Vec<String>,
+    pub(super) stage: Stage,
+    /// The chain as downloaded.
+    pub(super) pem: Option<String>,
+    pub(super) revoked: bool,
+}
+
+impl Ledger {
+    /// An account was made.
+    pub(super) fn opened(&self, url: &str, credentials: &AccountCredentials) {
+        let text = serde_json::to_string(credentials).expect("credentials");
+        self.lock().accounts.insert(url.to_owned(), text);
+    }
+
+    /// An order has come as far as `stage`, or farther.
+    pub(super) fn reached(&self, order: &Ordered, stage: Stage) {
+        let mut entries = self.lock();
+        let known = entries.orders.entry(order.url.clone()).or_insert_with(|| order.clone());
+        known.stage = known.stage.max(stage);
+    }
+
+    /// A certificate was downloaded.
+    pub(super) fn issued(&self, order: &Ordered, pem: String) {
+        self.reached(order, Stage::Valid);
+        let mut entries = self.lock();
+        let known = entries.orders.get_mut(&order.url).expect("a known order");
+        known.pem = Some(pem);
+    }
+
+    /// A certificate was revoked.
+    pub(super) fn revoked(&self, order: &str) {
+        self.lock().orders.get_mut(order).expect("a known order").revoked = true;
+    }
+
+    /// The chain that was downloaded for an order.
+    pub(super) fn pem(&self, order: &str) -> String {
+        self.lock().orders[order].pem.clone().expect("a certificate was downloaded")
+    }
+
+    /// Orders without a certificate.
+    pub(super) fn unfinished(&self) -> Vec<Ordered> {
+        self.lock().orders.values().filter(|order| order.pem.is_none()).cloned().collect()
+    }
+
+    /// URLs of all accounts.
+    pub(super) fn accounts(&self) -> Vec<String> {
+        self.lock().accounts.keys().cloned().collect()
+    }
+
+    /// All orders.
+    pub(super) fn orders(&self) -> Vec<Ordered> {
+        self.lock().orders.values().cloned().collect()
+    }
+
+    /// An account, asked for at the server.
+    pub(super) async fn account(&self, url: &str, node: &Node) -> Account {
+        let text = self.lock().accounts[url].clone();
+        let credentials = serde_json::from_str(&text).expect("credentials");
+        let builder = Account::builder_with_root(&node.root).expect("a client");
+        builder.from_credentials(credentials).await.expect("a directory")
+    }
+
+    /// Demands that the server still knows everything: all that is new since the last restart, and
+    /// at most `sample` of the orders before.
+    pub(super) async fn check(&self, node: &Node, random: &mut Random, sample: usize) {
+        let (new, mut old): (Vec<_>, Vec<_>) = {
+            let entries = self.lock();
+            entries.orders.values().cloned().partition(|order| !entries.seen.contains(&order.url))
+        };
+        while old.len() > sample {
+            let drawn = usize::try_from(random.below(old.len() as u64)).expect("an index");
+            old.swap_remove(drawn);
+        }
+        let mut by_account: BTreeMap<String, Vec<Ordered>> = BTreeMap::new();
+        for order in new.into_iter().chain(old) {
+            by_account.entry(order.account.clone()).or_default().push(order);
+        }
+        for url in self.accounts() {
+            let account = self.account(&url, node).await;
+            let contact = ["mailto:crash@example.test"];
+            let known = account.update_contacts(&contact).await;
+            known.unwrap_or_else(|e| panic!("the account {url} is lost: {e}"));
+            for order in by_account.remove(&url).unwrap_or_default() {
+                order.check(&account).await;
+                self.lock().seen.insert(order.url);
+            }
+        }
+        assert!(by_account.is_empty(), "every order has an account");
+    }
+
+    /// Demands that the CRL lists what was revoked; ten seconds may pass until then.
+    pub(super) async fn assert_revoked(&self, site: &Site) {
+        let orders = self.orders();
+        let wanted: BTreeSet<_> =
+            orders.iter().filter(|o| o.revoked).filter_map(Ordered::serial).collect();
+        let url = format!("http://127.0.0.1:{}/pki/internal.crl", site.ports[1]);
+        let file = site.data.with_file_name("internal.crl");
+        let begun = Instant::now();
+        loop {
+            download(&url, &file).expect("the CRL");
+            let der = std::fs::read(&file).expect("the CRL");
+            let crl = CertificateList::<x509_cert::certificate::Rfc5280>::from_der(&der);
+            let crl = crl.expect("a CRL").tbs_cert_list.revoked_certificates.unwrap_or_default();
+            let listed: BTreeSet<_> =
+                crl.iter().map(|entry| HEXLOWER.encode(entry.serial_number.as_bytes())).collect();
+            let missing: Vec<_> = wanted.difference(&listed).collect();
+            if missing.is_empty() {
+                return;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(10), "not in the CRL: {missing:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Demands that there was something to lose: a load that does nothing proves nothing.
+    pub(super) fn assert_worth(&self) {
+        let orders = self.orders();
+        let certificates = orders.iter().filter(|o| o.pem.is_some()).count();
+        assert!(certificates >= 20 && orders.iter().any(|o| o.revoked), "too little load: {self}");
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().expect("no client panicked")
+    }
+}
+
+impl Ordered {
+    /// The leaf's serial, in hexadecimal, if there is a certificate.
+    pub(super) fn serial(&self) -> Option<String> {
+        let chain = Certificate::load_pem_chain(self.pem.as_ref()?.as_bytes()).expect("a chain");
+        Some(HEXLOWER.encode(chain[0].tbs_certificate().serial_number().as_bytes()))
+    }
+
+    async fn check(&self, account: &Account) {
+        let asked = account.order(self.url.clone()).await;
+        let mut order = asked.unwrap_or_else(|e| panic!("{self:?} is lost: {e}"));
+        let stage = match order.state().status {
+            OrderStatus::Pending => Stage::Pending,
+            OrderStatus::Ready => Stage::Ready,
+            OrderStatus::Processing => Stage::Processing,
+            OrderStatus::Valid => Stage::Valid,
+            OrderStatus::Invalid => panic!("{self:?} has become invalid"),
+        };
+        assert!(stage >= self.stage, "{self:?} has fallen back to {stage:?}");
+        if let Some(pem) = &self.pem {
+            let again = order.certificate().await.expect("a certificate").expect("a certificate");
+            assert_eq!(&again, pem, "{}: another certificate", self.url);
+        }
+    }
+}
+
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries = self.lock();
+        let count =
+            |what: fn(&Ordered) -> bool| entries.orders.values().filter(|o| what(o)).count();
+        write!(
+            f,
+            "{} accounts, {} orders, {} certificates, {} revoked",
+            entries.accounts.len(),
+            entries.orders.len(),
+            count(|o| o.pem.is_some()),
+            count(|o| o.revoked)
+        )
+    }
+}
