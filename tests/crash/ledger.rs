@@ -19,13 +19,13 @@ use crate::server::download;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ledger(Arc<Mutex<Entries>>);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Entries {
     /// Credentials as JSON, by account URL.
     accounts: BTreeMap<String, String>,
     /// Orders, by URL.
     orders: BTreeMap<String, Ordered>,
-    /// Orders already looked at after a restart.
+    /// Accounts and orders already looked at after a restart.
     seen: BTreeSet<String>,
 }
 
@@ -106,31 +106,23 @@ impl Ledger {
     }
 
     /// Demands that the server still knows everything: all that is new since the last restart, and
-    /// at most `sample` of the orders before.
+    /// at most `sample` accounts and orders of those before.
     pub(super) async fn check(&self, node: &Node, random: &mut Random, sample: usize) {
-        let (new, mut old): (Vec<_>, Vec<_>) = {
-            let entries = self.lock();
-            entries.orders.values().cloned().partition(|order| !entries.seen.contains(&order.url))
-        };
-        while old.len() > sample {
-            let drawn = usize::try_from(random.below(old.len() as u64)).expect("an index");
-            old.swap_remove(drawn);
-        }
-        let mut by_account: BTreeMap<String, Vec<Ordered>> = BTreeMap::new();
-        for order in new.into_iter().chain(old) {
-            by_account.entry(order.account.clone()).or_default().push(order);
-        }
-        for url in self.accounts() {
-            let account = self.account(&url, node).await;
-            let contact = ["mailto:crash@example.test"];
-            let known = account.update_contacts(&contact).await;
+        let entries = self.lock().clone();
+        let orders = drawn(entries.orders.keys(), &entries.seen, random, sample);
+        let mut accounts = drawn(entries.accounts.keys(), &entries.seen, random, sample);
+        accounts.extend(orders.iter().map(|order| entries.orders[order].account.clone()));
+        for url in &accounts {
+            let account = self.account(url, node).await;
+            let known = account.update_contacts(&["mailto:crash@example.test"]).await;
             known.unwrap_or_else(|e| panic!("the account {url} is lost: {e}"));
-            for order in by_account.remove(&url).unwrap_or_default() {
-                order.check(&account).await;
-                self.lock().seen.insert(order.url);
+            for order in orders.iter().map(|order| &entries.orders[order]) {
+                if &order.account == url {
+                    order.check(&account).await;
+                }
             }
         }
-        assert!(by_account.is_empty(), "every order has an account");
+        self.lock().seen.extend(accounts.into_iter().chain(orders));
     }
 
     /// Demands that the CRL lists what was revoked; ten seconds may pass until then.
@@ -192,6 +184,21 @@ impl Ordered {
             assert_eq!(&again, pem, "{}: another certificate", self.url);
         }
     }
+}
+
+/// All that are not in `seen`, and at most `sample` of the others.
+fn drawn<'a>(
+    urls: impl Iterator<Item = &'a String>,
+    seen: &BTreeSet<String>,
+    random: &mut Random,
+    sample: usize,
+) -> BTreeSet<String> {
+    let (mut old, new): (Vec<_>, Vec<_>) = urls.cloned().partition(|url| seen.contains(url));
+    while old.len() > sample {
+        let gone = usize::try_from(random.below(old.len() as u64)).expect("an index");
+        old.swap_remove(gone);
+    }
+    old.into_iter().chain(new).collect()
 }
 
 impl fmt::Display for Ledger {
