@@ -42,7 +42,12 @@ async fn nothing_acknowledged_is_lost() {
             load.finish_begun().await;
         }
         let running = load.start(&mut random);
-        tokio::time::sleep(Duration::from_millis(200 + random.below(1000))).await;
+        // Mostly in the very moment of an acknowledgement: it must be durable already.
+        let moment = tokio::time::sleep(Duration::from_millis(200 + random.below(3000)));
+        tokio::select! {
+            () = ledger.acknowledges(1 + random.below(60)) => {}
+            () = moment => {}
+        }
         node.daemon.kill();
         running.await;
         kills += 1;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use data_encoding::HEXLOWER;
 use der::Decode;
 use instant_acme::{Account, AccountCredentials, OrderStatus};
+use tokio::sync::Notify;
 use x509_cert::Certificate;
 use x509_cert::crl::CertificateList;
 
@@ -17,7 +18,7 @@ use crate::server::download;
 
 /// Everything acknowledged so far; clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ledger(Arc<Mutex<Entries>>);
+pub(super) struct Ledger(Arc<Mutex<Entries>>, Arc<Notify>);
 
 #[derive(Clone, Debug, Default)]
 struct Entries {
@@ -27,6 +28,8 @@ struct Entries {
     orders: BTreeMap<String, Ordered>,
     /// Accounts and orders already looked at after a restart.
     seen: BTreeSet<String>,
+    /// How many things were acknowledged.
+    acknowledged: u64,
 }
 
 /// How far an order has come.
@@ -54,27 +57,43 @@ impl Ledger {
     /// An account was made.
     pub(super) fn opened(&self, url: &str, credentials: &AccountCredentials) {
         let text = serde_json::to_string(credentials).expect("credentials");
-        self.lock().accounts.insert(url.to_owned(), text);
+        self.write(|entries| entries.accounts.insert(url.to_owned(), text));
     }
 
     /// An order has come as far as `stage`, or farther.
     pub(super) fn reached(&self, order: &Ordered, stage: Stage) {
-        let mut entries = self.lock();
-        let known = entries.orders.entry(order.url.clone()).or_insert_with(|| order.clone());
-        known.stage = known.stage.max(stage);
+        self.write(|entries| {
+            let known = entries.orders.entry(order.url.clone()).or_insert_with(|| order.clone());
+            known.stage = known.stage.max(stage);
+        });
     }
 
     /// A certificate was downloaded.
     pub(super) fn issued(&self, order: &Ordered, pem: String) {
         self.reached(order, Stage::Valid);
-        let mut entries = self.lock();
-        let known = entries.orders.get_mut(&order.url).expect("a known order");
-        known.pem = Some(pem);
+        self.write(|entries| {
+            let known = entries.orders.get_mut(&order.url).expect("a known order");
+            known.pem = Some(pem);
+        });
     }
 
     /// A certificate was revoked.
     pub(super) fn revoked(&self, order: &str) {
-        self.lock().orders.get_mut(order).expect("a known order").revoked = true;
+        self.write(|entries| {
+            entries.orders.get_mut(order).expect("a known order").revoked = true;
+        });
+    }
+
+    /// Waits until `count` more things were acknowledged, and not an instant longer.
+    pub(super) async fn acknowledges(&self, count: u64) {
+        let until = self.lock().acknowledged + count;
+        loop {
+            let next = self.1.notified();
+            if self.lock().acknowledged >= until {
+                return;
+            }
+            next.await;
+        }
     }
 
     /// The chain that was downloaded for an order.
@@ -154,6 +173,13 @@ impl Ledger {
         let orders = self.orders();
         let certificates = orders.iter().filter(|o| o.pem.is_some()).count();
         assert!(certificates >= 20 && orders.iter().any(|o| o.revoked), "too little load: {self}");
+    }
+
+    fn write<T>(&self, what: impl FnOnce(&mut Entries) -> T) {
+        let mut entries = self.lock();
+        what(&mut entries);
+        entries.acknowledged += 1;
+        self.1.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
