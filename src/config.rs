@@ -136,10 +136,10 @@ pub(crate) fn default_data_dir() -> PathBuf {
 /// The settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {error}; name the settings with --config, or leave it out", path.display())]
     Unreadable { path: PathBuf, error: io::Error },
-    #[error("{}: {error}", path.display())]
-    Malformed { path: PathBuf, error: Box<toml::de::Error> },
+    #[error("{}:{line}: {why}; correct or remove it", path.display())]
+    Malformed { path: PathBuf, line: usize, why: String },
     #[error("{url:?} is no base URL: write {scheme}host or {scheme}host:port, without a path")]
     BaseUrl { url: String, scheme: &'static str },
     #[error(
@@ -186,9 +186,13 @@ impl File {
     fn read(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |error| ConfigError::Unreadable { path: path.to_owned(), error };
         let text = fs::read_to_string(path).map_err(unreadable)?;
-        toml::from_str(&text).map_err(|error| ConfigError::Malformed {
-            path: path.to_owned(),
-            error: Box::new(error),
+        toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            ConfigError::Malformed {
+                path: path.to_owned(),
+                line: before.matches('\n').count() + 1,
+                why: error.message().replace('\n', ", "),
+            }
         })
     }
 }

@@ -44,13 +44,18 @@ impl KeyEncryptionKey {
         let fault = |e: io::Error| KeyFileError { path: path.to_owned(), why: cannot_write(&e) };
         let bytes = Zeroizing::new(world.random::<32>());
         let text = Zeroizing::new(HEXLOWER_PERMISSIVE.encode(bytes.as_slice()));
-        let mut file = fs::OpenOptions::new()
+        // It gets its name when it is whole: half a key would stand in the way of the next start.
+        let partial = path.with_extension("new");
+        let written = fs::OpenOptions::new()
             .write(true)
-            .create_new(true)
+            .create(true)
+            .truncate(true)
             .mode(0o600)
-            .open(path)
-            .map_err(fault)?;
-        writeln!(file, "{}", *text).and_then(|()| file.sync_all()).map_err(fault)?;
+            .open(&partial)
+            .and_then(|mut file| writeln!(file, "{}", *text).and_then(|()| file.sync_all()))
+            .and_then(|()| fs::hard_link(&partial, path));
+        let removed = fs::remove_file(&partial);
+        written.and(removed).map_err(fault)?;
         if let Some(parent) = path.parent() {
             fs::File::open(parent).and_then(|d| d.sync_all()).map_err(fault)?;
         }
@@ -157,7 +162,9 @@ fn cannot_read(error: &io::Error) -> String {
 }
 
 fn cannot_write(error: &io::Error) -> String {
-    format!("it cannot be written ({error})")
+    format!(
+        "it cannot be written ({error}); make its directory writable, or name another in [keys] file"
+    )
 }
 
 /// First byte of every sealed record.

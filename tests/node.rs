@@ -1,11 +1,12 @@
 //! One `perennial serve` on a data directory that outlives it: started, killed, started again, or
 //! refused. Its ports stay the same, since account and order URLs have them.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::program::{Daemon, free_port, program, run};
+use crate::program::{Daemon, free_port, program, run, succeed};
 use crate::server::Server;
 
 /// Where a node lives and how it is reached, whether it runs or not.
@@ -16,7 +17,9 @@ pub(crate) struct Site {
     pub(crate) data: PathBuf,
     /// Ports of the https, http and admin listeners.
     pub(crate) ports: [u16; 3],
-    settings: PathBuf,
+    /// The settings file.
+    pub(crate) settings: PathBuf,
+    disk: Option<Disk>,
 }
 
 /// A node that runs.
@@ -41,7 +44,7 @@ impl Site {
              http_port = {http_port}\nresolvers = [\"{resolver}\"]\nallow = [\"127.0.0.0/8\"]\n"
         );
         fs::write(&settings, text).expect("the node's settings");
-        Self { home: home.to_owned(), data, ports, settings }
+        Self { home: home.to_owned(), data, ports, settings, disk: None }
     }
 
     /// A site that nobody will order from.
@@ -49,21 +52,61 @@ impl Site {
         Self::new(home, 80, "127.0.0.1:53")
     }
 
+    /// A site that nobody will order from, whose data directory is a disk of `size` (as tmpfs takes
+    /// it: `4m`).
+    pub(crate) fn on_disk(home: &Path, size: &str) -> Self {
+        let mut site = Self::alone(home);
+        fs::create_dir_all(&site.data).expect("a mount point");
+        let disk = Disk::mount(home, &site.data, size);
+        // The disk is seen by whoever was there when it was mounted; others look through their eyes.
+        site.disk = Some(disk);
+        site
+    }
+
+    /// Where a file of the data directory is for the test.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        let path = self.data.join(name);
+        match &self.disk {
+            Some(disk) => disk.seen(&path),
+            None => path,
+        }
+    }
+
+    /// Makes the disk read-only.
+    pub(crate) fn write_protect(&self) {
+        let disk = self.disk.as_ref().expect("a disk");
+        let mut command = disk.enter("mount");
+        succeed(command.args(["-o", "remount,ro"]).arg(&self.data));
+    }
+
     /// Starts the node and waits until it is ready.
     pub(crate) fn start(&self) -> Node {
         // Its log is that of this run only.
-        let _ = fs::remove_file(self.home.join("perennial.log"));
-        let arguments = ["serve".as_ref(), "--config".as_ref(), self.settings.as_os_str()];
-        let mut daemon = Daemon::start(PROGRAM, arguments, &self.home);
+        for log in ["perennial.log", "nsenter.log"] {
+            let _ = fs::remove_file(self.home.join(log));
+        }
+        let arguments = ["serve".into(), "--config".into(), self.settings.clone().into_os_string()];
+        let mut daemon = match &self.disk {
+            None => Daemon::start(PROGRAM, arguments, &self.home),
+            Some(disk) => {
+                let inside = disk.flags().into_iter().chain([PROGRAM.into()]).chain(arguments);
+                Daemon::start("nsenter", inside, &self.home)
+            }
+        };
         let log = daemon.log.clone();
         let (directory, root) = daemon.wait("the ready line", || Server::ready_line(&log));
+        let root = self.disk.as_ref().map_or_else(|| root.clone(), |disk| disk.seen(&root));
         Node { directory, root, daemon }
     }
 
     /// Demands that the node does not start, but ends with 1 and says why, in at most three lines;
     /// returns what it said.
     pub(crate) fn refused(&self) -> String {
-        refused(program(PROGRAM).args(["serve", "--config"]).arg(&self.settings))
+        let mut command = match &self.disk {
+            None => program(PROGRAM),
+            Some(disk) => disk.enter(PROGRAM),
+        };
+        refused(command.args(["serve", "--config"]).arg(&self.settings))
     }
 
     /// What `path` of the admin listener answers: status and body.
@@ -77,7 +120,43 @@ impl Site {
 
     /// The store's file.
     pub(crate) fn store(&self) -> PathBuf {
-        self.data.join("perennial.db")
+        self.file("perennial.db")
+    }
+}
+
+/// A small disk in memory. It is mounted in a namespace of its own, so that no root is needed, and
+/// gone when the process is that holds it.
+#[derive(Debug)]
+struct Disk {
+    holder: Daemon,
+}
+
+impl Disk {
+    fn mount(home: &Path, at: &Path, size: &str) -> Self {
+        let script = "mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && echo mounted && exec sleep 600";
+        let shell = ["-rm", "sh", "-c", script, "sh", size].map(OsString::from);
+        let arguments = shell.into_iter().chain([at.as_os_str().to_owned()]);
+        let mut holder = Daemon::start("unshare", arguments, home);
+        let log = holder.log.clone();
+        holder
+            .wait("the disk", || fs::read_to_string(&log).ok()?.contains("mounted").then_some(()));
+        Self { holder }
+    }
+
+    fn flags(&self) -> Vec<OsString> {
+        let id = self.holder.id().to_string();
+        ["--preserve-credentials", "--user", "--mount", "--target", &id].map(Into::into).into()
+    }
+
+    fn enter(&self, name: &str) -> Command {
+        let mut command = program("nsenter");
+        command.args(self.flags()).arg(name);
+        command
+    }
+
+    fn seen(&self, path: &Path) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
+        root.join(path.strip_prefix("/").expect("an absolute path"))
     }
 }
 

@@ -126,6 +126,11 @@ impl Daemon {
         self.end(Signal::KILL);
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Everything it has written so far.
     pub(crate) fn wrote(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
@@ -182,7 +187,7 @@ fn advice(name: &str) -> String {
         "knotd" => "knot",
         "nsupdate" => "bind9-dnsutils",
         "ualpn" => "uacme",
-        "unshare" => "util-linux",
+        "nsenter" | "unshare" => "util-linux",
         other if other.contains("/venv/") => {
             return format!("{other} is not there: run `tests/run tools`");
         }

@@ -60,12 +60,17 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let data_dir = config.data_dir.clone();
     // Whatever is made from here on is for this user alone, unless it says otherwise.
     rustix::process::umask(Mode::from_raw_mode(0o077));
-    prepare_dir(&data_dir)?;
-    let _lock = lock(&data_dir)?;
+    // Whoever has the directory has the ports too; it is the first to be told of.
+    let held = lock(&data_dir, false)?;
     let listeners = Listeners {
         https: bind(config.listen.https, "https").await?,
         http: bind(config.listen.http, "http").await?,
         admin: bind(config.listen.admin, "admin").await?,
+    };
+    prepare_dir(&data_dir)?;
+    let _lock = match held {
+        Some(lock) => Some(lock),
+        None => lock(&data_dir, true)?,
     };
     let node = Arc::new(open(config, &listeners).await?);
     node.catalog.replace(establish::establish(&node).await?);
@@ -97,6 +102,11 @@ async fn serve(config: Config) -> Result<(), Failure> {
     drain.send_replace(true);
     while tasks.join_next().await.is_some() {}
     keep_limits(&node).await;
+    if !node.store.is_damaged()
+        && let Err(error) = node.store.settle().await
+    {
+        tracing::warn!(%error, "the store's log of writes stays until the next start");
+    }
     let _ = fs::remove_file(data_dir.join(ADMIN_SOCKET));
     info!("stopped");
     Ok(())
@@ -105,9 +115,10 @@ async fn serve(config: Config) -> Result<(), Failure> {
 async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
     let world = World::system();
     let path = config.data_dir.join("perennial.db");
+    refuse_to_forget(&config.data_dir, &path)?;
     let key = key_encryption_key(&config, &path, &world)?;
     let store = Store::open(&path, &world)?;
-    check_key(&store, &key, &world).await?;
+    check_key(&store, &key, &world, &config.key_file).await?;
     let blocked = match &config.blocked_keys {
         Some(path) => {
             let text = fs::read_to_string(path)
@@ -159,12 +170,39 @@ fn key_encryption_key(
     Ok(KeyEncryptionKey::create(&config.key_file, world)?)
 }
 
+/// A data directory that has had a CA is not given another one because its store is gone: clients
+/// trust the first.
+fn refuse_to_forget(dir: &Path, store: &Path) -> Result<(), Failure> {
+    let root = dir.join(ROOT);
+    let empty = fs::metadata(store).map_or(true, |file| file.len() == 0);
+    if empty && root.exists() {
+        return Err(Failure::new(format!(
+            "{}: it is gone or empty, but {} says that there was a CA; restore a backup, or move \
+             the whole directory away to start anew",
+            store.display(),
+            root.display()
+        )));
+    }
+    Ok(())
+}
+
 /// Finds out at the start, and not at the first renewal, that this is not the key the store was
 /// sealed with.
-async fn check_key(store: &Store, key: &KeyEncryptionKey, world: &World) -> Result<(), Failure> {
+async fn check_key(
+    store: &Store,
+    key: &KeyEncryptionKey,
+    world: &World,
+    file: &Path,
+) -> Result<(), Failure> {
     if let Some(sealed) = store.meta(KEY_CHECK)? {
-        key.open(KEY_CHECK, &Sealed(sealed))?;
-        return Ok(());
+        return match key.open(KEY_CHECK, &Sealed(sealed)) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Failure::new(format!(
+                "key-encryption key {}: it is not the one this store was sealed with; put that one \
+                 in its place, or name it in [keys] file",
+                file.display()
+            ))),
+        };
     }
     let sealed = key.seal(world, KEY_CHECK, b"this key opens the store");
     let event = Event::new("serve", "store.create", "node");
@@ -183,13 +221,23 @@ fn prepare_dir(dir: &Path) -> Result<(), Failure> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(fault)
 }
 
-/// One server per data directory; the lock goes with the process, however it ends.
-fn lock(dir: &Path) -> Result<File, Failure> {
+/// One server per data directory; the lock goes with the process, however it ends. There is none if
+/// its file is not there and may not be made.
+fn lock(dir: &Path, create: bool) -> Result<Option<File>, Failure> {
     let path = dir.join("lock");
-    let cannot = |e: io::Error| Failure::new(format!("{}: {e}", path.display()));
-    let file = File::options().create(true).append(true).open(&path).map_err(cannot)?;
+    let cannot = |e: io::Error| {
+        Failure::new(format!(
+            "{}: {e}; name a directory you may write with --data-dir",
+            path.display()
+        ))
+    };
+    let file = match File::options().create(create).append(true).open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !create => return Ok(None),
+        Err(error) => return Err(cannot(error)),
+    };
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Err(Failure::new(format!(
             "{}: another server runs on this data directory; stop it first, or use another --data-dir",
             dir.display()
@@ -220,7 +268,7 @@ fn admin_socket(dir: &Path) -> Result<UnixListener, Failure> {
 
 /// Writes the root of the directory `default` where clients can be pointed to it.
 fn write_root(dir: &Path, catalog: &Catalog) -> Result<std::path::PathBuf, Failure> {
-    let path = dir.join("root.pem");
+    let path = dir.join(ROOT);
     let directory = catalog.directories.get("default").or(catalog.directories.values().next());
     let root = match directory {
         Some(directory) => directory.authority.ca.root().pem(),
@@ -329,6 +377,8 @@ fn raise_file_limit() {
 
 /// The fact that tells whether a key is the right one, and its identity when sealed.
 const KEY_CHECK: &str = "key-check";
+/// Where clients are pointed to for the root, in the data directory.
+const ROOT: &str = "root.pem";
 
 #[cfg(test)]
 mod tests {

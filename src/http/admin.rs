@@ -23,6 +23,9 @@ async fn ready(State(node): State<Arc<Node>>) -> (StatusCode, &'static str) {
         return (StatusCode::SERVICE_UNAVAILABLE, "the node has no certificate to present\n");
     }
     match node.store.meta("key-check") {
+        Ok(_) if node.store.is_damaged() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the store is damaged; see the log\n")
+        }
         Ok(_) => (StatusCode::OK, "ok\n"),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be read\n"),
     }

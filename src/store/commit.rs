@@ -128,6 +128,9 @@ pub(crate) enum CommitError {
     /// The disk is full.
     #[error("no space is left for the store")]
     Full,
+    /// Damage was met in the store, now or before.
+    #[error("the store is damaged; stop the server and restore a backup")]
+    Damaged,
     /// The store failed.
     #[error("the store cannot be written: {0}")]
     Store(String),
@@ -142,6 +145,7 @@ impl CommitError {
         match (error.sqlite_error_code(), extended) {
             (_, Some(SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY)) => Self::Conflict,
             (Some(ErrorCode::DiskFull), _) => Self::Full,
+            (Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase), _) => Self::Damaged,
             _ => Self::Store(error.to_string()),
         }
     }

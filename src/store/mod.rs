@@ -5,6 +5,7 @@
 
 mod audit;
 mod commit;
+mod damage;
 mod reads;
 pub(crate) mod rows;
 mod sqlite;

@@ -13,6 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::oneshot;
 
 use super::commit::{self, Commit, CommitError};
+use super::damage::{self, Damaged};
 use crate::world::World;
 
 /// A handle on the store; clones share it.
@@ -27,6 +28,7 @@ struct Inner {
     readers: Mutex<Vec<Connection>>,
     next_id: AtomicI64,
     writers: Arc<AtomicUsize>,
+    damaged: Arc<Damaged>,
 }
 
 struct Job {
@@ -44,16 +46,17 @@ impl Store {
         let fault = |error| OpenError::from_sqlite(path, error);
         let mut writer = Connection::open(path).map_err(fault)?;
         configure(&writer).map_err(fault)?;
-        check(path, &writer)?;
+        damage::check(path, &writer)?;
         migrate(path, &mut writer, world)?;
         let next_id = commit::highest_id(&writer).map_err(fault)? + 1;
         let (queue, jobs) = channel();
         let writers = Arc::new(AtomicUsize::new(0));
+        let damaged = Arc::<Damaged>::default();
         std::thread::Builder::new()
             .name("commit".into())
             .spawn({
-                let writers = Arc::clone(&writers);
-                move || commit_loop(&writer, &jobs, &writers)
+                let (writers, damaged) = (Arc::clone(&writers), Arc::clone(&damaged));
+                move || commit_loop(&writer, &jobs, &writers, &damaged)
             })
             .map_err(|e| OpenError::Thread(e.to_string()))?;
         let inner = Inner {
@@ -62,6 +65,7 @@ impl Store {
             readers: Mutex::new(Vec::new()),
             next_id: AtomicI64::new(next_id),
             writers,
+            damaged,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -90,6 +94,26 @@ impl Store {
         outcome.await.map_err(|_| CommitError::Closed)?
     }
 
+    /// Moves what was written from the log of writes into the store's own file, which is then the
+    /// whole store. It is for the end: a server that was killed does so the next time.
+    ///
+    /// # Errors
+    /// When the store fails; nothing is lost then.
+    pub(crate) async fn settle(&self) -> Result<(), ReadError> {
+        let path = self.inner.path.clone();
+        let settled = tokio::task::spawn_blocking(move || {
+            let connection = Connection::open(path)?;
+            connection.busy_timeout(Duration::from_secs(5))?;
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        });
+        Ok(settled.await.map_err(|_| ReadError::Interrupted)??)
+    }
+
+    /// Whether damage was met since the store was opened.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.inner.damaged.is_set()
+    }
+
     /// Runs a short read, answered from indices, on the calling thread.
     ///
     /// # Errors
@@ -104,6 +128,9 @@ impl Store {
             None => open_reader(&self.inner.path)?,
         };
         let answer = read(&connection);
+        if let Err(error) = &answer {
+            self.inner.damaged.note(error);
+        }
         let mut readers = lock(&self.inner.readers);
         if readers.len() < MAX_READERS {
             readers.push(connection);
@@ -137,14 +164,16 @@ impl Drop for Writer {
 /// The store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
-    #[error("{}: it is damaged ({why}); restore a backup, or move it away to start anew", path.display())]
+    #[error("{}: it is damaged ({why}); restore a backup, or move the whole directory away to start anew", path.display())]
     Damaged { path: PathBuf, why: String },
     #[error("{}: it cannot be written ({why}); check the permissions of the file and its directory", path.display())]
     NotWritable { path: PathBuf, why: String },
-    #[error("{}: no space is left on the device", path.display())]
+    #[error("{}: no space is left on the device; make room and start again", path.display())]
     Full { path: PathBuf },
     #[error("{}: it was made by a newer version of Perennial (schema {found}, this one knows {SCHEMA_VERSION}); run that version", path.display())]
     Newer { path: PathBuf, found: i64 },
+    #[error("{}: {why}; see whether the disk is full, and in the system's log whether it is broken", path.display())]
+    Disk { path: PathBuf, why: String },
     #[error("{}: {why}", path.display())]
     Other { path: PathBuf, why: String },
     #[error("the commit thread does not start: {0}")]
@@ -152,7 +181,7 @@ pub(crate) enum OpenError {
 }
 
 impl OpenError {
-    fn from_sqlite(path: &Path, error: rusqlite::Error) -> Self {
+    pub(super) fn from_sqlite(path: &Path, error: rusqlite::Error) -> Self {
         let (path, why) = (path.to_owned(), error.to_string());
         match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
@@ -162,6 +191,7 @@ impl OpenError {
                 Self::NotWritable { path, why }
             }
             Some(ErrorCode::DiskFull) => Self::Full { path },
+            Some(ErrorCode::SystemIoFailure) => Self::Disk { path, why },
             _ => Self::Other { path, why },
         }
     }
@@ -195,15 +225,6 @@ fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Finds the damage that opening alone does not: a store whose schema cannot be walked.
-fn check(path: &Path, connection: &Connection) -> Result<(), OpenError> {
-    let tables = "SELECT count(*) FROM sqlite_master";
-    match connection.query_row(tables, [], |row| row.get::<_, i64>(0)) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(OpenError::from_sqlite(path, error)),
-    }
-}
-
 fn migrate(path: &Path, connection: &mut Connection, world: &World) -> Result<(), OpenError> {
     let fault = |error| OpenError::from_sqlite(path, error);
     let list = "CREATE TABLE IF NOT EXISTS migration (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL)";
@@ -228,11 +249,23 @@ fn migrate(path: &Path, connection: &mut Connection, world: &World) -> Result<()
 }
 
 /// Applies commits until every handle on the store is gone.
-fn commit_loop(connection: &Connection, jobs: &Receiver<Job>, writers: &AtomicUsize) {
+fn commit_loop(
+    connection: &Connection,
+    jobs: &Receiver<Job>,
+    writers: &AtomicUsize,
+    damaged: &Damaged,
+) {
     while let Ok(first) = jobs.recv() {
         let mut batch = vec![first];
         gather(&mut batch, jobs, writers.load(Ordering::Relaxed) / WRITERS_PER_COMMIT);
-        let outcomes = apply(connection, &batch);
+        let outcomes = if damaged.is_set() {
+            batch.iter().map(|_| Err(CommitError::Damaged)).collect()
+        } else {
+            apply(connection, &batch)
+        };
+        if outcomes.iter().any(|outcome| matches!(outcome, Err(CommitError::Damaged))) {
+            damaged.set();
+        }
         for (job, outcome) in batch.into_iter().zip(outcomes) {
             // Whoever asked may have gone away; the commit stands all the same.
             let _ = job.done.send(outcome);
