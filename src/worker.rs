@@ -184,17 +184,4 @@ const MAX_STEPS: usize = 512;
 const REST: Duration = Duration::from_secs(15);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn validations_that_last_hold_up_no_issuance() {
-        let worker = Worker::new();
-        for id in 0..i64::try_from(MAX_STEPS).expect("few") + 1 {
-            worker.start(Subject::Authorization(id), std::future::pending());
-        }
-        let order = worker.start(Subject::Order(1), async {}).expect("free");
-        let done = tokio::time::timeout(Duration::from_secs(5), order).await;
-        done.expect("an order has room of its own").expect("no panic");
-    }
-}
+mod tests;

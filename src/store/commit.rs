@@ -228,9 +228,11 @@ impl From<CertificateRow> for Row {
     }
 }
 
-/// The highest id in use: every table that takes its ids from the store counts.
+/// The highest id ever used: every table that takes its ids from the store counts, and what was
+/// forgotten. An id that stood for something in the audit log never stands for anything else.
 pub(super) fn highest_id(connection: &Connection) -> rusqlite::Result<i64> {
-    let mut highest = 0;
+    let forgotten = "SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE name = ?1";
+    let mut highest: i64 = connection.query_row(forgotten, [FORGOTTEN], |row| row.get(0))?;
     for table in ID_TABLES {
         let newest = format!("SELECT coalesce(max(id), 0) FROM {table}");
         highest = highest.max(connection.query_row(&newest, [], |row| row.get(0))?);
@@ -285,6 +287,13 @@ fn run(
 }
 
 fn forget(connection: &Connection, kept: &Kept, at_most: u32) -> Result<(), CommitError> {
+    // Text, as every fact that is a number; `meta` has no other kind of it.
+    run(
+        connection,
+        "INSERT INTO meta (name, value) VALUES (?1, CAST(?2 AS BLOB))
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        params![FORGOTTEN, highest_id(connection)?.to_string()],
+    )?;
     let [orders, certificates, events] = kept.seconds();
     for (statement, before) in [
         (
@@ -352,6 +361,8 @@ written!(
     CertificateRow
 );
 
+/// The fact that says which ids were in use when something was forgotten.
+const FORGOTTEN: &str = "highest-id-forgotten";
 const ID_TABLES: [&str; 8] = [
     "declaration",
     "authority",
