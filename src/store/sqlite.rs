@@ -257,7 +257,7 @@ fn commit_loop(
 ) {
     while let Ok(first) = jobs.recv() {
         let mut batch = vec![first];
-        gather(&mut batch, jobs, writers.load(Ordering::Relaxed) / WRITERS_PER_COMMIT);
+        gather(&mut batch, jobs, wanted(writers.load(Ordering::Relaxed)));
         let outcomes = if damaged.is_set() {
             batch.iter().map(|_| Err(CommitError::Damaged)).collect()
         } else {
@@ -271,6 +271,11 @@ fn commit_loop(
             let _ = job.done.send(outcome);
         }
     }
+}
+
+/// How long a batch is to become while so many are at work.
+fn wanted(writers: usize) -> usize {
+    writers.saturating_sub(FEW)
 }
 
 /// Takes what waits already. While many are at work, more is on its way: then a batch waits a
@@ -350,8 +355,9 @@ const WRITER_CACHE_KIB: i64 = 16 * 1024;
 const READER_CACHE_KIB: i64 = 2 * 1024;
 const MAX_READERS: usize = 4;
 const MAX_BATCH: usize = 256;
-/// One in so many of those at work is expected to commit within [`LINGER`].
-const WRITERS_PER_COMMIT: usize = 4;
+/// So few at work wait for nobody.
+const FEW: usize = 8;
+/// How long a batch waits for others at the most.
 const LINGER: Duration = Duration::from_millis(2);
 
 #[cfg(test)]
