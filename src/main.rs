@@ -9,6 +9,7 @@ mod http;
 mod node;
 mod perform;
 mod seal;
+mod steps;
 mod store;
 mod worker;
 mod world;

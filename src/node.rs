@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use acme::nonce::Nonces;
+use jiff::Timestamp;
 use rustls::sign::CertifiedKey;
 
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
-use crate::perform::inventory::Inventory;
 use crate::seal::KeyEncryptionKey;
+use crate::steps::Steps;
 use crate::store::{CrlRow, Store};
-use crate::worker::Worker;
 use crate::world::World;
 
 /// A running node.
@@ -25,7 +25,7 @@ pub(crate) struct Node {
     pub(crate) nonces: Nonces,
     pub(crate) limiter: Limiter,
     pub(crate) metrics: Metrics,
-    pub(crate) worker: Worker,
+    pub(crate) steps: Steps,
     /// Keys known to be compromised, by file.
     pub(crate) blocked: ca::BlockedKeys,
     /// `http://host:port`: what certificates name for CRLs and issuers.
@@ -38,6 +38,14 @@ pub(crate) struct Node {
     pub(crate) crls: Current<BTreeMap<i64, Arc<CrlRow>>>,
     /// What the HTTPS listener presents; none only while the node starts.
     pub(crate) presented: Current<Option<Arc<CertifiedKey>>>,
+}
+
+/// How many issued certificates had not expired at `at`, and how many of them end within each of some
+/// times.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inventory {
+    pub(crate) at: Timestamp,
+    pub(crate) counts: Vec<(&'static str, i64)>,
 }
 
 /// A value that is replaced whole: readers keep what they took.
@@ -100,7 +108,7 @@ pub(crate) mod tests {
             nonces: Nonces::new(&world.random()),
             limiter: Limiter::default(),
             metrics: Metrics::new(),
-            worker: Worker::new(),
+            steps: Steps::new(),
             blocked: ca::BlockedKeys::default(),
             http_url: "http://localhost:8080".into(),
             https_url: "https://localhost:8443".into(),

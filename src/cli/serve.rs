@@ -23,12 +23,12 @@ use crate::config::{Config, Log, LogFormat, Overrides};
 use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::http::{self, server, tls};
-use crate::node::{Current, Node};
-use crate::perform::inventory::Inventory;
+use crate::node::{Current, Inventory, Node};
 use crate::perform::{establish, own, revocation};
 use crate::seal::{KeyEncryptionKey, Sealed};
+use crate::steps::Steps;
 use crate::store::{Commit, Event, Row, Store};
-use crate::worker::{self, Worker};
+use crate::worker;
 use crate::world::World;
 
 /// How to run the node.
@@ -142,7 +142,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         nonces: acme::Nonces::new(&world.random()),
         limiter,
         metrics: Metrics::new(),
-        worker: Worker::new(),
+        steps: Steps::new(),
         catalog: Current::new(Catalog::default()),
         inventory: Current::new(Inventory::default()),
         crls: Current::new(BTreeMap::new()),

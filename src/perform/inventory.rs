@@ -3,18 +3,10 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tracing::error;
 
-use crate::node::Node;
-
-/// How many issued certificates had not expired at `at`, and how many of them end within each of
-/// [`HORIZONS`].
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Inventory {
-    pub(crate) at: Timestamp,
-    pub(crate) counts: Vec<(&'static str, i64)>,
-}
+use crate::node::{Inventory, Node};
 
 /// Counts anew.
 pub(crate) async fn count(node: Arc<Node>) {

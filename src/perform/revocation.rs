@@ -45,7 +45,7 @@ pub(crate) async fn revoke(
     }
     node.store.commit(commit, now).await?;
     node.metrics.revoked();
-    node.worker.want_crl(revoked.authority);
+    node.steps.want_crl(revoked.authority);
     info!(serial = %revoked.serial, %reason, "certificate revoked");
     Ok(revoked)
 }
@@ -56,7 +56,7 @@ pub(crate) async fn refresh_crl(node: Arc<Node>, authority: i64) {
         error!(authority, %error, "the CRL cannot be made; it will be retried");
         // Whatever it is, such as a full disk, is not over in a second.
         tokio::time::sleep(RETRY).await;
-        node.worker.want_crl(authority);
+        node.steps.want_crl(authority);
     }
 }
 
@@ -71,7 +71,7 @@ pub(crate) async fn ensure_crls(node: &Node) -> Result<(), CrlError> {
             None => make_crl(node, authority.id).await?,
             Some(crl) => {
                 if node.store.revoked_since(authority.id, crl.this_update)? {
-                    node.worker.want_crl(authority.id);
+                    node.steps.want_crl(authority.id);
                 }
                 publish(node, crl);
             }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode};
 use tracing::error;
 
 use super::commit::CommitError;
-use super::sqlite::OpenError;
+use super::error::OpenError;
 
 /// Set once damage was met: nothing is written any more, for that could only make it worse. Reads
 /// go on, as far as they succeed.

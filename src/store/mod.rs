@@ -6,12 +6,14 @@
 mod audit;
 mod commit;
 mod damage;
+mod error;
 mod reads;
 pub(crate) mod rows;
 mod sqlite;
 
 pub(crate) use audit::{Event, Recorded};
 pub(crate) use commit::{Commit, CommitError, Kept, Row};
+pub(crate) use error::ReadError;
 pub(crate) use reads::{CertificateFilter, OWN_CERTIFICATE, Page};
 pub(crate) use rows::*;
-pub(crate) use sqlite::{ReadError, Store};
+pub(crate) use sqlite::Store;

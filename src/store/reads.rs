@@ -8,11 +8,12 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params, params_from_i
 
 use super::audit::Recorded;
 use super::commit::Kept;
+use super::error::ReadError;
 use super::rows::{
     Account, AuthorityRow, Authorization, CertificateRow, Columns, CrlRow, Declaration,
     ExternalKey, Order, Stored,
 };
-use super::sqlite::{ReadError, Store};
+use super::sqlite::Store;
 
 /// A page of a list: at most `limit` rows after `after`.
 #[derive(Clone, Copy, Debug)]

@@ -16,17 +16,18 @@ use ca::issue::Request;
 use ca::{Identifier, KeyAlgorithm, MemorySigner, Signer};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{MAX_STEPS, Subject, Worker, perform, start_due, start_housekeeping};
+use super::{Subject, perform, start_due, start_housekeeping};
 use crate::catalog::Catalog;
 use crate::node::Node;
 use crate::perform::issuance::{Commission, Intent};
+use crate::steps::{MAX_STEPS, Steps};
 use crate::store::{
     Account, Authorization, CertificatePhase, CertificateRow, Commit, Event, Order, Row, Store,
 };
 
 #[tokio::test]
 async fn validations_that_last_hold_up_no_issuance() {
-    let worker = Worker::new();
+    let worker = Steps::new();
     for id in 0..i64::try_from(MAX_STEPS).expect("few") + 1 {
         worker.start(Subject::Authorization(id), std::future::pending());
     }
@@ -68,7 +69,7 @@ async fn an_order_that_can_never_be_resumed_ends_and_says_why() {
     let (order, intent) = bench.finalized("127.0.0.1").await;
     bench.node.catalog.replace(Catalog::default());
     start_due(&bench.node);
-    bench.node.worker.rest(Duration::from_secs(20)).await;
+    bench.node.steps.rest(Duration::from_secs(20)).await;
     let ended = bench.order(order.id);
     assert_eq!((ended.phase, ended.due_at), (Phase::Failed, None));
     let why = ended.error.expect("why").detail;
@@ -225,7 +226,7 @@ impl Bench {
     async fn work(&self) {
         start_due(&self.node);
         start_housekeeping(&self.node);
-        self.node.worker.rest(Duration::from_secs(20)).await;
+        self.node.steps.rest(Duration::from_secs(20)).await;
     }
 
     async fn commit(&self, action: &'static str, fill: impl FnOnce(Commit) -> Commit) {

@@ -19,8 +19,8 @@ use super::resource::Resource;
 use crate::catalog::Trust;
 use crate::http::error::{uncommitted, unreadable};
 use crate::perform::validation::{self, Attempt};
+use crate::steps::Subject;
 use crate::store::{Account, Authorization, Commit};
-use crate::worker::Subject;
 
 /// newAuthz (RFC 8555 §7.4.1).
 pub(super) async fn create(call: &Call, signed: &Signed<'_>) -> Result<Response<Body>, Problem> {
@@ -207,7 +207,7 @@ async fn accept(
     };
     let (stored, acceptance) = oneshot::channel();
     let step = validation::accept(Arc::clone(&call.node), attempt, event, stored);
-    let Some(step) = call.node.worker.start(Subject::Authorization(id), step) else {
+    let Some(step) = call.node.steps.start(Subject::Authorization(id), step) else {
         // It is being validated at this moment: that attempt answers this request too.
         return own(call, signed, id);
     };

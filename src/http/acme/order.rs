@@ -21,8 +21,8 @@ use super::resource::Resource;
 use super::{authorization, not_found, renewal};
 use crate::http::error::{refused, uncommitted, unreadable};
 use crate::perform::issuance::{self, Commission, Intent};
+use crate::steps::Subject;
 use crate::store::{Authorization, Commit, CommitError, Order, Row};
-use crate::worker::Subject;
 
 /// newOrder (RFC 8555 §7.4).
 pub(super) async fn create(call: &Call, signed: &Signed<'_>) -> Result<Response<Body>, Problem> {
@@ -143,7 +143,7 @@ pub(super) async fn finalize(
     // not take it for one that was interrupted.
     let node = Arc::clone(&call.node);
     let (begin, begun) = tokio::sync::oneshot::channel::<(Order, Intent)>();
-    let step = call.node.worker.start(subject, async move {
+    let step = call.node.steps.start(subject, async move {
         if let Ok((order, intent)) = begun.await {
             issuance::complete(node, order, intent).await;
         }
