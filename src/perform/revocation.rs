@@ -42,6 +42,12 @@ pub(crate) async fn revoke(
     if reason == RevocationReason::KeyCompromise && holds_key {
         let reason = format!("certificate {} was revoked for key compromise", revoked.serial);
         commit = commit.put(Row::BlockedKey { key_hash, reason });
+        // Whatever else has the key must go too: its owners hear of it by ARI (RFC 9773 §4.2).
+        for other in node.store.certificates_of_key(&key_hash, now)? {
+            if other.id != revoked.id && other.must_go_at.is_none() {
+                commit = commit.put(CertificateRow { must_go_at: Some(now), ..other });
+            }
+        }
     }
     node.store.commit(commit, now).await?;
     node.metrics.revoked();
@@ -156,6 +162,8 @@ pub(crate) enum RevokeError {
     #[error("certificate {0} is revoked already")]
     AlreadyRevoked(Serial),
     #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
     Commit(#[from] CommitError),
 }
 
@@ -169,7 +177,9 @@ impl From<RevokeError> for Problem {
             RevokeError::Commit(CommitError::Conflict) => {
                 Self::new(ProblemType::AlreadyRevoked, "the certificate is being revoked")
             }
-            RevokeError::Commit(_) => Self::new(ProblemType::ServerInternal, error.to_string()),
+            RevokeError::Commit(_) | RevokeError::Read(_) => {
+                Self::new(ProblemType::ServerInternal, error.to_string())
+            }
         }
     }
 }
@@ -207,6 +217,30 @@ mod tests {
         make_crl(&node, authority.id).await.expect("nothing to do");
         let now = number(&node);
         assert_eq!((now.number, now.due_at), (last.number, None));
+    }
+
+    #[tokio::test]
+    async fn a_compromised_key_takes_its_other_certificates_along() {
+        let (node, _) = node().await;
+        crate::perform::own::ensure(&node).await.expect("issued");
+        let row = node.store.own_certificate().expect("read").expect("there");
+        let twin = CertificateRow {
+            id: node.store.id(),
+            version: 0,
+            serial: Serial::from_random(node.world.random()),
+            ..row.clone()
+        };
+        let now = node.world.now();
+        let event = || Event::new("test", "certificate.issue", "certificate/1");
+        node.store.commit(Commit::new(event()).put(twin.clone()), now).await.expect("stored");
+        let must_go = |node: &Node| {
+            let twin = node.store.certificate(twin.id).expect("read").expect("there");
+            (twin.must_go_at, twin.revoked)
+        };
+        assert_eq!(must_go(&node), (None, None));
+        let reason = RevocationReason::KeyCompromise;
+        revoke(&node, event(), row, reason, true).await.expect("revoked");
+        assert_eq!(must_go(&node), (Some(now), None));
     }
 
     #[tokio::test]

@@ -196,6 +196,17 @@ impl Store {
         self.scan(move |c| all(c, &tail, params_from_iter(values))).await
     }
 
+    /// Certificates with this key that are out there and count.
+    pub(crate) fn certificates_of_key(
+        &self,
+        key_hash: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Vec<CertificateRow>, ReadError> {
+        let tail = "WHERE key_hash = ?1 AND not_after >= ?2 AND phase = 'issued'
+                    AND revoked_at IS NULL LIMIT 1000";
+        self.read(|c| all(c, tail, params![key_hash, now.as_second()]))
+    }
+
     /// The newest certificate the node holds the key of.
     pub(crate) fn own_certificate(&self) -> Result<Option<CertificateRow>, ReadError> {
         let id =
