@@ -6,6 +6,7 @@ mod catalog;
 mod cli;
 mod config;
 mod http;
+mod keys;
 mod node;
 mod perform;
 mod seal;

@@ -11,6 +11,7 @@ use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
+use crate::keys::Keys;
 use crate::seal::KeyEncryptionKey;
 use crate::steps::Steps;
 use crate::store::{CrlRow, Store};
@@ -23,6 +24,7 @@ pub(crate) struct Node {
     pub(crate) store: Store,
     pub(crate) key: KeyEncryptionKey,
     pub(crate) nonces: Nonces,
+    pub(crate) keys: Keys,
     pub(crate) limiter: Limiter,
     pub(crate) metrics: Metrics,
     pub(crate) steps: Steps,
@@ -106,6 +108,7 @@ pub(crate) mod tests {
             key: KeyEncryptionKey::create(&key_file, &world).expect("a key"),
             store: Store::open(&data_dir.join("perennial.db"), &world).expect("a store"),
             nonces: Nonces::new(&world.random()),
+            keys: Keys::default(),
             limiter: Limiter::default(),
             metrics: Metrics::new(),
             steps: Steps::new(),

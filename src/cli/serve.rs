@@ -23,6 +23,7 @@ use crate::config::{Config, Log, LogFormat, Overrides};
 use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::http::{self, server, tls};
+use crate::keys::Keys;
 use crate::node::{Current, Inventory, Node};
 use crate::perform::{establish, own, revocation};
 use crate::seal::{KeyEncryptionKey, Sealed};
@@ -140,6 +141,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
     let limiter = Limiter::resume(store.rate_limits(world.now())?);
     Ok(Node {
         nonces: acme::Nonces::new(&world.random()),
+        keys: Keys::default(),
         limiter,
         metrics: Metrics::new(),
         steps: Steps::new(),

@@ -18,6 +18,7 @@ use tracing::{debug, error, info, warn};
 
 use super::validate::{Failure, Proof};
 use crate::catalog::Directory;
+use crate::keys::Keys;
 use crate::node::Node;
 use crate::store::{Account, Authorization, Commit, CommitError, Event, ReadError};
 
@@ -39,7 +40,7 @@ pub(crate) async fn accept(
 ) {
     let mut stored = Some(stored);
     let (outcome, acceptance) = {
-        let running = attempt.run(node.world.now());
+        let running = attempt.run(&node.keys, node.world.now());
         tokio::pin!(running);
         tokio::select! {
             outcome = &mut running => (outcome, Some(event)),
@@ -74,7 +75,7 @@ pub(crate) async fn resume(node: Arc<Node>, id: i64) {
             let _ = lapse(&node, attempt.row).await;
         }
         Ok(Some(attempt)) => {
-            let outcome = attempt.run(node.world.now()).await;
+            let outcome = attempt.run(&node.keys, node.world.now()).await;
             settle(&node, attempt, outcome, None).await;
         }
         Ok(None) => {}
@@ -119,11 +120,11 @@ impl Attempt {
     }
 
     /// One try. Nothing is stored.
-    async fn run(&self, now: Timestamp) -> Result<Proof, Problem> {
+    async fn run(&self, keys: &Keys, now: Timestamp) -> Result<Proof, Problem> {
         let Phase::Processing { challenge, .. } = &self.row.phase else {
             return Err(Problem::new(ProblemType::ServerInternal, "nothing is to be validated"));
         };
-        let jwk = Jwk::parse(&self.account.jwk)?;
+        let jwk = keys.read(&self.account.jwk)?;
         let token = challenge::token(&self.row.token);
         let key_authorization = KeyAuthorization::new(&token, &jwk);
         let validator = &self.directory.validator;

@@ -40,7 +40,7 @@ pub(super) struct Call {
 /// A request proven to come from an account that may act.
 pub(super) struct Signed<'a> {
     pub(super) account: Account,
-    pub(super) key: Jwk,
+    pub(super) key: Arc<Jwk>,
     pub(super) jws: &'a Jws,
 }
 
@@ -118,7 +118,7 @@ impl Call {
         let account = self.node.store.account(id).map_err(unreadable)?;
         let account = account.filter(|account| account.directory == self.directory.spec.name);
         let account = account.ok_or_else(unknown)?;
-        let key = Jwk::parse(&account.jwk)?;
+        let key = self.node.keys.read(&account.jwk)?;
         jws.verify(&key)?;
         check_active(&account)?;
         Ok(Signed { account, key, jws })
