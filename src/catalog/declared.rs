@@ -233,99 +233,6 @@ impl Declared {
     pub(crate) fn add_directory(&mut self, spec: DirectorySpec) -> Result<(), Duplicate> {
         add(&mut self.directories, "directory", spec.name.clone(), spec)
     }
-
-    /// Checks that every name is fit for a URL and that every reference is declared.
-    ///
-    /// # Errors
-    /// The first that is not, in words.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        let names = self.authorities.keys().chain(self.profiles.keys());
-        for name in names.chain(self.directories.keys()) {
-            check_name(name)?;
-        }
-        for spec in self.authorities.values() {
-            self.check_issuers(spec)?;
-        }
-        let mut subjects = BTreeMap::new();
-        for spec in self.authorities.values() {
-            if spec.crl_lifetime < MIN_CRL_LIFETIME {
-                let shortest = ca::duration::format(MIN_CRL_LIFETIME);
-                return Err(format!(
-                    "authority {:?} has a crl_lifetime below {shortest}; choose a longer one",
-                    spec.name
-                ));
-            }
-            // RFC 5280 §4.1.2.4: a name means one authority; by it certificates find their issuer.
-            let subject = (&spec.common_name, &spec.organization);
-            if let Some(other) = subjects.insert(subject, &spec.name) {
-                return Err(format!(
-                    "authorities {other:?} and {:?} have the same common_name; tell them apart",
-                    spec.name
-                ));
-            }
-        }
-        for profile in self.profiles.values() {
-            profile.validate().map_err(|why| format!("profile {:?}: {why}", profile.name))?;
-        }
-        for directory in self.directories.values() {
-            directory.check_limits()?;
-            let name = &directory.name;
-            if !self.authorities.contains_key(&directory.authority) {
-                return Err(missing("directory", name, "authority", &directory.authority));
-            }
-            if directory.profiles.is_empty() {
-                return Err(format!("directory {name:?} offers no profile; name at least one"));
-            }
-            if let Some(gone) = directory.profiles.iter().find(|p| !self.profiles.contains_key(*p))
-            {
-                return Err(missing("directory", name, "profile", gone));
-            }
-            if directory.trust == Trust::Eab && !directory.external_account_required {
-                return Err(format!(
-                    "directory {name:?} trusts external account bindings but does not require one; set external_account_required = true"
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_issuers(&self, spec: &AuthoritySpec) -> Result<(), String> {
-        let mut below = spec;
-        for _ in 0..MAX_CHAIN {
-            let Some(issuer) = &below.issuer else { return Ok(()) };
-            let Some(above) = self.authorities.get(issuer) else {
-                return Err(missing("authority", &below.name, "issuer", issuer));
-            };
-            below = above;
-        }
-        Err(format!(
-            "authority {:?} has no root within {MAX_CHAIN} issuers; end the circle",
-            spec.name
-        ))
-    }
-}
-
-impl DirectorySpec {
-    /// Times must pass before they are over, and an order must not outlive what is kept of its
-    /// authorizations.
-    fn check_limits(&self) -> Result<(), String> {
-        let name = &self.name;
-        for (what, lifetime, longest) in [
-            ("order_lifetime", self.order_lifetime, MAX_ORDER_LIFETIME),
-            ("authorization_lifetime", self.authorization_lifetime, MAX_AUTHORIZATION_LIFETIME),
-        ] {
-            if lifetime < SignedDuration::from_secs(1) || lifetime > longest {
-                let longest = ca::duration::format(longest);
-                return Err(format!(
-                    "directory {name:?}: {what} must lie between 1s and {longest}"
-                ));
-            }
-        }
-        if self.limits.names_per_order == 0 {
-            return Err(format!("directory {name:?}: names_per_order must be at least 1"));
-        }
-        Ok(())
-    }
 }
 
 /// A name declared twice.
@@ -370,26 +277,6 @@ fn add<T>(
     Ok(())
 }
 
-fn check_name(name: &str) -> Result<(), String> {
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-    if name.is_empty() || name.len() > 63 || !name.bytes().all(plain) {
-        return Err(format!(
-            "{name:?} cannot be a name: use 1 to 63 lower-case letters, digits, hyphens and underscores"
-        ));
-    }
-    // Names stand in URLs, next to these.
-    if RESERVED.contains(&name) {
-        return Err(format!("{name:?} is reserved; choose another name"));
-    }
-    Ok(())
-}
-
-fn missing(kind: &str, name: &str, what: &str, target: &str) -> String {
-    format!(
-        "{kind} {name:?} names {what} {target:?}, which is not declared; declare it or correct the name"
-    )
-}
-
 fn default_key() -> KeyAlgorithm {
     KeyAlgorithm::EcdsaP256
 }
@@ -413,14 +300,6 @@ fn default_authorization_lifetime() -> SignedDuration {
 fn default_attempts() -> u32 {
     3
 }
-
-const RESERVED: [&str; 2] = ["ocsp", "bundle"];
-const MAX_CHAIN: usize = 8;
-/// Made at half of their life; a shorter one would be made all the time.
-const MIN_CRL_LIFETIME: SignedDuration = SignedDuration::from_mins(1);
-/// As long as ended authorizations are kept (`perform::retention`).
-const MAX_ORDER_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
-const MAX_AUTHORIZATION_LIFETIME: SignedDuration = SignedDuration::from_hours(398 * 24);
 
 #[cfg(test)]
 mod tests {

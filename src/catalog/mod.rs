@@ -2,6 +2,7 @@
 //! A [`Catalog`] is complete and consistent or does not exist; a change makes a new one and leaves
 //! requests under way with the one they began with.
 
+mod check;
 mod declared;
 mod plan;
 

@@ -123,7 +123,7 @@ pub(crate) async fn complete(node: Arc<Node>, order: Order, intent: Intent) {
     };
     let outcome = match check_caa(&node, directory, &account, &order).await {
         Ok(None) => finish(&node, order, intent).await,
-        Ok(Some(refusal)) => fail(&node, order, intent, refusal).await,
+        Ok(Some(refusal)) => fail(&node, order, Some(intent.row), refusal).await,
         Err(error) => Err(error.into()),
     };
     if let Err(error) = outcome {
@@ -205,20 +205,9 @@ async fn give_up(node: &Node, order: Order, why: &IssuanceError) -> Result<(), I
         ProblemType::ServerInternal,
         format!("the certificate cannot be issued any more: {why}; make a new order"),
     );
-    let event = Event::new("worker", "order.fail", format!("order/{}", order.id))
-        .with(json!({ "problem": problem }));
     let intended = order.certificate.map(|id| node.store.certificate(id)).transpose()?.flatten();
-    let order = Order { phase: Phase::Failed, error: Some(problem), due_at: None, ..order };
-    let mut commit = Commit::new(event).put(order);
-    if let Some(row) = intended.filter(|row| row.phase == CertificatePhase::Intended) {
-        commit = commit.put(CertificateRow {
-            phase: CertificatePhase::Abandoned,
-            intended: None,
-            ..row
-        });
-    }
-    node.store.commit(commit, node.world.now()).await?;
-    Ok(())
+    let intended = intended.filter(|row| row.phase == CertificatePhase::Intended);
+    fail(node, order, intended, problem).await
 }
 
 async fn finish(node: &Node, order: Order, intent: Intent) -> Result<(), IssuanceError> {
@@ -238,17 +227,22 @@ async fn finish(node: &Node, order: Order, intent: Intent) -> Result<(), Issuanc
     Ok(())
 }
 
+/// Ends an order with a problem; the serial number it was given is abandoned.
 async fn fail(
     node: &Node,
     order: Order,
-    intent: Intent,
+    intended: Option<CertificateRow>,
     problem: Problem,
 ) -> Result<(), IssuanceError> {
     let event = Event::new("worker", "order.fail", format!("order/{}", order.id))
         .with(json!({ "problem": problem }));
-    let row = CertificateRow { phase: CertificatePhase::Abandoned, intended: None, ..intent.row };
     let order = Order { phase: Phase::Failed, error: Some(problem), due_at: None, ..order };
-    node.store.commit(Commit::new(event).put(row).put(order), node.world.now()).await?;
+    let mut commit = Commit::new(event).put(order);
+    if let Some(row) = intended {
+        let phase = CertificatePhase::Abandoned;
+        commit = commit.put(CertificateRow { phase, intended: None, ..row });
+    }
+    node.store.commit(commit, node.world.now()).await?;
     Ok(())
 }
 
