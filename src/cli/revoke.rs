@@ -1,4 +1,4 @@
-//! `revoke`: takes a certificate back before its time.
+//! `revoke`: takes a certificate back before its time, or an account out of use.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,9 @@ use super::{Failure, output};
 /// What to revoke, and why.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// A serial number, or a file that holds the certificate as PEM
-    #[arg(value_name = "SERIAL|FILE")]
+    /// A serial number, a file that holds the certificate as PEM, or account/ID: that account can
+    /// do nothing any more, and its certificates stay
+    #[arg(value_name = "SERIAL|FILE|account/ID")]
     what: String,
     /// Why, in the words of RFC 5280: unspecified, keyCompromise (the key is blocked, too),
     /// affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn
@@ -28,6 +29,9 @@ pub(super) struct Arguments {
 
 /// Runs `revoke`.
 pub(super) fn run(arguments: &Arguments, client: &Client) -> Result<ExitCode, Failure> {
+    if let Some(id) = arguments.what.strip_prefix("account/") {
+        return revoke_account(arguments, id, client);
+    }
     let path = Path::new(&arguments.what);
     let serial = if path.is_file() { serial_in(path)? } else { arguments.what.clone() };
     let body = json!({ "reason": arguments.reason.to_string() });
@@ -39,6 +43,16 @@ pub(super) fn run(arguments: &Arguments, client: &Client) -> Result<ExitCode, Fa
             "certificate {serial} is revoked ({}); the next CRL lists it",
             arguments.reason
         ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn revoke_account(arguments: &Arguments, id: &str, client: &Client) -> Result<ExitCode, Failure> {
+    let revoked = client.send(&format!("/accounts/{}/revoke", escape(id)), &json!({}))?;
+    if arguments.json {
+        output::json(&revoked)?;
+    } else {
+        output::line(format_args!("account {id} is revoked; revoke its certificates by serial"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -31,6 +31,22 @@ fn certbot_binds_an_account_and_the_key_serves_once() {
 }
 
 #[test]
+fn an_account_the_operator_revoked_can_do_nothing() {
+    let scene = bound("revoked-account", "");
+    let key = scene.server.json(["eab", "create", "--directory", "bound"]);
+    succeed(certbot(&scene, "certbot").args(binding("--eab-kid", "--eab-hmac-key", &key)));
+    let account = format!("account/{}", scene.server.json(["get", "account"])["items"][0]["id"]);
+    succeed(&mut scene.server.command(["revoke", &account]));
+    let (output, text) = run(certbot(&scene, "certbot").arg("--force-renewal"));
+    // Debian 12's certbot says why in its log alone.
+    let log = scene.directory("certbot").join("logs/letsencrypt.log");
+    let log = std::fs::read_to_string(log).expect("certbot keeps a log");
+    assert!(!output.status.success() && log.contains("the account is revoked"), "{text}");
+    let (output, text) = run(&mut scene.server.command(["revoke", &account]));
+    assert!(!output.status.success() && text.contains("already"), "{text}");
+}
+
+#[test]
 fn lego_binds_an_account_unless_the_key_is_revoked() {
     let scene = bound("eab-lego", "");
     let create = || scene.server.json(["eab", "create", "--directory", "bound", "--expires", "1h"]);

@@ -1,7 +1,8 @@
-//! Issuing and revoking by an operator's hand.
+//! Issuing and revoking by an operator's hand: certificates, and accounts out of use.
 
 use std::sync::Arc;
 
+use acme::resource::AccountStatus;
 use acme::{Problem, ProblemType};
 use axum::extract::{Path, Request, State};
 use ca::issue;
@@ -11,11 +12,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Answer, body, missing, views};
-use crate::http::error::{not_issued, unreadable};
+use crate::http::error::{not_issued, uncommitted, unreadable};
 use crate::node::Node;
 use crate::perform::issuance::{self, Commission};
 use crate::perform::revocation;
-use crate::store::Event;
+use crate::store::{Account, Commit, Event};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +45,24 @@ pub(super) async fn revoke(
     request: Request,
 ) -> Answer {
     Answer(revoke_one(&node, &serial, request).await)
+}
+
+/// Takes an account out of use (RFC 8555 §7.1.6: revoked by the server).
+pub(super) async fn revoke_account(State(node): State<Arc<Node>>, Path(id): Path<i64>) -> Answer {
+    Answer(revoke_account_of(&node, id).await)
+}
+
+async fn revoke_account_of(node: &Node, id: i64) -> Result<Value, Problem> {
+    let found = node.store.account(id).map_err(unreadable)?;
+    let account = found.ok_or_else(|| missing("account", &id.to_string()))?;
+    if account.status != AccountStatus::Valid {
+        return Err(Problem::new(ProblemType::Malformed, "the account is out of use already"));
+    }
+    let account = Account { status: AccountStatus::Revoked, ..account };
+    let event = Event::new("admin", "account.revoke", format!("account/{id}"));
+    let commit = Commit::new(event).put(account.clone());
+    node.store.commit(commit, node.world.now()).await.map_err(uncommitted)?;
+    Ok(views::account(&account))
 }
 
 async fn create_for(node: &Node, request: Request) -> Result<Value, Problem> {

@@ -34,6 +34,7 @@ pub(super) fn router() -> Router<Arc<Node>> {
         .route("/directories/{name}", get(inventory::directory))
         .route("/accounts", get(inventory::accounts))
         .route("/accounts/{id}", get(inventory::account))
+        .route("/accounts/{id}/revoke", post(issue::revoke_account))
         .route("/orders", get(inventory::orders))
         .route("/orders/{id}", get(inventory::order))
         .route("/events", get(inventory::events))
