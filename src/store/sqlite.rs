@@ -1,6 +1,7 @@
 //! The embedded store: SQLite in write-ahead mode with `synchronous=FULL`. One thread owns the
-//! writing connection and gathers commits that wait together into one transaction, each behind its
-//! own savepoint, so that they share a sync and fail alone.
+//! writing connection and gathers commits that wait together into one transaction, so that
+//! they share a sync; where one of them is refused, each is tried again alone, so that none fails
+//! for another.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -254,43 +255,25 @@ fn gather(batch: &mut Vec<Job>, jobs: &Receiver<Job>, wanted: usize) {
 }
 
 fn apply(connection: &Connection, batch: &[Job]) -> Vec<Result<(), CommitError>> {
-    let all_failed = |error: &rusqlite::Error| {
-        batch.iter().map(|_| Err(CommitError::from_sqlite(error))).collect()
-    };
-    if let Err(error) = run(connection, "BEGIN IMMEDIATE") {
-        return all_failed(&error);
-    }
-    let mut outcomes = Vec::with_capacity(batch.len());
-    for job in batch {
-        let outcome = apply_one(connection, job);
-        if let (Err(error), true) = (&outcome, connection.is_autocommit()) {
-            // Out of space or of luck, SQLite takes back the whole transaction and not the one
-            // statement. What came before is gone with it, and what comes after would be alone.
-            return batch.iter().map(|_| Err(error.clone())).collect();
-        }
-        outcomes.push(outcome);
-    }
-    match run(connection, "COMMIT") {
-        Ok(()) => outcomes,
-        Err(error) => {
-            // A failed COMMIT may leave the transaction open; nothing in it was acknowledged.
-            let _ = connection.execute_batch("ROLLBACK");
-            all_failed(&error)
-        }
+    match together(connection, batch) {
+        Ok(()) => batch.iter().map(|_| Ok(())).collect(),
+        // Nothing of it happened. One of them is refused, or there is no room for all: each finds
+        // out alone.
+        Err(_) if batch.len() > 1 => batch.chunks(1).map(|one| together(connection, one)).collect(),
+        Err(error) => vec![Err(error)],
     }
 }
 
-fn apply_one(connection: &Connection, job: &Job) -> Result<(), CommitError> {
-    run(connection, "SAVEPOINT one").map_err(|e| CommitError::from_sqlite(&e))?;
-    let outcome = job.commit.write(connection, job.at);
-    if connection.is_autocommit() {
-        return outcome;
+/// One transaction for all of them: every commit is durable, or none is.
+fn together(connection: &Connection, batch: &[Job]) -> Result<(), CommitError> {
+    run(connection, "BEGIN IMMEDIATE")?;
+    let written = batch.iter().try_for_each(|job| job.commit.write(connection, job.at));
+    let committed = written.and_then(|()| Ok(run(connection, "COMMIT")?));
+    if committed.is_err() && !connection.is_autocommit() {
+        // Out of space or of luck, SQLite has taken everything back already; else it is done here.
+        run(connection, "ROLLBACK")?;
     }
-    if outcome.is_err() {
-        run(connection, "ROLLBACK TO one").map_err(|e| CommitError::from_sqlite(&e))?;
-    }
-    run(connection, "RELEASE one").map_err(|e| CommitError::from_sqlite(&e))?;
-    outcome
+    committed
 }
 
 fn run(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
@@ -321,6 +304,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::audit::Event;
+    use super::super::rows::Declaration;
     use super::*;
 
     fn job(subject: &str, octets: usize) -> Job {
@@ -328,6 +312,30 @@ mod tests {
         let event = Event::new("test", "test.fill", subject);
         let commit = Commit::new(event.with(json!("x".repeat(octets))));
         Job { commit, at: Timestamp::UNIX_EPOCH, done }
+    }
+
+    #[test]
+    fn a_refused_commit_takes_no_other_with_it() {
+        let path = std::env::temp_dir().join(format!("perennial-batch-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let mut connection = Connection::open(&path).expect("opens");
+        configure(&connection).expect("configured");
+        migrate(&path, &mut connection, &World::system()).expect("migrated");
+        let named = |subject: &str| {
+            let (id, kind, name) = (1, "profile".to_owned(), "p".to_owned());
+            let row = Declaration { id, version: 0, kind, name, spec: "{}".into() };
+            let mut job = job(subject, 1);
+            job.commit = job.commit.put(row);
+            job
+        };
+        let outcomes = apply(&connection, &[job("a", 1), named("b"), named("c"), job("d", 1)]);
+        let refused: Vec<_> = outcomes.iter().map(Result::is_err).collect();
+        assert_eq!(refused, [false, false, true, false], "the third wants an id that is taken");
+        let events =
+            "SELECT group_concat(subject, '') FROM (SELECT subject FROM event ORDER BY id)";
+        let stored: String = connection.query_row(events, [], |row| row.get(0)).expect("read");
+        assert_eq!(stored, "abd", "each once, in order");
+        std::fs::remove_file(&path).expect("clean up");
     }
 
     #[test]
