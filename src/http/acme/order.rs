@@ -220,8 +220,6 @@ fn decide(call: &Call, signed: &Signed<'_>, order: &Order, csr: &[u8]) -> Result
         ));
     }
     let node = &call.node;
-    ca::weak::check(key, &node.blocked)
-        .map_err(|e| bad(format!("the key in the CSR is not acceptable: {e}")))?;
     if node.store.is_blocked(&key.spki_sha256()).map_err(unreadable)? {
         return Err(bad("the key in the CSR is known to be compromised; make another".into()));
     }
