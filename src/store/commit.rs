@@ -1,62 +1,36 @@
 //! A commit is data: the rows it writes, each with the version it was read at, and the audit event
 //! of the change. Applying one never reads anything it was not given.
 
-use std::sync::LazyLock;
-
 use jiff::Timestamp;
 use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, params, params_from_iter};
 
 use super::audit::Event;
-use super::rows::{
-    Account, AuthorityRow, Authorization, CertificateRow, CrlRow, Declaration, ExternalKey, Order,
-    Stored,
-};
+use super::rows::{Stored, TABLES};
 
 /// Rows to write together, and the event that says why.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Commit {
     event: Event,
     rows: Vec<Row>,
 }
 
 /// One row to write: a new one if its version is 0, else in place of the version it was read at.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Row {
-    Declaration(Declaration),
-    Authority(AuthorityRow),
-    Crl(CrlRow),
-    Account(Account),
-    ExternalKey(ExternalKey),
-    Order(Order),
-    Authorization(Authorization),
-    Certificate(Box<CertificateRow>),
+    /// A row with an id and a version, as [`Stored`] has it: what writes it, and with what.
+    Whole { statement: &'static str, parameters: Vec<Value> },
     /// That an order needs an authorization.
-    OrderAuthorization {
-        order: i64,
-        authorization: i64,
-    },
+    OrderAuthorization { order: i64, authorization: i64 },
     /// That a certificate has a name.
-    CertificateName {
-        certificate: i64,
-        name: String,
-    },
+    CertificateName { certificate: i64, name: String },
     /// That no certificate is issued for a key any more.
-    BlockedKey {
-        key_hash: [u8; 32],
-        reason: String,
-    },
+    BlockedKey { key_hash: [u8; 32], reason: String },
     /// A small fact of the node's own.
-    Meta {
-        name: &'static str,
-        value: Vec<u8>,
-    },
+    Meta { name: &'static str, value: Vec<u8> },
     /// Where a rate limit stands.
-    RateLimit {
-        bucket: String,
-        arrival: i64,
-    },
+    RateLimit { bucket: String, arrival: i64 },
     /// What is older than it is kept is forgotten, some at a time.
     Forget {
         /// Since when things are kept.
@@ -160,14 +134,7 @@ impl From<rusqlite::Error> for CommitError {
 impl Row {
     fn write(&self, connection: &Connection, at: Timestamp) -> Result<(), CommitError> {
         match self {
-            Self::Declaration(row) => put(connection, row),
-            Self::Authority(row) => put(connection, row),
-            Self::Crl(row) => put(connection, row),
-            Self::Account(row) => put(connection, row),
-            Self::ExternalKey(row) => put(connection, row),
-            Self::Order(row) => put(connection, row),
-            Self::Authorization(row) => put(connection, row),
-            Self::Certificate(row) => put(connection, row.as_ref()),
+            Self::Whole { statement, parameters } => put(connection, statement, parameters),
             Self::OrderAuthorization { order, authorization } => run(
                 connection,
                 "INSERT INTO order_authorization (acme_order, authorization) VALUES (?1, ?2)",
@@ -202,29 +169,15 @@ impl Row {
     }
 }
 
-macro_rules! row_from {
-    ($($variant:ident($row:ty)),+) => {
-        $(impl From<$row> for Row {
-            fn from(row: $row) -> Self {
-                Self::$variant(row)
-            }
-        })+
-    };
-}
-
-row_from!(
-    Declaration(Declaration),
-    Authority(AuthorityRow),
-    Crl(CrlRow),
-    Account(Account),
-    ExternalKey(ExternalKey),
-    Order(Order),
-    Authorization(Authorization)
-);
-
-impl From<CertificateRow> for Row {
-    fn from(row: CertificateRow) -> Self {
-        Self::Certificate(Box::new(row))
+impl<T: Stored> From<T> for Row {
+    fn from(row: T) -> Self {
+        let (id, version) = row.key();
+        let mut parameters = vec![Value::Integer(id)];
+        parameters.extend(row.values());
+        parameters.push(Value::Integer(version));
+        let statements = T::statements();
+        let statement = if version == 0 { &statements.insert } else { &statements.update };
+        Self::Whole { statement, parameters }
     }
 }
 
@@ -233,47 +186,15 @@ impl From<CertificateRow> for Row {
 pub(super) fn highest_id(connection: &Connection) -> rusqlite::Result<i64> {
     let forgotten = "SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE name = ?1";
     let mut highest: i64 = connection.query_row(forgotten, [FORGOTTEN], |row| row.get(0))?;
-    for table in ID_TABLES {
+    for table in TABLES {
         let newest = format!("SELECT coalesce(max(id), 0) FROM {table}");
         highest = highest.max(connection.query_row(&newest, [], |row| row.get(0))?);
     }
     Ok(highest)
 }
 
-/// The statements that write one table, spelled once.
-struct Statements {
-    insert: String,
-    update: String,
-}
-
-impl Statements {
-    fn of<T: Stored>() -> Self {
-        let columns = T::COLUMNS;
-        let marks: Vec<_> = (0..columns.len()).map(|i| format!("?{}", i + 2)).collect();
-        let sets: Vec<_> = columns.iter().zip(&marks).map(|(c, m)| format!("{c} = {m}")).collect();
-        let (table, version) = (T::TABLE, columns.len() + 2);
-        Self {
-            insert: format!(
-                "INSERT INTO {table} (id, {}, version) VALUES (?1, {}, ?{version} + 1)",
-                columns.join(", "),
-                marks.join(", ")
-            ),
-            update: format!(
-                "UPDATE {table} SET {}, version = version + 1 WHERE id = ?1 AND version = ?{version}",
-                sets.join(", ")
-            ),
-        }
-    }
-}
-
-fn put<T: Stored + Written>(connection: &Connection, row: &T) -> Result<(), CommitError> {
-    let (id, version) = row.key();
-    let statements = T::statements();
-    let sql = if version == 0 { &statements.insert } else { &statements.update };
-    let mut values = vec![Value::Integer(id)];
-    values.extend(row.values());
-    values.push(Value::Integer(version));
-    let written = connection.prepare_cached(sql)?.execute(params_from_iter(values))?;
+fn put(connection: &Connection, statement: &str, values: &[Value]) -> Result<(), CommitError> {
+    let written = connection.prepare_cached(statement)?.execute(params_from_iter(values))?;
     if written == 1 { Ok(()) } else { Err(CommitError::Conflict) }
 }
 
@@ -334,42 +255,5 @@ fn forget(connection: &Connection, kept: &Kept, at_most: u32) -> Result<(), Comm
     Ok(())
 }
 
-/// A table whose statements are kept.
-trait Written {
-    fn statements() -> &'static Statements;
-}
-
-macro_rules! written {
-    ($($row:ty),+) => {
-        $(impl Written for $row {
-            fn statements() -> &'static Statements {
-                static STATEMENTS: LazyLock<Statements> = LazyLock::new(Statements::of::<$row>);
-                &STATEMENTS
-            }
-        })+
-    };
-}
-
-written!(
-    Declaration,
-    AuthorityRow,
-    CrlRow,
-    Account,
-    ExternalKey,
-    Order,
-    Authorization,
-    CertificateRow
-);
-
 /// The fact that says which ids were in use when something was forgotten.
 const FORGOTTEN: &str = "highest-id-forgotten";
-const ID_TABLES: [&str; 8] = [
-    "declaration",
-    "authority",
-    "crl",
-    "account",
-    "external_key",
-    "acme_order",
-    "authorization",
-    "certificate",
-];

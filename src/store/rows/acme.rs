@@ -108,10 +108,6 @@ impl Stored for Account {
         "created_at",
     ];
 
-    fn key(&self) -> (i64, i64) {
-        (self.id, self.version)
-    }
-
     fn values(&self) -> Vec<Value> {
         vec![
             text(&self.directory),
@@ -164,10 +160,6 @@ impl Stored for ExternalKey {
         "revoked_at",
     ];
 
-    fn key(&self) -> (i64, i64) {
-        (self.id, self.version)
-    }
-
     fn values(&self) -> Vec<Value> {
         vec![
             text(&self.directory),
@@ -215,10 +207,6 @@ impl Stored for Order {
         "expires_at",
         "due_at",
     ];
-
-    fn key(&self) -> (i64, i64) {
-        (self.id, self.version)
-    }
 
     fn values(&self) -> Vec<Value> {
         vec![
@@ -277,10 +265,6 @@ impl Stored for Authorization {
         "expires_at",
         "due_at",
     ];
-
-    fn key(&self) -> (i64, i64) {
-        (self.id, self.version)
-    }
 
     fn values(&self) -> Vec<Value> {
         let (phase, challenge, attempts, error, changed_at) = match &self.phase {

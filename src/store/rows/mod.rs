@@ -4,6 +4,8 @@
 mod acme;
 mod pki;
 
+use std::sync::LazyLock;
+
 use ::acme::request::Contact;
 use ca::Serial;
 use jiff::Timestamp;
@@ -17,17 +19,82 @@ pub(crate) use pki::{AuthorityRow, CertificatePhase, CertificateRow, CrlRow, Dec
 use crate::world::second;
 
 /// A row of one table: an id, the version it was read at (0: not stored yet), and its columns.
-pub(crate) trait Stored: Sized {
+pub(crate) trait Stored: Listed + Sized {
     /// The table's name.
     const TABLE: &'static str;
     /// The columns after `id` and `version`, in the order of [`Stored::values`].
     const COLUMNS: &'static [&'static str];
-    /// The row's id and the version it was read at.
-    fn key(&self) -> (i64, i64);
     /// The columns' values.
     fn values(&self) -> Vec<Value>;
     /// The row read back.
     fn from_columns(key: (i64, i64), columns: &mut Columns<'_, '_>) -> rusqlite::Result<Self>;
+}
+
+/// What being in the list of tables gives a row.
+pub(crate) trait Listed {
+    /// The row's id and the version it was read at.
+    fn key(&self) -> (i64, i64);
+    /// What writes it.
+    fn statements() -> &'static Statements;
+}
+
+macro_rules! tables {
+    ($($row:ident),+ $(,)?) => {
+        $(impl Listed for $row {
+            fn key(&self) -> (i64, i64) {
+                (self.id, self.version)
+            }
+
+            fn statements() -> &'static Statements {
+                static STATEMENTS: LazyLock<Statements> = LazyLock::new(Statements::of::<$row>);
+                &STATEMENTS
+            }
+        })+
+
+        /// Every table that takes its ids from the store.
+        pub(super) const TABLES: &[&str] = &[$($row::TABLE),+];
+    };
+}
+
+// A new table is a line here and the file of its row.
+tables!(
+    Declaration,
+    AuthorityRow,
+    CrlRow,
+    Account,
+    ExternalKey,
+    Order,
+    Authorization,
+    CertificateRow,
+);
+
+/// The statements that write one table, spelled once.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    /// Stores a new row: its id, its columns, and the version 0 it comes with.
+    pub(super) insert: String,
+    /// Replaces the row of an id if it still has the version it was read at; parameters as above.
+    pub(super) update: String,
+}
+
+impl Statements {
+    fn of<T: Stored>() -> Self {
+        let columns = T::COLUMNS;
+        let marks: Vec<_> = (0..columns.len()).map(|i| format!("?{}", i + 2)).collect();
+        let sets: Vec<_> = columns.iter().zip(&marks).map(|(c, m)| format!("{c} = {m}")).collect();
+        let (table, version) = (T::TABLE, columns.len() + 2);
+        Self {
+            insert: format!(
+                "INSERT INTO {table} (id, {}, version) VALUES (?1, {}, ?{version} + 1)",
+                columns.join(", "),
+                marks.join(", ")
+            ),
+            update: format!(
+                "UPDATE {table} SET {}, version = version + 1 WHERE id = ?1 AND version = ?{version}",
+                sets.join(", ")
+            ),
+        }
+    }
 }
 
 /// The columns of a row, read from left to right.

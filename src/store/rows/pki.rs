@@ -86,10 +86,6 @@ impl Stored for Declaration {
     const TABLE: &'static str = "declaration";
     const COLUMNS: &'static [&'static str] = &["kind", "name", "spec"];
 
-    fn key(&self) -> (i64, i64) {
-        (self.id, self.version)
-    }
-
     fn values(&self) -> Vec<Value> {
         vec![text(&self.kind), text(&self.name), text(&self.spec)]
     }
@@ -103,10 +99,6 @@ impl Stored for AuthorityRow {
     const TABLE: &'static str = "authority";
     const COLUMNS: &'static [&'static str] =
         &["name", "generation", "issuer", "certificate", "sealed_key", "created_at"];
-
-    fn key(&self) -> (i64, i64) {
-        (self.id, self.version)
-    }
 
     fn values(&self) -> Vec<Value> {
         vec![
@@ -137,10 +129,6 @@ impl Stored for CrlRow {
     const TABLE: &'static str = "crl";
     const COLUMNS: &'static [&'static str] =
         &["authority", "number", "this_update", "next_update", "der", "due_at"];
-
-    fn key(&self) -> (i64, i64) {
-        (self.id, self.version)
-    }
 
     fn values(&self) -> Vec<Value> {
         vec![
@@ -186,10 +174,6 @@ impl Stored for CertificateRow {
         "revoked_at",
         "revocation_reason",
     ];
-
-    fn key(&self) -> (i64, i64) {
-        (self.id, self.version)
-    }
 
     fn values(&self) -> Vec<Value> {
         let phase = match self.phase {
