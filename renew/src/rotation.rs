@@ -3,7 +3,6 @@
 //! replaced. Here is only what comes next; doing it, and storing that it was done, is the caller's.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use crate::need::{Cause, Version};
 use crate::retry;
@@ -11,8 +10,7 @@ use crate::wave::waves;
 use crate::window::{Calendar, Opening, opening};
 
 /// How far a rotation has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// The new version is being obtained.
     Obtaining,
@@ -29,6 +27,27 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Its name, as it is stored and shown.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Obtaining => "obtaining",
+            Self::Deploying => "deploying",
+            Self::Reverting => "reverting",
+            Self::Proven => "proven",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The phase of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        use Phase::{Deploying, Done, Failed, Obtaining, Proven, Reverting};
+        let all = [Obtaining, Deploying, Reverting, Proven, Done, Failed];
+        all.into_iter().find(|phase| phase.name() == name)
+    }
+
     /// Whether nothing more comes of it.
     #[must_use]
     pub fn is_over(self) -> bool {
@@ -57,6 +76,8 @@ pub struct Rotation<'a> {
     pub attempts: u32,
     /// After a failure: not before then. When proven: when the version before is retired.
     pub due_at: Timestamp,
+    /// Whether something more urgent waits for its end.
+    pub superseded: bool,
     /// Derives delays.
     pub seed: u64,
 }
@@ -104,6 +125,9 @@ pub enum Step {
 /// What comes next for a rotation at `now`.
 #[must_use]
 pub fn next(rotation: &Rotation<'_>, now: Timestamp) -> Step {
+    if rotation.superseded && matches!(rotation.phase, Phase::Obtaining | Phase::Deploying) {
+        return Step::Fail;
+    }
     if rotation.due_at > now && !matches!(rotation.phase, Phase::Done | Phase::Failed) {
         return Step::Wait(rotation.due_at);
     }

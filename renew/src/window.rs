@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 /// When a target may be touched. Without windows: always, but for the freezes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct Calendar {
     /// It may be touched while one of these is open.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "maintenance", skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<Window>,
     /// It may not be touched during any of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
