@@ -1,0 +1,137 @@
+//! Targets of kind `apache`. Its `-t` says "Syntax OK" to a key that is not the certificate's, and the
+//! parent process then dies of the reload: so the pair on disk is checked here first, and afterwards
+//! whether the parent still lives.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+
+use crate::disk::{self, blocking};
+use crate::error::PushError;
+use crate::placement::{Placement, absolute};
+use crate::spec::{default_timeout, is_default_timeout, limit};
+use crate::{Delivery, Observed, Receipt, Target, command, pair, process};
+
+/// What a target of kind `apache` says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Apache {
+    /// Where the files go that the configuration names.
+    #[serde(flatten)]
+    pub placement: Placement,
+    /// The program: `apachectl`, which on Debian sets the environment the configuration needs, or
+    /// `apache2` or `httpd`.
+    #[serde(default = "default_binary", skip_serializing_if = "is_default_binary")]
+    pub binary: String,
+    /// The configuration file, if not the one compiled in (`-f`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<PathBuf>,
+    /// The parent's pid file, if not the one the configuration names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid_file: Option<PathBuf>,
+    /// How long testing the configuration may take.
+    #[serde(
+        default = "default_timeout",
+        skip_serializing_if = "is_default_timeout",
+        with = "ca::duration"
+    )]
+    pub timeout: SignedDuration,
+}
+
+impl Apache {
+    pub(crate) const FIELDS: &[&str] = &["binary", "config", "pid_file", "timeout"];
+
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.placement.check()?;
+        absolute("config", self.config.as_deref())?;
+        absolute("pid_file", self.pid_file.as_deref())
+    }
+
+    async fn tell(&self) -> Result<String, PushError> {
+        let output = self.test().await?;
+        let pid_file = match &self.pid_file {
+            Some(pid_file) => pid_file.clone(),
+            None => pid_file(&output).ok_or_else(|| {
+                PushError::Declaration("Apache did not tell its PidFile: set pid_file".into())
+            })?,
+        };
+        let parent = process::running(&pid_file)?;
+        self.check_pair().await?;
+        process::signal(parent, Signal::USR1)?;
+        for _ in 0..CHECKS {
+            sleep(BETWEEN_CHECKS).await;
+            if !process::is_alive(parent) {
+                return Err(PushError::Refused {
+                    what: "Apache's parent process died of the reload and nothing is served now; \
+                           the previous files are back: start Apache, and read its error log"
+                        .into(),
+                    output,
+                });
+            }
+        }
+        Ok(output)
+    }
+
+    /// Tests the configuration; the output also tells where the pid file is.
+    async fn test(&self) -> Result<String, PushError> {
+        let mut argv = vec![self.binary.clone(), "-t".into(), "-D".into(), "DUMP_RUN_CFG".into()];
+        if let Some(config) = &self.config {
+            argv.extend(["-f".to_owned(), config.to_string_lossy().into_owned()]);
+        }
+        let refused = "Apache refused the configuration; nothing was reloaded, and the previous \
+                       files are back";
+        command::run(&argv, &[], limit(self.timeout), refused).await
+    }
+
+    async fn check_pair(&self) -> Result<(), PushError> {
+        let paths = self.placement.certificate_path().zip(self.placement.key_path());
+        let Some((path, key_path)) = paths else { return Ok(()) };
+        blocking(move || {
+            let certificates = disk::read(&path)?.unwrap_or_default();
+            pair::check(&path, &certificates, &key_path)
+        })
+        .await
+    }
+}
+
+impl Target for Apache {
+    fn push<'a>(
+        &'a self,
+        delivery: &'a Delivery<'a>,
+    ) -> Pin<Box<dyn Future<Output = Result<Receipt, PushError>> + Send + 'a>> {
+        Box::pin(async move {
+            let placed = self.placement.put(delivery).await?;
+            let told = self.tell().await;
+            placed.keep_if(told).await
+        })
+    }
+
+    fn observe<'a>(
+        &'a self,
+    ) -> Pin<Box<dyn Future<Output = Result<Observed, PushError>> + Send + 'a>> {
+        Box::pin(self.placement.observe())
+    }
+}
+
+/// From `PidFile: "/run/apache2/apache2.pid"`.
+fn pid_file(output: &str) -> Option<PathBuf> {
+    let line = output.lines().find_map(|line| line.trim().strip_prefix("PidFile:"))?;
+    Some(PathBuf::from(line.trim().trim_matches('"'))).filter(|path| path.is_absolute())
+}
+
+fn default_binary() -> String {
+    "apachectl".to_owned()
+}
+
+fn is_default_binary(binary: &str) -> bool {
+    binary == "apachectl"
+}
+
+/// A graceful restart takes about a second, and the parent reads the key early in it.
+const CHECKS: u32 = 15;
+const BETWEEN_CHECKS: Duration = Duration::from_millis(100);

@@ -1,0 +1,189 @@
+//! Files that are whole or not there: written beside their place, synced, then renamed. Nothing is
+//! ever overwritten in place, since a server may read at any moment, and nginx with
+//! `ssl_object_cache_inheritable` would not notice. Blocking: callers run it off the runtime.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use zeroize::Zeroizing;
+
+use crate::error::PushError;
+
+/// One file of a delivery: its name, and what is in it.
+pub(crate) type Content = (String, Zeroizing<Vec<u8>>);
+
+/// Who may read what is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Access {
+    /// Permission bits; `None`: those of the file that is replaced, or 0600.
+    pub(crate) mode: Option<u32>,
+    /// Owner; `None`: as it comes.
+    pub(crate) uid: Option<u32>,
+    /// Group; `None`: as it comes.
+    pub(crate) gid: Option<u32>,
+}
+
+/// A file written and synced beside its place, which it has not taken yet. Removed when dropped.
+pub(crate) struct Staged {
+    staged: PathBuf,
+    place: PathBuf,
+}
+
+impl Staged {
+    /// Writes `content` beside `place`. Owner, group and mode are those of `access`, else of what is
+    /// there now.
+    pub(crate) fn new(place: &Path, content: &[u8], access: Access) -> Result<Self, PushError> {
+        let staged = beside(place)?;
+        let staged = Self { staged, place: place.to_owned() };
+        let access = access.or_of(place);
+        write_new(&staged.staged, content, access)?;
+        Ok(staged)
+    }
+
+    /// Takes the place, and syncs the directory.
+    pub(crate) fn take_place(self) -> Result<(), PushError> {
+        fs::rename(&self.staged, &self.place).map_err(PushError::disk("replace", &self.place))?;
+        sync_parent(&self.place)
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // After the rename there is nothing of this name; before it, a key must not stay behind.
+        let _ = fs::remove_file(&self.staged);
+    }
+}
+
+impl Access {
+    /// What is unset is taken from the file at `place`, so that a renewal does not lock out its
+    /// reader.
+    fn or_of(self, place: &Path) -> Self {
+        let Ok(metadata) = fs::metadata(place) else { return self };
+        Self {
+            mode: self.mode.or(Some(metadata.mode() & 0o777)),
+            uid: self.uid.or(Some(metadata.uid())),
+            gid: self.gid.or(Some(metadata.gid())),
+        }
+    }
+
+    /// The same for a directory: whoever may read may also enter.
+    fn for_directory(self) -> u32 {
+        let mode = self.mode.unwrap_or(PRIVATE);
+        mode | (mode & 0o444) >> 2
+    }
+}
+
+/// Makes a file that is not there yet, with `content`, and syncs it.
+pub(crate) fn write_new(path: &Path, content: &[u8], access: Access) -> Result<(), PushError> {
+    let write = || -> io::Result<()> {
+        // Nobody else may read it until owner and mode are what they should be.
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
+        file.write_all(content)?;
+        own(path, access)?;
+        file.set_permissions(Permissions::from_mode(access.mode.unwrap_or(PRIVATE)))?;
+        file.sync_all()
+    };
+    write().map_err(PushError::disk("write", path))
+}
+
+/// Makes a directory and those above it, if they are not there.
+pub(crate) fn make_directory(path: &Path, access: Access) -> Result<(), PushError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let make = || -> io::Result<()> {
+        fs::create_dir_all(path)?;
+        fs::set_permissions(path, Permissions::from_mode(access.for_directory()))?;
+        own(path, access)
+    };
+    make().map_err(PushError::disk("make the directory", path))?;
+    sync_parent(path)
+}
+
+/// Points the symlink at `link` to `to`, in one step.
+pub(crate) fn point(link: &Path, to: &Path) -> Result<(), PushError> {
+    let staged = beside(link)?;
+    std::os::unix::fs::symlink(to, &staged).map_err(PushError::disk("make the link", &staged))?;
+    fs::rename(&staged, link).map_err(|error| {
+        let _ = fs::remove_file(&staged);
+        PushError::disk("replace the link", link)(error)
+    })?;
+    sync_parent(link)
+}
+
+/// What is in a file of at most 4 MiB; `None` if there is none.
+pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, PushError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(PushError::disk("read", path)(error)),
+    };
+    let length = file.metadata().map_err(PushError::disk("read", path))?.len().min(MAX_FILE);
+    // Room for all of it at once: what grows leaves copies behind.
+    let room = usize::try_from(length).unwrap_or_default() + 1;
+    let mut content = Zeroizing::new(Vec::with_capacity(room));
+    file.take(MAX_FILE).read_to_end(&mut content).map_err(PushError::disk("read", path))?;
+    Ok(Some(content))
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove(path: &Path) -> Result<(), PushError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(PushError::disk("remove", path)(error))
+        }
+        _ => sync_parent(path),
+    }
+}
+
+/// Makes what was renamed into or removed from the directory of `path` durable.
+pub(crate) fn sync_parent(path: &Path) -> Result<(), PushError> {
+    let parent = parent(path)?;
+    File::open(parent).and_then(|dir| dir.sync_all()).map_err(PushError::disk("sync", parent))
+}
+
+/// A name beside `path` that nothing has. It begins with a dot, because HAProxy loads every other
+/// file of a certificate directory.
+fn beside(path: &Path) -> Result<PathBuf, PushError> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(parent(path)?.join(format!(".{name}.{}-{count}.new", std::process::id())))
+}
+
+fn parent(path: &Path) -> Result<&Path, PushError> {
+    path.parent().ok_or_else(|| {
+        PushError::Declaration(format!("{} is no path of a file: name one", path.display()))
+    })
+}
+
+fn own(path: &Path, access: Access) -> io::Result<()> {
+    match access {
+        Access { uid: None, gid: None, .. } => Ok(()),
+        Access { uid, gid, .. } => {
+            // Someone who is not root may not even "change" an owner to what it is.
+            let now = fs::metadata(path)?;
+            if uid.is_none_or(|uid| uid == now.uid()) && gid.is_none_or(|gid| gid == now.gid()) {
+                return Ok(());
+            }
+            chown(path, uid, gid)
+        }
+    }
+}
+
+/// Runs file operations off the runtime.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PushError> + Send + 'static,
+) -> Result<T, PushError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        // The task is never aborted, so it panicked: that is passed on.
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
+}
+
+const PRIVATE: u32 = 0o600;
+const MAX_FILE: u64 = 4 * 1024 * 1024;

@@ -1,0 +1,87 @@
+//! Delivers certificates to the servers that use them, and proves by TLS handshake what they serve.
+//! A [`Bundle`] exists only if key, certificates, names and dates agree; a [`Target`] brings it to
+//! one place; [`probe`] looks at what that place then shows to clients. Exit codes and replies are
+//! never taken as proof. When to push, in which order, and what to do on failure is decided by
+//! callers; nothing here reads the wall clock or keeps state between calls.
+
+mod apache;
+mod bundle;
+mod command;
+mod disk;
+mod error;
+mod exec;
+mod files;
+mod haproxy;
+mod keystore;
+mod nginx;
+mod pair;
+mod placement;
+pub mod probe;
+mod process;
+mod spec;
+
+use std::future::Future;
+use std::pin::Pin;
+
+pub use apache::Apache;
+pub use bundle::{Bundle, BundleError};
+pub use error::{Fault, PushError};
+pub use exec::Exec;
+pub use files::Files;
+pub use haproxy::Haproxy;
+pub use nginx::Nginx;
+pub use placement::{Format, Mode, Placement};
+pub use probe::starttls::StartTls;
+pub use spec::{Kind, Spec};
+
+/// A place that serves certificates.
+pub trait Target: Send + Sync {
+    /// Brings a bundle there and makes the server take it up. Doing it twice is harmless: what is
+    /// there already is not written again, but the server is told again, since whoever wrote it may
+    /// have been interrupted before telling. On failure what was there before is put back.
+    ///
+    /// # Errors
+    /// [`PushError`]; its [`fault`](PushError::fault) says whose. Success proves nothing about what
+    /// is served: ask [`probe`].
+    fn push<'a>(
+        &'a self,
+        delivery: &'a Delivery<'a>,
+    ) -> Pin<Box<dyn Future<Output = Result<Receipt, PushError>> + Send + 'a>>;
+
+    /// What this place holds on disk. What it serves may differ.
+    ///
+    /// # Errors
+    /// [`PushError::Disk`] when what is there cannot be read.
+    fn observe<'a>(
+        &'a self,
+    ) -> Pin<Box<dyn Future<Output = Result<Observed, PushError>> + Send + 'a>>;
+}
+
+/// What is brought to a target.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// The name of the managed certificate.
+    pub certificate: &'a str,
+    /// Its version: 1 for the first.
+    pub version: u64,
+    /// The rotation this push belongs to, for hooks and logs.
+    pub rotation: &'a str,
+    /// Key and certificates.
+    pub bundle: &'a Bundle,
+}
+
+/// What a target did with a delivery.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// The last 64 KiB of what programs and servers said, private keys blacked out.
+    pub output: String,
+    /// Whether what the target held was changed; false if it held exactly this already.
+    pub changed: bool,
+}
+
+/// What a target holds on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// SHA-256 of the leaf's DER; `None` where there is no certificate, or the target cannot tell.
+    pub fingerprint: Option<[u8; 32]>,
+}

@@ -1,0 +1,89 @@
+//! What was put in place, and how to put back what was there before.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+use crate::Receipt;
+use crate::disk::{self, Access, Staged, blocking};
+use crate::error::PushError;
+
+/// Files that were put in place, and how to put the previous ones back.
+#[derive(Debug, Default)]
+pub(crate) struct Placed {
+    /// In the order in which things were done.
+    pub(super) undo: Vec<Undo>,
+}
+
+impl Placed {
+    /// Whether anything was written.
+    pub(crate) fn changed(&self) -> bool {
+        !self.undo.is_empty()
+    }
+
+    /// Makes a success a receipt; on failure puts back what was there before.
+    pub(crate) async fn keep_if(
+        self,
+        told: Result<String, PushError>,
+    ) -> Result<Receipt, PushError> {
+        match told {
+            Ok(output) => Ok(Receipt { output, changed: self.changed() }),
+            Err(error) => blocking(move || Err(self.restore(error))).await,
+        }
+    }
+
+    /// Puts back what was there before `error`, and gives it back.
+    pub(crate) fn restore(self, error: PushError) -> PushError {
+        // Every one is tried, even if another fails.
+        let undone = self.undo.into_iter().rev().map(Undo::undo).fold(Ok(()), Result::and);
+        match undone {
+            Ok(()) => error,
+            Err(restoring) => {
+                PushError::Unrestored { error: error.into(), restoring: restoring.into() }
+            }
+        }
+    }
+}
+
+/// How one change is undone.
+pub(crate) enum Undo {
+    /// A link goes back to where it pointed; `None`: there was none.
+    Link {
+        /// The link.
+        link: PathBuf,
+        /// Where it pointed.
+        before: Option<PathBuf>,
+    },
+    /// A file gets back its contents; `None`: there was none.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was in it.
+        before: Option<Zeroizing<Vec<u8>>>,
+    },
+}
+
+impl Undo {
+    fn undo(self) -> Result<(), PushError> {
+        match self {
+            Self::Link { link, before: Some(before) } => disk::point(&link, &before),
+            Self::File { path, before: Some(before) } => {
+                Staged::new(&path, &before, Access::default())?.take_place()
+            }
+            Self::Link { link: path, before: None } | Self::File { path, before: None } => {
+                disk::remove(&path)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Undo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Link { link: path, .. } | Self::File { path, .. } => {
+                f.debug_tuple("Undo").field(path).finish()
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! What a `[[target]]` table says, for every kind. A new kind is one file, one variant of [`Kind`] and
+//! one test.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use crate::placement::Placement;
+use crate::probe::starttls::StartTls;
+use crate::{Apache, Exec, Files, Haproxy, Nginx, Target};
+
+/// A declared target: what is delivered where, and how it is proven.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
+pub struct Spec {
+    /// What certificates call it.
+    pub name: String,
+    /// Where it answers TLS: `host:port`, IPv6 addresses in brackets. Every address of a host is
+    /// looked at. Nothing can be proven if it is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probe: Vec<String>,
+    /// The server name to ask for; by default each DNS name of the certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sni: Option<String>,
+    /// What is spoken before TLS; by default nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starttls: Option<StartTls>,
+    /// How many handshakes in a row must show the new certificate.
+    #[serde(default = "default_matches", skip_serializing_if = "is_default_matches")]
+    pub matches: u32,
+    /// Over how much time, at least, those are spread.
+    #[serde(
+        default = "default_over",
+        skip_serializing_if = "is_default_over",
+        with = "ca::duration"
+    )]
+    pub over: SignedDuration,
+    /// How long after a push the proof may take; by default what suits the kind.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_duration")]
+    pub window: Option<SignedDuration>,
+    /// What kind of place it is, with the fields of that kind.
+    #[serde(flatten)]
+    pub kind: Kind,
+}
+
+/// The kinds of targets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Kind {
+    /// Files, and perhaps a command.
+    Files(Files),
+    /// A command that delivers by itself: hooks for certbot, lego or acme.sh.
+    Exec(Exec),
+    /// nginx.
+    Nginx(Nginx),
+    /// Apache httpd.
+    Apache(Apache),
+    /// HAProxy, over its runtime socket.
+    Haproxy(Haproxy),
+}
+
+impl Spec {
+    /// Whether it can work at all. Looks at nothing outside the table.
+    ///
+    /// # Errors
+    /// A sentence that says which field is wrong and what to write.
+    pub fn check(&self) -> Result<(), String> {
+        if self.name.is_empty() {
+            return Err("a target has no name: set name".into());
+        }
+        for address in &self.probe {
+            crate::probe::host_and_port(address)?;
+        }
+        if let Some(sni) = &self.sni {
+            let name = ca::DnsName::parse(sni).map_err(|error| format!("sni: {error}"))?;
+            if name.is_wildcard() {
+                return Err(format!("sni = {sni:?} is a wildcard: write a name below it"));
+            }
+        }
+        if !(1..=MAX_MATCHES).contains(&self.matches) {
+            return Err(format!("matches = {} must be 1 to {MAX_MATCHES}", self.matches));
+        }
+        if self.over > self.window() {
+            return Err(format!(
+                "over = {:?} is longer than the window of {}: lower it, or set window",
+                ca::duration::format(self.over),
+                ca::duration::format(self.window())
+            ));
+        }
+        match &self.kind {
+            Kind::Files(kind) => kind.check(),
+            Kind::Exec(kind) => kind.check(),
+            Kind::Nginx(kind) => kind.check(),
+            Kind::Apache(kind) => kind.check(),
+            Kind::Haproxy(kind) => kind.check(),
+        }
+    }
+
+    /// The target itself. Nothing is read or called yet.
+    #[must_use]
+    pub fn open(&self) -> Box<dyn Target> {
+        match self.kind.clone() {
+            Kind::Files(kind) => Box::new(kind),
+            Kind::Exec(kind) => Box::new(kind),
+            Kind::Nginx(kind) => Box::new(kind),
+            Kind::Apache(kind) => Box::new(kind),
+            Kind::Haproxy(kind) => Box::new(kind),
+        }
+    }
+
+    /// How long after a push the proof may take: 5 s where the server is told over a socket, 15 s
+    /// where it reloads, 60 s behind a hook.
+    #[must_use]
+    pub fn window(&self) -> SignedDuration {
+        self.window.unwrap_or(match self.kind {
+            Kind::Haproxy(_) => SignedDuration::from_secs(5),
+            Kind::Files(_) | Kind::Nginx(_) | Kind::Apache(_) => SignedDuration::from_secs(15),
+            Kind::Exec(_) => SignedDuration::from_secs(60),
+        })
+    }
+}
+
+impl Serialize for Spec {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Spec {
+    /// Serde cannot refuse unknown fields where structs are flattened, so the names are compared
+    /// first.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let table = Map::<String, Value>::deserialize(from)?;
+        let name = table.get("name").and_then(Value::as_str).unwrap_or("?").to_owned();
+        let kind = table.get("kind").and_then(Value::as_str).unwrap_or_default();
+        let fields = fields(kind).ok_or_else(|| {
+            D::Error::custom(format!("target {name:?}: kind = {kind:?} must be one of {KINDS}"))
+        })?;
+        let mut known = COMMON.iter().chain(fields.into_iter().flatten());
+        if let Some(unknown) = table.keys().find(|field| !known.clone().any(|known| known == field))
+        {
+            let known: Vec<&str> = known.by_ref().copied().collect();
+            return Err(D::Error::custom(format!(
+                "target {name:?}: {unknown:?} is no field of kind {kind:?}: remove it, or use one of {}",
+                known.join(", ")
+            )));
+        }
+        Self::deserialize(Value::Object(table))
+            .map_err(|error| D::Error::custom(format!("target {name:?}: {error}")))
+    }
+}
+
+/// The fields a kind has beside the common ones.
+fn fields(kind: &str) -> Option<[&'static [&'static str]; 2]> {
+    Some(match kind {
+        "files" => [Placement::FIELDS, Files::FIELDS],
+        "exec" => [&[], Exec::FIELDS],
+        "nginx" => [Placement::FIELDS, Nginx::FIELDS],
+        "apache" => [Placement::FIELDS, Apache::FIELDS],
+        "haproxy" => [&[], Haproxy::FIELDS],
+        _ => return None,
+    })
+}
+
+/// A duration as a timer takes it.
+pub(crate) fn limit(duration: SignedDuration) -> Duration {
+    Duration::try_from(duration).unwrap_or_default()
+}
+
+pub(crate) fn default_timeout() -> SignedDuration {
+    SignedDuration::from_secs(60)
+}
+
+pub(crate) fn is_default_timeout(timeout: &SignedDuration) -> bool {
+    *timeout == default_timeout()
+}
+
+fn default_matches() -> u32 {
+    5
+}
+
+// Serde hands fields over by reference.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+fn is_default_matches(matches: &u32) -> bool {
+    *matches == default_matches()
+}
+
+fn default_over() -> SignedDuration {
+    SignedDuration::from_secs(1)
+}
+
+fn is_default_over(over: &SignedDuration) -> bool {
+    *over == default_over()
+}
+
+/// `ca::duration` for a field that may be absent.
+mod optional_duration {
+    use jiff::SignedDuration;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    // Serde hands fields over by reference.
+    pub(super) fn serialize<S: Serializer>(
+        duration: &Option<SignedDuration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => ca::duration::serialize(duration, to),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<SignedDuration>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| ca::duration::parse(&text).map_err(serde::de::Error::custom)).transpose()
+    }
+}
+
+const COMMON: &[&str] = &["name", "kind", "probe", "sni", "starttls", "matches", "over", "window"];
+const KINDS: &str = "files, exec, nginx, apache, haproxy";
+const MAX_MATCHES: u32 = 1000;
