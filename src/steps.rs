@@ -1,12 +1,12 @@
 //! Steps under way: each row is worked on by one step at a time, and not too many at once. What a
 //! step does is not known here.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedMutexGuard, Semaphore};
 use tokio::task::JoinHandle;
 use tracing::warn;
 
@@ -15,6 +15,11 @@ use tracing::warn;
 pub(crate) enum Subject {
     Authorization(i64),
     Order(i64),
+    /// A managed certificate whose need is looked at.
+    Managed(i64),
+    Rotation(i64),
+    /// A managed certificate on one of its targets.
+    Placement(i64),
     /// The CRL of an authority.
     Crl(i64),
     /// The node's own certificate.
@@ -29,6 +34,8 @@ pub(crate) enum Subject {
 pub(crate) struct Steps {
     under_way: Arc<Mutex<HashSet<Subject>>>,
     crls_wanted: Mutex<BTreeSet<i64>>,
+    /// One lock for each name that something was ever done to alone; names are declared, so few.
+    alone: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     idle: Arc<Notify>,
     /// Room for validations, which strangers can make last, apart from room for the rest.
     validations: Arc<Semaphore>,
@@ -41,6 +48,7 @@ impl Steps {
         Self {
             under_way: Arc::default(),
             crls_wanted: Mutex::default(),
+            alone: Mutex::default(),
             idle: Arc::default(),
             validations: Arc::new(Semaphore::new(MAX_STEPS)),
             room: Arc::new(Semaphore::new(MAX_STEPS)),
@@ -67,6 +75,12 @@ impl Steps {
             let _permit = room.acquire().await;
             step.await;
         }))
+    }
+
+    /// Waits for the turn to do something to `name` that is not to be done twice at once.
+    pub(crate) async fn alone(&self, name: &str) -> OwnedMutexGuard<()> {
+        let mine = Arc::clone(lock(&self.alone).entry(name.to_owned()).or_default());
+        mine.lock_owned().await
     }
 
     /// Asks for a new CRL of an authority with the next tick; asking often costs nothing.

@@ -46,6 +46,15 @@ pub(crate) fn start_due(node: &Arc<Node>) {
     for id in due.orders {
         steps.start(Subject::Order(id), perform::issuance::resume(Arc::clone(node), id));
     }
+    for id in due.managed {
+        steps.start(Subject::Managed(id), perform::managed::look(Arc::clone(node), id));
+    }
+    for id in due.rotations {
+        perform::managed::begin(node, id);
+    }
+    for id in due.placements {
+        steps.start(Subject::Placement(id), perform::watch::look(Arc::clone(node), id));
+    }
     for id in due.authorities.into_iter().chain(steps.take_wanted_crls()) {
         let step = perform::revocation::refresh_crl(Arc::clone(node), id);
         if steps.start(Subject::Crl(id), step).is_none() {

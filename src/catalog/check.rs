@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
-use super::declared::{AuthoritySpec, Declared, DirectorySpec, Trust};
+use super::declared::Declared;
+use super::issuing::{AuthoritySpec, DirectorySpec, Trust};
 
 impl Declared {
     /// Checks that every name is fit for a URL and that every reference is declared.
@@ -13,10 +14,10 @@ impl Declared {
     /// # Errors
     /// The first that is not, in words.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let names = self.authorities.keys().chain(self.profiles.keys());
-        for name in names.chain(self.directories.keys()) {
-            check_name(name)?;
+        for entry in self.entries() {
+            check_name(&entry.name)?;
         }
+        self.check_managed()?;
         for spec in self.authorities.values() {
             self.check_issuers(spec)?;
         }
@@ -59,6 +60,36 @@ impl Declared {
                     "directory {name:?} trusts external account bindings but does not require one; set external_account_required = true"
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// Whether managed certificates and their targets could work.
+    fn check_managed(&self) -> Result<(), String> {
+        for target in self.targets.values() {
+            target.push.check().map_err(|why| format!("target {:?}: {why}", target.name()))?;
+            if target.care.watch < MIN_WATCH {
+                let shortest = ca::duration::format(MIN_WATCH);
+                return Err(format!(
+                    "target {:?}: watch must be at least {shortest}",
+                    target.name()
+                ));
+            }
+        }
+        for spec in self.certificates.values() {
+            let name = &spec.name;
+            for issuer in &spec.issuers {
+                if !self.authorities.contains_key(issuer) {
+                    return Err(missing("certificate", name, "issuer", issuer));
+                }
+            }
+            if !self.profiles.contains_key(&spec.profile) {
+                return Err(missing("certificate", name, "profile", &spec.profile));
+            }
+            if let Some(gone) = spec.targets.iter().find(|t| !self.targets.contains_key(*t)) {
+                return Err(missing("certificate", name, "target", gone));
+            }
+            spec.check().map_err(|why| format!("certificate {name:?}: {why}"))?;
         }
         Ok(())
     }
@@ -123,6 +154,8 @@ fn missing(kind: &str, name: &str, what: &str, target: &str) -> String {
 }
 
 const RESERVED: [&str; 2] = ["ocsp", "bundle"];
+/// Looking costs the target a handshake.
+const MIN_WATCH: SignedDuration = SignedDuration::from_secs(10);
 const MAX_CHAIN: usize = 8;
 /// Made at half of their life; a shorter one would be made all the time.
 const MIN_CRL_LIFETIME: SignedDuration = SignedDuration::from_mins(1);

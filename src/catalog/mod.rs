@@ -4,14 +4,19 @@
 
 mod check;
 mod declared;
+mod issuing;
+mod managed;
 mod plan;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use acme::ChallengeType;
+use jiff::Timestamp;
 
-pub(crate) use declared::{AuthoritySpec, Declared, DirectorySpec, Trust, defaults, parse};
+pub(crate) use declared::{Declared, Entry, parse};
+pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
+pub(crate) use managed::{CertificateSpec, TargetSpec, digest_of};
 pub(crate) use plan::{Change, plan};
 
 use crate::perform::validate::Validator;
@@ -50,12 +55,48 @@ impl Directory {
     }
 }
 
+/// A managed certificate, as declared.
+pub(crate) struct Certificate {
+    pub(crate) spec: CertificateSpec,
+    /// Digest of what is asked of an issuer.
+    pub(crate) request: [u8; 32],
+}
+
+impl Certificate {
+    /// The certificate that `spec` declares.
+    pub(crate) fn new(spec: CertificateSpec) -> Self {
+        Self { request: spec.request(), spec }
+    }
+}
+
+/// A target, ready to be pushed to.
+pub(crate) struct Target {
+    pub(crate) spec: TargetSpec,
+    /// Digest of what it is and how it is reached.
+    pub(crate) digest: [u8; 32],
+    pub(crate) way: Box<dyn push::Target>,
+}
+
+impl Target {
+    /// The target that `spec` declares.
+    pub(crate) fn new(spec: TargetSpec) -> Self {
+        Self { digest: digest_of(&spec.push), way: spec.push.open(), spec }
+    }
+
+    /// When what it serves is looked at next; never, where there is no address to look at.
+    pub(crate) fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
+        (!self.spec.push.probe.is_empty()).then(|| now + self.spec.care.watch)
+    }
+}
+
 /// Everything the node manages at one instant.
 #[derive(Default)]
 pub(crate) struct Catalog {
     pub(crate) authorities: BTreeMap<String, Arc<Authority>>,
     pub(crate) profiles: BTreeMap<String, Arc<ca::Profile>>,
     pub(crate) directories: BTreeMap<String, Arc<Directory>>,
+    pub(crate) certificates: BTreeMap<String, Arc<Certificate>>,
+    pub(crate) targets: BTreeMap<String, Arc<Target>>,
 }
 
 impl Catalog {

@@ -1,19 +1,19 @@
 //! What would change: the difference between what is declared and what stands, decided without
 //! touching either.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::Declared;
+use super::declared::{Declared, Entry};
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Change {
     /// What happens to it.
     pub(crate) change: Verb,
-    /// `authority`, `profile` or `directory`.
+    /// `authority`, `profile`, `directory`, ...
     pub(crate) kind: &'static str,
     /// Its name.
     pub(crate) name: String,
@@ -34,7 +34,6 @@ pub(crate) enum Verb {
 /// # Errors
 /// When a change is impossible, in words: what makes an authority is in its certificate.
 pub(crate) fn plan(standing: &Declared, wanted: &Declared) -> Result<Vec<Change>, String> {
-    let mut changes = Vec::new();
     for (name, spec) in &wanted.authorities {
         if let Some(old) = standing.authorities.get(name) {
             let mut movable = old.clone();
@@ -45,52 +44,29 @@ pub(crate) fn plan(standing: &Declared, wanted: &Declared) -> Result<Vec<Change>
                 ));
             }
         }
-        note(&mut changes, "authority", name, standing.authorities.get(name), spec);
     }
-    for (name, spec) in &wanted.profiles {
-        note(&mut changes, "profile", name, standing.profiles.get(name), spec);
-    }
-    for (name, spec) in &wanted.directories {
-        note(&mut changes, "directory", name, standing.directories.get(name), spec);
-    }
-    Ok(changes)
-}
-
-impl Declared {
-    /// This set with everything in `wanted` put in or over.
-    pub(crate) fn with(mut self, wanted: &Self) -> Self {
-        self.authorities.extend(wanted.authorities.clone());
-        self.profiles.extend(wanted.profiles.clone());
-        self.directories.extend(wanted.directories.clone());
-        self
-    }
+    let stands: BTreeMap<_, _> = (standing.entries().into_iter())
+        .map(|entry| ((entry.kind, entry.name), entry.spec))
+        .collect();
+    let changes = wanted.entries().into_iter().filter_map(|Entry { kind, name, spec }| {
+        let (change, why) = match stands.get(&(kind, name.clone())) {
+            None => (Verb::Create, "it is declared and does not exist".to_owned()),
+            Some(old) if *old != spec => {
+                (Verb::Update, format!("changed: {}", changed(old, &spec)))
+            }
+            Some(_) => return None,
+        };
+        Some(Change { change, kind, name, why })
+    });
+    Ok(changes.collect())
 }
 
 /// The keys in which two specifications differ.
-fn changed<T: Serialize>(old: &T, wanted: &T) -> String {
-    let fields = |spec: &T| match serde_json::to_value(spec) {
-        Ok(Value::Object(fields)) => fields,
-        _ => Map::new(),
-    };
-    let (old, wanted) = (fields(old), fields(wanted));
-    let keys: BTreeSet<_> = old.keys().chain(wanted.keys()).collect();
-    let differing = keys.into_iter().filter(|key| old.get(*key) != wanted.get(*key));
-    differing.map(String::as_str).collect::<Vec<_>>().join(", ")
-}
-
-fn note<T: PartialEq + Serialize>(
-    changes: &mut Vec<Change>,
-    kind: &'static str,
-    name: &str,
-    standing: Option<&T>,
-    wanted: &T,
-) {
-    let (change, why) = match standing {
-        None => (Verb::Create, "it is declared and does not exist".to_owned()),
-        Some(old) if old != wanted => (Verb::Update, format!("changed: {}", changed(old, wanted))),
-        Some(_) => return,
-    };
-    changes.push(Change { change, kind, name: name.to_owned(), why });
+fn changed(old: &Value, wanted: &Value) -> String {
+    let keys = |spec: &Value| spec.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>());
+    let keys: BTreeSet<_> = [old, wanted].into_iter().filter_map(keys).flatten().collect();
+    let differing = keys.into_iter().filter(|key| old.get(key) != wanted.get(key));
+    differing.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::client::Client;
-use super::{Failure, output};
+use super::{Failure, managed, output};
 
 /// What `get` is asked for.
 #[derive(Debug, clap::Args)]
@@ -29,10 +29,10 @@ pub(super) struct StatusArguments {
 
 /// Which things of a kind, and how to show them.
 #[derive(Debug, clap::Args)]
-struct Arguments {
-    /// Which one: the name of an authority, profile or directory, the serial number of a
-    /// certificate or its id, the id of an account or order
-    name: Option<String>,
+pub(super) struct Arguments {
+    /// Which one: the name of an authority, profile, directory, target or managed certificate, the
+    /// serial number of an issued certificate or its id, the id of an account, order or rotation
+    pub(super) name: Option<String>,
     /// Certificates: only those that carry exactly this name or address
     #[arg(long, value_name = "NAME")]
     names: Option<String>,
@@ -41,16 +41,16 @@ struct Arguments {
     expiring_within: Option<String>,
     /// How many at the most, up to 1000
     #[arg(long, default_value_t = 100)]
-    limit: u32,
+    pub(super) limit: u32,
     /// The next page: what follows the one with this id
     #[arg(long, value_name = "ID")]
-    after: Option<i64>,
+    pub(super) after: Option<i64>,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     /// One certificate or authority: print its chain as PEM
     #[arg(long, conflicts_with = "json")]
-    pem: bool,
+    pub(super) pem: bool,
 }
 
 /// The kinds of things the node knows.
@@ -65,9 +65,15 @@ enum Kind {
     /// ACME endpoints
     #[value(alias = "directories")]
     Directory,
-    /// Issued certificates
+    /// Certificates: `get` lists those issued here, `status` those managed
     #[value(alias = "certificates")]
     Certificate,
+    /// Places that serve managed certificates
+    #[value(alias = "targets")]
+    Target,
+    /// Runs from trigger to retirement, by id
+    #[value(alias = "rotations")]
+    Rotation,
     /// ACME accounts
     #[value(alias = "accounts")]
     Account,
@@ -83,6 +89,8 @@ impl Kind {
             Self::Profile => "/profiles",
             Self::Directory => "/directories",
             Self::Certificate => "/certificates",
+            Self::Target => "/targets",
+            Self::Rotation => "/rotations",
             Self::Account => "/accounts",
             Self::Order => "/orders",
         }
@@ -94,6 +102,8 @@ impl Kind {
             Self::Profile => &["name", "lifetime", "extended_key_usages", "keys"],
             Self::Directory => &["name", "authority", "profiles", "url"],
             Self::Certificate => &["id", "serial", "status", "names", "profile", "not_after"],
+            Self::Target => &["name", "kind", "probe"],
+            Self::Rotation => &["id", "because", "phase", "from", "to"],
             Self::Account => &["id", "directory", "status", "contact", "created_at"],
             Self::Order => &["id", "account", "status", "identifiers", "created_at", "expires_at"],
         }
@@ -120,8 +130,10 @@ pub(super) struct AuditArguments {
 
 /// `status`: the node as a whole, or a list with what is wrong first.
 pub(super) fn status(arguments: &StatusArguments, client: &Client) -> Result<ExitCode, Failure> {
-    if let Some(kind) = arguments.kind {
-        return show(kind, &arguments.of, client);
+    match arguments.kind {
+        Some(Kind::Certificate) => return managed::status(&arguments.of, client),
+        Some(kind) => return show(kind, &arguments.of, client),
+        None => {}
     }
     let status = client.read("/status")?;
     if arguments.of.json {
@@ -193,14 +205,14 @@ fn show_list(arguments: &Arguments, kind: Kind, client: &Client) -> Result<(), F
 }
 
 /// A path with a query, grown parameter by parameter.
-struct Query(String);
+pub(super) struct Query(pub(super) String);
 
 impl Query {
-    fn new(path: &str) -> Self {
+    pub(super) fn new(path: &str) -> Self {
         Self(path.to_owned())
     }
 
-    fn add(&mut self, name: &str, value: Option<impl std::fmt::Display>) {
+    pub(super) fn add(&mut self, name: &str, value: Option<impl std::fmt::Display>) {
         let Some(value) = value else { return };
         let mark = if self.0.contains('?') { '&' } else { '?' };
         self.0.push_str(&format!("{mark}{name}={value}"));

@@ -6,6 +6,7 @@ mod declare;
 mod external_key;
 mod issue;
 mod list;
+mod managed;
 mod output;
 mod revoke;
 mod serve;
@@ -42,6 +43,10 @@ enum Command {
     Get(list::GetArguments),
     /// Issue a certificate by hand, for a new key or a CSR
     Issue(issue::Arguments),
+    /// Renew a managed certificate now, and follow it to its targets
+    Renew(managed::RenewArguments),
+    /// Put an earlier version of a managed certificate back on its targets
+    Rollback(managed::RollBackArguments),
     /// Revoke a certificate, by serial number or file
     Revoke(revoke::Arguments),
     /// Show the audit log: who changed what, and when
@@ -67,6 +72,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Status(arguments) => list::status(&arguments, &client()),
         Command::Get(arguments) => list::get(&arguments, &client()),
         Command::Issue(arguments) => issue::run(&arguments, &client()),
+        Command::Renew(arguments) => managed::renew(&arguments, &client()),
+        Command::Rollback(arguments) => managed::roll_back(&arguments, &client()),
         Command::Revoke(arguments) => revoke::run(&arguments, &client()),
         Command::Audit(arguments) => list::audit(&arguments, &client()),
         Command::Eab(command) => external_key::run(&command, &client()),

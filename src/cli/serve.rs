@@ -25,7 +25,7 @@ use crate::http::metrics::Metrics;
 use crate::http::{self, server, tls};
 use crate::keys::Keys;
 use crate::node::{Current, Inventory, Node};
-use crate::perform::{establish, own, revocation};
+use crate::perform::{establish, managed, own, revocation};
 use crate::seal::{KeyEncryptionKey, Sealed};
 use crate::steps::Steps;
 use crate::store::{Commit, Event, Row, Store};
@@ -83,6 +83,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
         outcome => outcome?,
     }
     revocation::ensure_crls(&node).await?;
+    managed::enlist(&node, "serve").await?;
     let root = write_root(&data_dir, &node.catalog.load())?;
     let tls = tls::config(&node)?;
 

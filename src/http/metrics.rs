@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -25,6 +25,10 @@ pub(crate) struct Metrics {
     validations: Family<Validation, Counter>,
     bad_nonces: Counter,
     expiring: Family<Within, Gauge>,
+    rotations: Family<Ended, Counter>,
+    rotation_seconds: Family<Ended, Histogram>,
+    served_seconds: Family<Target, Histogram>,
+    rollbacks: Counter,
     not_after: Family<Authority, Gauge<i64>>,
     crl_next_update: Family<Authority, Gauge<i64>>,
 }
@@ -57,6 +61,16 @@ struct Validation {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Target {
+    target: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Within {
     within: &'static str,
 }
@@ -71,6 +85,7 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("perennial");
         let latency = || Histogram::new(SECONDS);
+        let longer = || Histogram::new(LONGER);
         let metrics = Self {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(latency),
@@ -80,6 +95,10 @@ impl Metrics {
             validations: Family::default(),
             bad_nonces: Counter::default(),
             expiring: Family::default(),
+            rotations: Family::default(),
+            rotation_seconds: Family::new_with_constructor(longer),
+            served_seconds: Family::new_with_constructor(longer),
+            rollbacks: Counter::default(),
             not_after: Family::default(),
             crl_next_update: Family::default(),
             registry: Registry::default(),
@@ -96,6 +115,18 @@ impl Metrics {
         r.register("certificates_revoked", "Certificates revoked", metrics.revocations.clone());
         r.register("acme_validations", "Challenge validations", metrics.validations.clone());
         r.register("acme_bad_nonces", "Requests with a bad nonce", metrics.bad_nonces.clone());
+        r.register("rotations", "Rotations that ended or were proven", metrics.rotations.clone());
+        r.register(
+            "rotation_seconds",
+            "Time from the beginning of a rotation to its proof, or its failure",
+            metrics.rotation_seconds.clone(),
+        );
+        r.register(
+            "served_seconds",
+            "Time from the beginning of a push to the proof that it is served",
+            metrics.served_seconds.clone(),
+        );
+        r.register("rollbacks", "Rotations taken back from targets", metrics.rollbacks.clone());
         r.register(
             "certificates_expiring",
             "Issued certificates that expire within a time",
@@ -112,6 +143,23 @@ impl Metrics {
             metrics.crl_next_update.clone(),
         );
         Self { registry, ..metrics }
+    }
+
+    /// A rotation was proven, or failed, `took` after it began.
+    pub(crate) fn rotated(&self, outcome: &'static str, took: SignedDuration) {
+        self.rotations.get_or_create(&Ended { outcome }).inc();
+        self.rotation_seconds.get_or_create(&Ended { outcome }).observe(took.as_secs_f64());
+    }
+
+    /// A target was proven to serve what was pushed to it, `took` after the push began.
+    pub(crate) fn placed(&self, target: &str, took: Duration) {
+        let target = Target { target: target.to_owned() };
+        self.served_seconds.get_or_create(&target).observe(took.as_secs_f64());
+    }
+
+    /// Targets were given the version before.
+    pub(crate) fn rolled_back(&self) {
+        self.rollbacks.inc();
     }
 
     pub(crate) fn served(&self, route: &'static str, status: StatusCode, elapsed: Duration) {
@@ -196,5 +244,7 @@ const ACME: [&str; 13] = [
     "challenge",
     "certificate",
 ];
+/// Steps from a push to a socket to the slowest cloud, in seconds.
+const LONGER: [f64; 9] = [0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0, 86_400.0];
 const SECONDS: [f64; 12] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::catalog::{
-    Authority, AuthoritySpec, Catalog, Declared, Directory, DirectorySpec, defaults,
+    Authority, AuthoritySpec, Catalog, Declared, Directory, DirectorySpec, Entry, Target, defaults,
 };
 use crate::node::Node;
 use crate::perform::validate::Validator;
@@ -41,25 +41,16 @@ async fn declare(
     wanted: &Declared,
 ) -> Result<(), EstablishError> {
     let stored = node.store.declarations()?;
-    let mut changed = Vec::new();
-    let mut note = |kind: &str, name: &str, old: Option<String>, spec: String| {
-        if old.as_ref() != Some(&spec) {
+    let stands = standing.entries();
+    let fresh = wanted.entries().into_iter().filter(|entry| !stands.contains(entry));
+    let changed: Vec<_> = fresh
+        .map(|Entry { kind, name, spec }| {
             let known = stored.iter().find(|row| row.kind == kind && row.name == name);
             let (id, version) =
                 known.map_or_else(|| (node.store.id(), 0), |row| (row.id, row.version));
-            let (kind, name) = (kind.to_owned(), name.to_owned());
-            changed.push(Declaration { id, version, kind, name, spec });
-        }
-    };
-    for (name, spec) in &wanted.authorities {
-        note(AUTHORITY, name, standing.authorities.get(name).map(to_json), to_json(spec));
-    }
-    for (name, spec) in &wanted.profiles {
-        note(PROFILE, name, standing.profiles.get(name).map(to_json), to_json(spec));
-    }
-    for (name, spec) in &wanted.directories {
-        note(DIRECTORY, name, standing.directories.get(name).map(to_json), to_json(spec));
-    }
+            Declaration { id, version, kind: kind.to_owned(), name, spec: spec.to_string() }
+        })
+        .collect();
     if changed.is_empty() {
         return Ok(());
     }
@@ -149,32 +140,23 @@ fn build(
         let directory = directory(node, spec, &authorities, &profiles)?;
         directories.insert(name, Arc::new(directory));
     }
-    Ok(Catalog { authorities, profiles, directories })
+    let certificates = (declared.certificates.into_iter())
+        .map(|(name, spec)| (name, Arc::new(crate::catalog::Certificate::new(spec))))
+        .collect();
+    let targets = declared
+        .targets
+        .into_iter()
+        .map(|(name, spec)| (name, Arc::new(Target::new(spec))))
+        .collect();
+    Ok(Catalog { authorities, profiles, directories, certificates, targets })
 }
 
-/// The authorities as declared, from the stored rows.
+/// What is declared, from the stored rows.
 fn from_rows(rows: &[Declaration]) -> Result<Declared, EstablishError> {
     let mut declared = Declared::default();
     for row in rows {
-        let unreadable = |e: serde_json::Error| {
-            EstablishError::Declared(format!("{} {:?} cannot be read: {e}", row.kind, row.name))
-        };
-        let twice = |_| EstablishError::Declared(format!("{} is there twice", row.name));
-        match row.kind.as_str() {
-            AUTHORITY => {
-                let spec = serde_json::from_str(&row.spec).map_err(unreadable)?;
-                declared.add_authority(spec).map_err(twice)?;
-            }
-            PROFILE => {
-                let spec = serde_json::from_str(&row.spec).map_err(unreadable)?;
-                declared.add_profile(spec).map_err(twice)?;
-            }
-            DIRECTORY => {
-                let spec = serde_json::from_str(&row.spec).map_err(unreadable)?;
-                declared.add_directory(spec).map_err(twice)?;
-            }
-            other => return Err(EstablishError::Declared(format!("no such kind: {other}"))),
-        }
+        let added = declared.add_stored(&row.kind, &row.name, &row.spec);
+        added.map_err(EstablishError::Declared)?;
     }
     declared.check().map_err(EstablishError::Declared)?;
     Ok(declared)
@@ -278,10 +260,6 @@ fn sealed_identity(row: &AuthorityRow) -> String {
     format!("authority/{}/{}", row.name, row.generation)
 }
 
-fn to_json<T: serde::Serialize>(spec: &T) -> String {
-    serde_json::to_string(spec).unwrap_or_default()
-}
-
 /// What is declared cannot be made to stand.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EstablishError {
@@ -305,9 +283,6 @@ pub(crate) enum EstablishError {
 
 /// For clients whose clocks are behind.
 const BACKDATE: SignedDuration = SignedDuration::from_hours(1);
-const AUTHORITY: &str = "authority";
-const PROFILE: &str = "profile";
-const DIRECTORY: &str = "directory";
 
 #[cfg(test)]
 mod tests {

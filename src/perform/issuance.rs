@@ -98,6 +98,22 @@ pub(crate) async fn issue(
     request: &Request<'_>,
     sealed_key: Option<Sealed>,
 ) -> Result<(Certificate, CertificateRow), IssuanceError> {
+    issue_with(node, actor, commission, request, sealed_key, |_, commit| commit).await
+}
+
+/// As [`issue`]; `with` adds to the commit that makes the certificate known what must be stored in
+/// the same instant.
+///
+/// # Errors
+/// As for [`issue`].
+pub(crate) async fn issue_with(
+    node: &Node,
+    actor: &str,
+    commission: &Commission<'_>,
+    request: &Request<'_>,
+    sealed_key: Option<Sealed>,
+    with: impl FnOnce(&Certificate, Commit) -> Commit,
+) -> Result<(Certificate, CertificateRow), IssuanceError> {
     let mut intent = Intent::decide(node, commission, request)?;
     intent.row.sealed_key = sealed_key;
     let subject = format!("certificate/{}", intent.row.serial);
@@ -107,7 +123,7 @@ pub(crate) async fn issue(
     let (certificate, row) = intent.recorded().sign()?;
     let event = Event::new(actor, "certificate.issue", subject).with(issued(&certificate, &row));
     let commit = with_names(Commit::new(event).put(row.clone()), &certificate, &row);
-    node.store.commit(commit, node.world.now()).await?;
+    node.store.commit(with(&certificate, commit), node.world.now()).await?;
     node.metrics.issued(&row.profile);
     Ok((certificate, CertificateRow { version: row.version + 1, ..row }))
 }

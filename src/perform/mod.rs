@@ -4,8 +4,11 @@
 pub(crate) mod establish;
 pub(crate) mod inventory;
 pub(crate) mod issuance;
+pub(crate) mod managed;
 pub(crate) mod own;
 pub(crate) mod retention;
 pub(crate) mod revocation;
+pub(crate) mod rotation;
 pub(crate) mod validate;
 pub(crate) mod validation;
+pub(crate) mod watch;

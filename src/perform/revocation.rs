@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use tracing::{error, info};
 
+use super::managed;
 use crate::node::Node;
 use crate::store::{CertificateRow, Commit, CommitError, CrlRow, Event, ReadError, Row};
 use crate::world::second;
@@ -52,6 +53,12 @@ pub(crate) async fn revoke(
     node.store.commit(commit, now).await?;
     node.metrics.revoked();
     node.steps.want_crl(revoked.authority);
+    if let Some(der) = &revoked.der
+        && let Ok(leaf) = ca::Certificate::from_der(der)
+        && let Err(error) = managed::leaf_changed(node, &leaf.fingerprint()).await
+    {
+        error!(%error, "a managed certificate is not told at once that it was revoked");
+    }
     info!(serial = %revoked.serial, %reason, "certificate revoked");
     Ok(revoked)
 }

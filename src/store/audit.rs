@@ -14,6 +14,8 @@ pub(crate) struct Event {
     pub(crate) subject: String,
     /// The HTTP request that asked for it, if one did.
     pub(crate) request: Option<String>,
+    /// The rotation it is part of.
+    pub(crate) rotation: Option<i64>,
     /// What else an auditor needs; never a secret. `Null` when there is nothing to add.
     pub(crate) detail: Value,
 }
@@ -26,12 +28,18 @@ impl Event {
         subject: impl Into<String>,
     ) -> Self {
         let (actor, subject) = (actor.into(), subject.into());
-        Self { actor, action, subject, request: None, detail: Value::Null }
+        Self { actor, action, subject, request: None, rotation: None, detail: Value::Null }
     }
 
     /// The same event with what else an auditor needs.
     pub(crate) fn with(mut self, detail: Value) -> Self {
         self.detail = detail;
+        self
+    }
+
+    /// The same event, part of rotation `id`.
+    pub(crate) fn of_rotation(mut self, id: i64) -> Self {
+        self.rotation = Some(id);
         self
     }
 
@@ -58,6 +66,9 @@ pub(crate) struct Recorded {
     /// The HTTP request that asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) request: Option<String>,
+    /// The rotation it is part of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rotation: Option<i64>,
     /// What else an auditor needs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) detail: Option<Value>,

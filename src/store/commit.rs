@@ -12,7 +12,8 @@ use super::rows::{Stored, TABLES};
 /// Rows to write together, and the event that says why.
 #[derive(Clone)]
 pub(crate) struct Commit {
-    event: Event,
+    /// None only where nothing changes but when a row is looked at again.
+    event: Option<Event>,
     rows: Vec<Row>,
 }
 
@@ -21,6 +22,8 @@ pub(crate) struct Commit {
 pub(crate) enum Row {
     /// A row with an id and a version, as [`Stored`] has it: what writes it, and with what.
     Whole { statement: &'static str, parameters: Vec<Value> },
+    /// When a row that still has this version is due again.
+    Due { table: &'static str, id: i64, version: i64, due_at: Option<i64> },
     /// That an order needs an authorization.
     OrderAuthorization { order: i64, authorization: i64 },
     /// That a certificate has a name.
@@ -31,6 +34,8 @@ pub(crate) enum Row {
     Meta { name: &'static str, value: Vec<u8> },
     /// Where a rate limit stands.
     RateLimit { bucket: String, arrival: i64 },
+    /// That the versions of a managed certificate below a number are forgotten.
+    ForgetVersions { managed: i64, below: u32 },
     /// What is older than it is kept is forgotten, some at a time.
     Forget {
         /// Since when things are kept.
@@ -60,7 +65,15 @@ impl Kept {
 impl Commit {
     /// A commit that writes nothing but `event` yet.
     pub(crate) fn new(event: Event) -> Self {
-        Self { event, rows: Vec::new() }
+        Self { event: Some(event), rows: Vec::new() }
+    }
+
+    /// A commit that says when `row` is due again. It is the only one without an event: nothing
+    /// happened but a look.
+    pub(super) fn schedule<T: Stored>(row: &T, due_at: Option<Timestamp>) -> Self {
+        let (id, version) = row.key();
+        let due_at = due_at.map(Timestamp::as_second);
+        Self { event: None, rows: vec![Row::Due { table: T::TABLE, id, version, due_at }] }
     }
 
     /// The same commit, which also writes `row`.
@@ -74,12 +87,12 @@ impl Commit {
         for row in &self.rows {
             row.write(connection, at)?;
         }
-        let event = &self.event;
+        let Some(event) = &self.event else { return Ok(()) };
         let detail = if event.detail.is_null() { None } else { Some(event.detail.to_string()) };
         connection
             .prepare_cached(
-                "INSERT INTO event (at, actor, action, subject, request, detail)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO event (at, actor, action, subject, request, rotation, detail)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute(params![
                 at.as_second(),
@@ -87,6 +100,7 @@ impl Commit {
                 event.action,
                 event.subject,
                 event.request,
+                event.rotation,
                 detail
             ])?;
         Ok(())
@@ -135,6 +149,12 @@ impl Row {
     fn write(&self, connection: &Connection, at: Timestamp) -> Result<(), CommitError> {
         match self {
             Self::Whole { statement, parameters } => put(connection, statement, parameters),
+            Self::Due { table, id, version, due_at } => {
+                let sql = format!("UPDATE {table} SET due_at = ?1 WHERE id = ?2 AND version = ?3");
+                let written =
+                    connection.prepare_cached(&sql)?.execute(params![due_at, id, version])?;
+                if written == 1 { Ok(()) } else { Err(CommitError::Conflict) }
+            }
             Self::OrderAuthorization { order, authorization } => run(
                 connection,
                 "INSERT INTO order_authorization (acme_order, authorization) VALUES (?1, ?2)",
@@ -164,6 +184,14 @@ impl Row {
                  ON CONFLICT (bucket) DO UPDATE SET arrival = excluded.arrival",
                 params![bucket, arrival],
             ),
+            Self::ForgetVersions { managed, below } => {
+                remember_ids(connection)?;
+                run(
+                    connection,
+                    "DELETE FROM certificate_version WHERE managed = ?1 AND number < ?2",
+                    params![managed, below],
+                )
+            }
             Self::Forget { kept, at_most } => forget(connection, kept, *at_most),
         }
     }
@@ -207,14 +235,19 @@ fn run(
     Ok(())
 }
 
-fn forget(connection: &Connection, kept: &Kept, at_most: u32) -> Result<(), CommitError> {
+/// Notes which ids are in use, before rows of some are forgotten.
+fn remember_ids(connection: &Connection) -> Result<(), CommitError> {
     // Text, as every fact that is a number; `meta` has no other kind of it.
     run(
         connection,
         "INSERT INTO meta (name, value) VALUES (?1, CAST(?2 AS BLOB))
          ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         params![FORGOTTEN, highest_id(connection)?.to_string()],
-    )?;
+    )
+}
+
+fn forget(connection: &Connection, kept: &Kept, at_most: u32) -> Result<(), CommitError> {
+    remember_ids(connection)?;
     let [orders, certificates, events] = kept.seconds();
     for (statement, before) in [
         (
@@ -243,6 +276,11 @@ fn forget(connection: &Connection, kept: &Kept, at_most: u32) -> Result<(), Comm
                (SELECT id FROM certificate WHERE not_after < ?1 AND phase = 'issued'
                 AND revoked_at IS NULL ORDER BY not_after LIMIT ?2)",
             certificates,
+        ),
+        (
+            "DELETE FROM rotation WHERE id IN
+               (SELECT id FROM rotation WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2)",
+            events,
         ),
         (
             "DELETE FROM event WHERE id IN

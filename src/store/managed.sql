@@ -18,7 +18,6 @@ CREATE TABLE managed_certificate (
     failures INTEGER NOT NULL,
     retry_at INTEGER,
     error TEXT,
-    ask_at INTEGER,
     due_at INTEGER
 );
 CREATE INDEX managed_certificate_due ON managed_certificate (due_at) WHERE due_at IS NOT NULL;
@@ -43,6 +42,7 @@ CREATE TABLE certificate_version (
     revoked_at INTEGER,
     UNIQUE (managed, number)
 );
+CREATE INDEX certificate_version_fingerprint ON certificate_version (fingerprint);
 
 CREATE TABLE rotation (
     id INTEGER PRIMARY KEY,
@@ -72,6 +72,7 @@ CREATE TABLE placement (
     target TEXT NOT NULL,
     serves INTEGER,
     given INTEGER,
+    spec BLOB,
     proof TEXT,
     error TEXT,
     changed_at INTEGER NOT NULL,

@@ -5,8 +5,11 @@
 
 mod audit;
 mod commit;
+#[cfg(test)]
+mod crash;
 mod damage;
 mod error;
+mod managed;
 mod reads;
 pub(crate) mod rows;
 mod sqlite;

@@ -282,6 +282,7 @@ impl Store {
                    OR EXISTS (SELECT 1 FROM authorization WHERE expires_at < ?1)
                    OR EXISTS (SELECT 1 FROM certificate WHERE not_after < ?2
                      AND phase = 'issued' AND revoked_at IS NULL)
+                   OR EXISTS (SELECT 1 FROM rotation WHERE ended_at < ?3)
                    OR coalesce((SELECT at FROM event ORDER BY id LIMIT 1) < ?3, FALSE)";
         let since = kept.seconds();
         self.read(|c| c.prepare_cached(sql)?.query_row(since, |r| r.get(0)))
@@ -295,7 +296,7 @@ impl Store {
         })
     }
 
-    /// The ids of authorizations, orders and CRLs that are due.
+    /// The ids of what is due.
     pub(crate) fn due(&self, now: Timestamp, limit: u32) -> Result<Due, ReadError> {
         let ids = |c: &Connection, table: &str| -> rusqlite::Result<Vec<i64>> {
             let sql = format!("SELECT id FROM {table} WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2");
@@ -306,6 +307,9 @@ impl Store {
             Ok(Due {
                 authorizations: ids(c, "authorization")?,
                 orders: ids(c, "acme_order")?,
+                managed: ids(c, "managed_certificate")?,
+                rotations: ids(c, "rotation")?,
+                placements: ids(c, "placement")?,
                 authorities: {
                     let sql = "SELECT authority FROM crl WHERE due_at <= ?1";
                     let mut statement = c.prepare_cached(sql)?;
@@ -328,6 +332,13 @@ impl Store {
         })
     }
 
+    /// The audit events of a rotation, oldest first.
+    pub(crate) async fn events_of_rotation(&self, id: i64) -> Result<Vec<Recorded>, ReadError> {
+        let sql = "SELECT id, at, actor, action, subject, request, rotation, detail FROM event
+                   WHERE rotation = ?1 ORDER BY id LIMIT 1000";
+        self.scan(move |c| c.prepare_cached(sql)?.query_map([id], recorded)?.collect()).await
+    }
+
     /// Audit events, newest first.
     pub(crate) async fn events(
         &self,
@@ -336,7 +347,8 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Recorded>, ReadError> {
         self.scan(move |c| {
-            let columns = "SELECT id, at, actor, action, subject, request, detail FROM event";
+            let columns =
+                "SELECT id, at, actor, action, subject, request, rotation, detail FROM event";
             let (tail, params): (&str, &[&dyn rusqlite::ToSql]) = match &subject {
                 Some(subject) => (
                     "WHERE subject = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
@@ -375,6 +387,11 @@ impl Store {
 pub(crate) struct Due {
     pub(crate) authorizations: Vec<i64>,
     pub(crate) orders: Vec<i64>,
+    /// Managed certificates whose need is to be looked at.
+    pub(crate) managed: Vec<i64>,
+    pub(crate) rotations: Vec<i64>,
+    /// Placements whose target is to be looked at.
+    pub(crate) placements: Vec<i64>,
     /// Authorities whose CRL is to be made anew.
     pub(crate) authorities: Vec<i64>,
 }
@@ -390,16 +407,24 @@ fn from_row<T: Stored>(row: &Row<'_>) -> rusqlite::Result<T> {
     T::from_columns((row.get(0)?, row.get(1)?), &mut Columns::new(row, 2))
 }
 
-fn one<T: Stored>(c: &Connection, tail: &str, params: impl Params) -> rusqlite::Result<Option<T>> {
+pub(super) fn one<T: Stored>(
+    c: &Connection,
+    tail: &str,
+    params: impl Params,
+) -> rusqlite::Result<Option<T>> {
     c.prepare_cached(&select::<T>(tail))?.query_row(params, from_row).optional()
 }
 
-fn all<T: Stored>(c: &Connection, tail: &str, params: impl Params) -> rusqlite::Result<Vec<T>> {
+pub(super) fn all<T: Stored>(
+    c: &Connection,
+    tail: &str,
+    params: impl Params,
+) -> rusqlite::Result<Vec<T>> {
     c.prepare_cached(&select::<T>(tail))?.query_map(params, from_row)?.collect()
 }
 
 fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
-    let detail: Option<String> = row.get(6)?;
+    let detail: Option<String> = row.get(7)?;
     Ok(Recorded {
         id: row.get(0)?,
         at: row.get(1)?,
@@ -407,6 +432,7 @@ fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
         action: row.get(3)?,
         subject: row.get(4)?,
         request: row.get(5)?,
+        rotation: row.get(6)?,
         detail: detail.and_then(|text| serde_json::from_str(&text).ok()),
     })
 }

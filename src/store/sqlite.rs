@@ -14,8 +14,11 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
 use super::commit::{self, Commit, CommitError};
+#[cfg(test)]
+use super::crash;
 use super::damage::{self, Damaged};
 use super::error::{OpenError, ReadError};
+use super::rows::Stored;
 use crate::world::World;
 
 /// A handle on the store; clones share it.
@@ -31,6 +34,8 @@ struct Inner {
     next_id: AtomicI64,
     writers: Arc<AtomicUsize>,
     damaged: Arc<Damaged>,
+    #[cfg(test)]
+    crash: crash::Crash,
 }
 
 struct Job {
@@ -68,6 +73,8 @@ impl Store {
             next_id: AtomicI64::new(next_id),
             writers,
             damaged,
+            #[cfg(test)]
+            crash: crash::Crash::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -90,10 +97,45 @@ impl Store {
     /// [`CommitError::Conflict`] when a row was changed since it was read; the rest are faults of
     /// the store.
     pub(crate) async fn commit(&self, commit: Commit, at: Timestamp) -> Result<(), CommitError> {
+        #[cfg(test)]
+        if self.inner.crash.strikes(true) {
+            return Err(CommitError::Closed);
+        }
         let (done, outcome) = oneshot::channel();
         let job = Job { commit, at, done };
         self.inner.queue.send(job).map_err(|_| CommitError::Closed)?;
-        outcome.await.map_err(|_| CommitError::Closed)?
+        let outcome = outcome.await.map_err(|_| CommitError::Closed)?;
+        #[cfg(test)]
+        if self.inner.crash.strikes(false) {
+            return Err(CommitError::Closed);
+        }
+        outcome
+    }
+
+    /// Lets the commit after `commits` more fail, and all that follow until [`Store::recover`], as
+    /// if the process had died there: `lost` before it was stored, or just after.
+    #[cfg(test)]
+    pub(crate) fn crash_after(&self, commits: u32, lost: bool) {
+        self.inner.crash.set(Some((commits, lost)));
+    }
+
+    /// The process starts again. Gives whether it had died.
+    #[cfg(test)]
+    pub(crate) fn recover(&self) -> bool {
+        self.inner.crash.set(None)
+    }
+
+    /// Stores when a row that was looked at is due again; nothing else of it changes.
+    ///
+    /// # Errors
+    /// As for [`Store::commit`].
+    pub(crate) async fn schedule<T: Stored>(
+        &self,
+        row: &T,
+        due_at: Option<Timestamp>,
+        at: Timestamp,
+    ) -> Result<(), CommitError> {
+        self.commit(Commit::schedule(row, due_at), at).await
     }
 
     /// Moves what was written from the log of writes into the store's own file, which is then the
@@ -286,8 +328,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Merged migrations never change; a new one is appended.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
-const SCHEMA_VERSION: i64 = 1;
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("managed.sql")];
+const SCHEMA_VERSION: i64 = 2;
 /// Large enough that a checkpoint's own syncs are rare, small enough to replay in no time (16 MiB).
 const CHECKPOINT_PAGES: i64 = 4096;
 const WRITER_CACHE_KIB: i64 = 16 * 1024;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Answer, body};
 use crate::catalog::{self, Change, Declared};
 use crate::node::Node;
-use crate::perform::{establish, revocation};
+use crate::perform::{establish, managed, revocation};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,6 +58,7 @@ async fn converge(node: &Node, request: Request) -> Result<Value, Problem> {
     let catalog = catalog.map_err(|e| failed(&e))?;
     node.catalog.replace(catalog);
     revocation::ensure_crls(node).await.map_err(|e| failed(&e))?;
+    managed::enlist(node, "admin").await.map_err(|e| failed(&e))?;
     Ok(json!({ "changes": changes }))
 }
 

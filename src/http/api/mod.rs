@@ -5,6 +5,7 @@ mod declare;
 mod external_key;
 mod inventory;
 mod issue;
+mod managed;
 mod views;
 
 use std::sync::Arc;
@@ -41,6 +42,13 @@ pub(super) fn router() -> Router<Arc<Node>> {
         .route("/certificates", get(inventory::certificates).post(issue::create))
         .route("/certificates/{serial}", get(inventory::certificate))
         .route("/certificates/{serial}/revoke", post(issue::revoke))
+        .route("/managed", get(managed::list))
+        .route("/managed/{name}", get(managed::show))
+        .route("/managed/{name}/renew", post(managed::renew))
+        .route("/managed/{name}/rollback", post(managed::roll_back))
+        .route("/rotations/{id}", get(managed::rotation))
+        .route("/targets", get(managed::targets))
+        .route("/targets/{name}", get(managed::target))
         .route("/external-keys", get(external_key::list).post(external_key::create))
         .route("/external-keys/{kid}/revoke", post(external_key::revoke))
         .route("/plan", post(declare::plan))

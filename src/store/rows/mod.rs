@@ -2,6 +2,7 @@
 //! what a row means and what may become of it is decided elsewhere.
 
 mod acme;
+mod managed;
 mod pki;
 
 use std::sync::LazyLock;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use acme::{Account, Authorization, ExternalKey, Order};
+pub(crate) use managed::{Managed, PlacementRow, RotationRow, VersionRow};
 pub(crate) use pki::{AuthorityRow, CertificatePhase, CertificateRow, CrlRow, Declaration};
 
 use crate::world::second;
@@ -66,6 +68,10 @@ tables!(
     Order,
     Authorization,
     CertificateRow,
+    Managed,
+    VersionRow,
+    RotationRow,
+    PlacementRow,
 );
 
 /// The statements that write one table, spelled once.
@@ -126,6 +132,11 @@ impl<'row, 'statement> Columns<'row, 'statement> {
     fn bytes<const N: usize>(&mut self) -> rusqlite::Result<[u8; N]> {
         let bytes: Vec<u8> = self.next()?;
         bytes.try_into().map_err(|_| self.unreadable("a value of another length"))
+    }
+
+    fn maybe_bytes<const N: usize>(&mut self) -> rusqlite::Result<Option<[u8; N]>> {
+        let Some(bytes) = self.next::<Option<Vec<u8>>>()? else { return Ok(None) };
+        bytes.try_into().map(Some).map_err(|_| self.unreadable("a value of another length"))
     }
 
     fn serial(&mut self) -> rusqlite::Result<Serial> {

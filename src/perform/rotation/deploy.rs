@@ -1,0 +1,249 @@
+//! Putting a version on targets, and proving it there. What is about to be touched is stored before
+//! it is touched, so that going back after a crash misses nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use push::probe::{self, Expected, Probe, Proof};
+use renew::Phase;
+use serde_json::json;
+use tracing::{info, warn};
+
+use super::{Outcome, RotationError, Run, bundle, stumble};
+use crate::catalog::Target;
+use crate::node::Node;
+use crate::store::{Commit, PlacementRow, RotationRow, VersionRow};
+
+/// Puts the new version on the targets of a wave. One that is not proven turns the rotation round.
+pub(super) async fn forward(
+    node: &Arc<Node>,
+    run: Run,
+    targets: Vec<String>,
+    forced: Vec<String>,
+) -> Result<Outcome, RotationError> {
+    let (Some(to), from) = (run.to().cloned(), run.from().cloned()) else {
+        return Err(RotationError::Other("the version to roll out is gone".into()));
+    };
+    let run = begin(node, run, &targets, &to, &forced).await?;
+    let results = put(node, &run, &targets, &to, from.as_ref()).await?;
+    let failed: Vec<_> = results.iter().filter_map(Placed::complaint).collect();
+    let phase = if failed.is_empty() { Phase::Deploying } else { Phase::Reverting };
+    let action = if failed.is_empty() { "rotation.served" } else { "rotation.refuted" };
+    for why in &failed {
+        warn!(rotation = run.row.id, certificate = run.known.row.name, why, "not proven");
+    }
+    let event = run.event(action).with(detail(&to, &results));
+    let now = node.world.now();
+    let row = RotationRow {
+        phase,
+        attempts: 0,
+        error: (!failed.is_empty()).then(|| failed.join("; ")),
+        due_at: Some(now),
+        ..run.row.clone()
+    };
+    let commit = Commit::new(event).put(row);
+    let commit = recorded(node, &run, &results, &to).into_iter().fold(commit, Commit::put);
+    node.store.commit(commit, now).await?;
+    Ok(Outcome::More)
+}
+
+/// Puts the version before back on every target that may have been given the new one.
+pub(super) async fn back(
+    node: &Arc<Node>,
+    run: Run,
+    targets: Vec<String>,
+) -> Result<Outcome, RotationError> {
+    let (Some(from), to) = (run.from().cloned(), run.to().cloned()) else {
+        return Err(RotationError::Other("the version to go back to is gone".into()));
+    };
+    let results = put(node, &run, &targets, &from, to.as_ref()).await?;
+    let failed: Vec<_> = results.iter().filter_map(Placed::complaint).collect();
+    let event = run.event("rotation.revert").with(detail(&from, &results));
+    let rows: Vec<_> = (recorded(node, &run, &results, &from).into_iter())
+        // One that could not be brought back is tried again: what it was given says so.
+        .map(|row| match row.serves == Some(from.number) {
+            true => PlacementRow { given: Some(from.number), ..row },
+            false => row,
+        })
+        .collect();
+    let now = node.world.now();
+    node.store.commit(rows.into_iter().fold(Commit::new(event), Commit::put), now).await?;
+    node.metrics.rolled_back();
+    if failed.is_empty() {
+        return Ok(Outcome::More);
+    }
+    let why = format!("cannot be rolled back: {}", failed.join("; "));
+    stumble(node, &run, "rotation.stuck", why, None).await
+}
+
+/// Stores which targets are about to be given `to`.
+async fn begin(
+    node: &Node,
+    mut run: Run,
+    targets: &[String],
+    to: &VersionRow,
+    forced: &[String],
+) -> Result<Run, RotationError> {
+    let now = node.world.now();
+    let event = run.event("rotation.deploy").with(json!({
+        "version": to.number, "targets": targets, "against_calendar": forced,
+    }));
+    let row = RotationRow { phase: Phase::Deploying, ..run.row.clone() };
+    let mut commit = Commit::new(event).put(row.clone());
+    for name in targets {
+        let placement = placement(node, &run, name);
+        commit = commit.put(PlacementRow { given: Some(to.number), due_at: None, ..placement });
+    }
+    node.store.commit(commit, now).await?;
+    info!(
+        rotation = run.row.id,
+        certificate = run.known.row.name,
+        version = to.number,
+        targets = targets.join(", "),
+        "deploying"
+    );
+    run.row = RotationRow { version: row.version + 1, ..row };
+    run.known.placements = node.store.placements(run.row.managed)?;
+    Ok(run)
+}
+
+/// What came of one target.
+struct Placed {
+    target: String,
+    proof: Option<Proof>,
+    error: Option<String>,
+}
+
+impl Placed {
+    fn complaint(&self) -> Option<String> {
+        self.error.as_ref().map(|error| format!("{}: {error}", self.target))
+    }
+}
+
+/// Brings `version` to all of `targets` at once.
+async fn put(
+    node: &Arc<Node>,
+    run: &Run,
+    targets: &[String],
+    version: &VersionRow,
+    other: Option<&VersionRow>,
+) -> Result<Vec<Placed>, RotationError> {
+    let parcel = Arc::new(Parcel {
+        certificate: run.known.row.name.clone(),
+        version: version.number,
+        rotation: run.row.id.to_string(),
+        bundle: bundle(node, run, version)?,
+        old: other.map(|other| other.fingerprint),
+    });
+    let mut under_way = tokio::task::JoinSet::new();
+    for name in targets {
+        let (node, parcel, name) = (Arc::clone(node), Arc::clone(&parcel), name.clone());
+        let target = run.catalog.targets.get(&name).map(Arc::clone);
+        under_way.spawn(async move { place(&node, target.as_deref(), &parcel, name).await });
+    }
+    let mut results = Vec::new();
+    while let Some(done) = under_way.join_next().await {
+        let done = done.map_err(|_| RotationError::Other("a push was interrupted".into()))?;
+        results.push(done);
+    }
+    results.sort_by(|a, b| a.target.cmp(&b.target));
+    Ok(results)
+}
+
+/// What goes to every target.
+struct Parcel {
+    certificate: String,
+    version: u32,
+    rotation: String,
+    bundle: push::Bundle,
+    old: Option<[u8; 32]>,
+}
+
+/// Brings the parcel to one target, alone, and proves it there.
+async fn place(node: &Node, target: Option<&Target>, parcel: &Parcel, name: String) -> Placed {
+    let began = std::time::Instant::now();
+    let failed = |error: String| Placed { target: name.clone(), proof: None, error: Some(error) };
+    let Some(target) = target else { return failed("it is not declared".into()) };
+    let _alone = node.steps.alone(&name).await;
+    let delivery = push::Delivery {
+        certificate: &parcel.certificate,
+        version: parcel.version.into(),
+        rotation: &parcel.rotation,
+        bundle: &parcel.bundle,
+    };
+    if let Err(error) = target.way.push(&delivery).await {
+        return failed(error.to_string());
+    }
+    let placed = if target.spec.push.probe.is_empty() {
+        held(target, parcel, &name).await
+    } else {
+        let probe = Probe::new(&target.spec.push, parcel.bundle.names());
+        let expected = Expected::of(&parcel.bundle, parcel.old.as_slice());
+        let window = target.spec.push.window().unsigned_abs();
+        let proof = probe::wait_until_proven(&probe, &expected, window).await;
+        let error = (!proof.proven).then(|| proof.to_string());
+        Placed { target: name.clone(), proof: Some(proof), error }
+    };
+    if placed.error.is_none() {
+        node.metrics.placed(&name, began.elapsed());
+    }
+    placed
+}
+
+/// Without an address to look at, what the target holds has to do.
+async fn held(target: &Target, parcel: &Parcel, name: &str) -> Placed {
+    let error = match target.way.observe().await.map(|held| held.fingerprint) {
+        Ok(Some(leaf)) if leaf != parcel.bundle.fingerprint() => {
+            Some("it holds another certificate than the one just put there".to_owned())
+        }
+        Ok(_) => None,
+        Err(error) => Some(error.to_string()),
+    };
+    Placed { target: name.to_owned(), proof: None, error }
+}
+
+/// The placements as they are after `results`.
+fn recorded(node: &Node, run: &Run, results: &[Placed], version: &VersionRow) -> Vec<PlacementRow> {
+    let now = node.world.now();
+    let row = |placed: &Placed| {
+        let placement = placement(node, run, &placed.target);
+        let target = run.catalog.targets.get(&placed.target);
+        let proven = placed.error.is_none();
+        PlacementRow {
+            serves: if proven { Some(version.number) } else { None },
+            spec: target.filter(|_| proven).map(|target| target.digest),
+            proof: placed.proof.clone(),
+            error: placed.error.clone(),
+            changed_at: now,
+            due_at: target.and_then(|target| target.next_look(now)),
+            ..placement
+        }
+    };
+    results.iter().map(row).collect()
+}
+
+/// The placement on a target, stored or new.
+fn placement(node: &Node, run: &Run, name: &str) -> PlacementRow {
+    let stored = run.known.placements.iter().find(|placement| placement.target == name);
+    stored.cloned().unwrap_or_else(|| PlacementRow {
+        id: node.store.id(),
+        version: 0,
+        managed: run.row.managed,
+        target: name.to_owned(),
+        serves: None,
+        given: None,
+        spec: None,
+        proof: None,
+        error: None,
+        changed_at: node.world.now(),
+        due_at: None,
+    })
+}
+
+fn detail(version: &VersionRow, results: &[Placed]) -> serde_json::Value {
+    let (good, bad): (Vec<_>, Vec<_>) = results.iter().partition(|placed| placed.error.is_none());
+    let good: BTreeSet<_> = good.iter().map(|placed| placed.target.as_str()).collect();
+    let bad: serde_json::Map<_, _> =
+        (bad.iter()).map(|placed| (placed.target.clone(), json!(placed.error))).collect();
+    json!({ "version": version.number, "proven": good, "failed": bad })
+}

@@ -1,0 +1,198 @@
+//! Rotations, step by step: obtain, deploy wave by wave, prove, retire; or go back. `renew` says
+//! what comes next; here it is done, and its outcome stored. Each step may be lost, or done and not
+//! recorded: doing it again is harmless.
+
+mod deploy;
+mod end;
+mod obtain;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use renew::rotation::{Placement, Rotation, Step, next};
+use tracing::{error, warn};
+
+use super::managed::Known;
+use crate::catalog::{Catalog, Certificate};
+use crate::node::Node;
+use crate::seal::Unsealable;
+use crate::store::{Commit, CommitError, Event, ReadError, RotationRow, VersionRow};
+
+/// Takes a rotation as far as it goes now.
+pub(crate) async fn advance(node: Arc<Node>, id: i64) {
+    loop {
+        match step(&node, id).await {
+            Ok(Outcome::More) => {}
+            Ok(Outcome::Rest) => return,
+            Err(error) => {
+                // It is due still, and taken up with the next tick.
+                error!(rotation = id, %error, "a step of a rotation failed; it will be retried");
+                return;
+            }
+        }
+    }
+}
+
+/// Whether a rotation can go on at once.
+enum Outcome {
+    More,
+    Rest,
+}
+
+/// A rotation and everything it is about, as stored.
+struct Run {
+    row: RotationRow,
+    known: Known,
+    catalog: Arc<Catalog>,
+    certificate: Arc<Certificate>,
+}
+
+impl Run {
+    fn from(&self) -> Option<&VersionRow> {
+        self.known.version(self.row.from)
+    }
+
+    fn to(&self) -> Option<&VersionRow> {
+        self.known.version(self.row.to)
+    }
+
+    fn event(&self, action: &'static str) -> Event {
+        let subject = format!("managed/{}", self.known.row.name);
+        Event::new("worker", action, subject).of_rotation(self.row.id)
+    }
+
+    /// What comes next.
+    fn next(&self, now: Timestamp) -> Step {
+        let (from, to) = (self.from().map(VersionRow::facts), self.to().map(VersionRow::facts));
+        let spec = &self.certificate.spec;
+        let placements: Vec<_> = spec.targets.iter().map(|name| self.placement(name)).collect();
+        let rotation = Rotation {
+            phase: self.row.phase,
+            cause: &self.row.cause,
+            from: from.as_ref(),
+            to: to.as_ref(),
+            placements: &placements,
+            canary: &spec.canary,
+            wave: spec.wave,
+            attempts: self.row.attempts,
+            due_at: self.row.due_at.unwrap_or(Timestamp::MAX),
+            superseded: self.is_superseded(),
+            seed: self.row.id.unsigned_abs(),
+        };
+        next(&rotation, now)
+    }
+
+    /// An emergency does not wait for a rotation that is not one.
+    fn is_superseded(&self) -> bool {
+        let urgent = matches!(self.known.row.wish, Some(renew::need::Wish::Emergency { .. }));
+        urgent && !matches!(self.row.cause, renew::Cause::Emergency { .. })
+    }
+
+    fn placement(&self, name: &str) -> Placement {
+        let row = self.known.placements.iter().find(|placement| placement.target == name);
+        let target = self.catalog.targets.get(name);
+        // What was proven of a target that has changed since says nothing of it now.
+        let same = |row: &&crate::store::PlacementRow| {
+            target.is_none_or(|target| row.spec == Some(target.digest))
+        };
+        Placement {
+            target: name.to_owned(),
+            serves: row.filter(same).and_then(|row| row.serves),
+            given: row.and_then(|row| row.given),
+            calendar: target.map(|t| t.spec.care.calendar.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+async fn step(node: &Arc<Node>, id: i64) -> Result<Outcome, RotationError> {
+    let now = node.world.now();
+    let Some(row) = node.store.rotation(id)? else { return Ok(Outcome::Rest) };
+    if row.phase.is_over() {
+        return Ok(Outcome::Rest);
+    }
+    let Some(managed) = node.store.managed(row.managed)? else { return Ok(Outcome::Rest) };
+    let catalog = node.catalog.load();
+    let Some(certificate) = catalog.certificates.get(&managed.name).map(Arc::clone) else {
+        return end::forsake(node, row, managed).await;
+    };
+    let run = Run { row, known: Known::of(node, managed)?, catalog, certificate };
+    match run.next(now) {
+        Step::Wait(until) => wait(node, run, until).await,
+        Step::Obtain => obtain::obtain(node, run).await,
+        Step::Deploy { targets, forced } => deploy::forward(node, run, targets, forced).await,
+        Step::Revert { targets } => deploy::back(node, run, targets).await,
+        Step::Prove => end::prove(node, run).await,
+        Step::Retire => end::retire(node, run).await,
+        Step::Fail => end::fail(node, run).await,
+    }
+}
+
+async fn wait(node: &Node, run: Run, until: Timestamp) -> Result<Outcome, RotationError> {
+    if run.row.due_at != Some(until) {
+        node.store.schedule(&run.row, Some(until), node.world.now()).await?;
+    }
+    Ok(Outcome::Rest)
+}
+
+/// Stores that the next step failed, and when it is tried again.
+async fn stumble(
+    node: &Node,
+    run: &Run,
+    action: &'static str,
+    why: String,
+    not_before: Option<Timestamp>,
+) -> Result<Outcome, RotationError> {
+    let now = node.world.now();
+    let end = run.from().map(|from| from.not_after);
+    let attempts = run.row.attempts + 1;
+    let retry = renew::retry::after(attempts, now, end, run.row.id.unsigned_abs());
+    let due_at = Some(not_before.map_or(retry, |other| retry.max(other)));
+    warn!(rotation = run.row.id, certificate = run.known.row.name, why, "{action}");
+    let event = run
+        .event(action)
+        .with(serde_json::json!({ "why": why, "retry_at": due_at.map(|at| at.to_string()) }));
+    let row = RotationRow { attempts, error: Some(why), due_at, ..run.row.clone() };
+    node.store.commit(Commit::new(event).put(row), now).await?;
+    Ok(Outcome::Rest)
+}
+
+/// The bundle of a version.
+fn bundle(node: &Node, run: &Run, version: &VersionRow) -> Result<push::Bundle, RotationError> {
+    let certificates = ca::Certificate::from_pem(&version.chain)?;
+    let key = match &version.sealed_key {
+        Some(sealed) => {
+            Some(node.key.open(&identity(&run.known.row.name, version.number), sealed)?)
+        }
+        None => None,
+    };
+    // What an older version certifies is what was declared then.
+    let names = certificates.first().map(|leaf| leaf.identifiers().clone()).unwrap_or_default();
+    Ok(push::Bundle::new(certificates, key, &names, node.world.now())?)
+}
+
+/// The identity under which the key of a version is sealed.
+pub(crate) fn identity(name: &str, number: u32) -> String {
+    format!("managed/{name}/{number}")
+}
+
+/// A step did not happen, or its outcome could not be stored.
+#[derive(Debug, thiserror::Error)]
+enum RotationError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error(transparent)]
+    Seal(#[from] Unsealable),
+    #[error("a version's certificate cannot be read: {0}")]
+    Certificate(#[from] ca::certificate::BadCertificate),
+    #[error("a version does not hold together: {0}")]
+    Bundle(#[from] push::BundleError),
+    #[error("a key does not work: {0}")]
+    Key(#[from] ca::SignError),
+    #[error("{0}")]
+    Other(String),
+}
+
+#[cfg(test)]
+mod tests;
