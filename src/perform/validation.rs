@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tracing::{debug, error, info, warn};
 
-use super::validate::{Failure, Proof};
+use super::validate::Proof;
 use crate::catalog::Directory;
 use crate::keys::Keys;
 use crate::node::Node;
@@ -93,12 +93,7 @@ pub(crate) async fn caa_permits(
     account_url: &str,
     authorization: &Authorization,
 ) -> Result<(), Problem> {
-    let found = directory.validator.caa(&name.base()).await.map_err(problem)?;
-    let records: Vec<_> = found
-        .records
-        .iter()
-        .map(|r| caa::Record { flags: r.flags, tag: r.tag.clone(), value: r.value.clone() })
-        .collect();
+    let found = directory.validator.caa(&name.base()).await.map_err(Problem::from)?;
     let challenge = match &authorization.phase {
         Phase::Valid { challenge, .. } => *challenge,
         _ => None,
@@ -109,7 +104,7 @@ pub(crate) async fn caa_permits(
         account_url,
         challenge,
     };
-    caa::judge(&records, found.name.as_deref().unwrap_or(name.as_str()), &question)
+    caa::judge(&found.records, found.name.as_deref().unwrap_or(name.as_str()), &question)
 }
 
 impl Attempt {
@@ -125,26 +120,19 @@ impl Attempt {
             return Err(Problem::new(ProblemType::ServerInternal, "nothing is to be validated"));
         };
         let jwk = keys.read(&self.account.jwk)?;
-        let token = challenge::token(&self.row.token);
-        let key_authorization = KeyAuthorization::new(&token, &jwk);
+        let expected = KeyAuthorization::new(&challenge::token(&self.row.token), &jwk);
         let validator = &self.directory.validator;
         let identifier = match &self.row.identifier {
             Identifier::Dns(name) => Identifier::Dns(name.base()),
             address @ Identifier::Ip(_) => address.clone(),
         };
         let outcome = match (challenge, &identifier) {
-            (ChallengeType::Http01, _) => {
-                validator.http_01(&identifier, &token, key_authorization.as_str()).await
-            }
-            (ChallengeType::TlsAlpn01, _) => {
-                validator.tls_alpn_01(&identifier, key_authorization.digest()).await
-            }
+            (ChallengeType::Http01, _) => validator.http_01(&identifier, &expected).await,
+            (ChallengeType::TlsAlpn01, _) => validator.tls_alpn_01(&identifier, &expected).await,
             (ChallengeType::Dns01, Identifier::Dns(name)) => {
-                let expected = challenge::dns_value(&key_authorization);
                 validator.dns_txt(&challenge::dns01_name(name), &expected).await
             }
             (ChallengeType::DnsAccount01, Identifier::Dns(name)) => {
-                let expected = challenge::dns_value(&key_authorization);
                 let at = challenge::dns_account01_name(name, &self.account.url());
                 validator.dns_txt(&at, &expected).await
             }
@@ -155,12 +143,12 @@ impl Attempt {
                 return Err(Problem::malformed("an address cannot be validated over DNS"));
             }
         };
-        outcome.map_err(problem)
+        outcome.map_err(Problem::from)
     }
 
     async fn persistent(&self, name: &DnsName, now: Timestamp) -> Result<Proof, Problem> {
         let at = challenge::persist_name(name);
-        let records = self.directory.validator.txt(&at).await.map_err(problem)?;
+        let records = self.directory.validator.txt(&at).await?;
         let jwk = Jwk::parse(&self.account.jwk)?;
         let prefix = hash_prefix(&self.account.url());
         // The plain URL is what drafts before -02 asked for; records with it are still out there.
@@ -280,10 +268,6 @@ pub(crate) fn hash_prefix(account_url: &str) -> String {
 
 fn recorded(row: Authorization) -> Authorization {
     Authorization { version: row.version + 1, ..row }
-}
-
-fn problem(failure: Failure) -> Problem {
-    Problem::new(failure.kind, failure.detail)
 }
 
 /// How long an outcome may take to be stored together with the acceptance.
