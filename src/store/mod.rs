@@ -17,3 +17,5 @@ pub(crate) use error::ReadError;
 pub(crate) use reads::{CertificateFilter, OWN_CERTIFICATE, Page};
 pub(crate) use rows::*;
 pub(crate) use sqlite::Store;
+#[cfg(test)]
+pub(crate) use sqlite::tests::break_thread;
