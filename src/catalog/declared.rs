@@ -117,6 +117,8 @@ pub(crate) struct Limits {
     pub(crate) accounts_per_address: Option<Bucket>,
     /// New orders of one account.
     pub(crate) orders_per_account: Option<Bucket>,
+    /// Orders of one account that are neither finalized nor over.
+    pub(crate) pending_orders_per_account: u32,
     /// Certificates for the same set of names.
     pub(crate) orders_per_names: Option<Bucket>,
     /// Failed validations of one name by one account.
@@ -130,6 +132,7 @@ impl Default for Limits {
         Self {
             accounts_per_address: "500/3h".parse().ok(),
             orders_per_account: "100000/3h".parse().ok(),
+            pending_orders_per_account: 1000,
             orders_per_names: None,
             failures_per_name: "60/1h".parse().ok(),
             names_per_order: 100,
@@ -371,6 +374,7 @@ mod tests {
             ("authority = \"edge\"", "authority = \"edge\"\norder_lifetime = \"400d\""),
             ("authority = \"edge\"", "authority = \"edge\"\nauthorization_lifetime = \"0s\""),
             ("limits.orders_per_account = \"10/1h\"", "limits.names_per_order = 0"),
+            ("limits.orders_per_account = \"10/1h\"", "limits.pending_orders_per_account = 0"),
         ] {
             assert!(GOOD.contains(from), "{from}");
             let declared = parse([("a.toml", GOOD.replace(from, to).as_str())]).expect(to);

@@ -10,6 +10,7 @@ mod error;
 mod reads;
 pub(crate) mod rows;
 mod sqlite;
+mod waiting;
 
 pub(crate) use audit::{Event, Recorded};
 pub(crate) use commit::{Commit, CommitError, Kept, Row};

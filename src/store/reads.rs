@@ -295,7 +295,7 @@ impl Store {
         })
     }
 
-    /// The ids of authorizations, orders and CRLs that are due.
+    /// The ids of orders and CRLs that are due.
     pub(crate) fn due(&self, now: Timestamp, limit: u32) -> Result<Due, ReadError> {
         let ids = |c: &Connection, table: &str| -> rusqlite::Result<Vec<i64>> {
             let sql = format!("SELECT id FROM {table} WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2");
@@ -304,7 +304,6 @@ impl Store {
         };
         self.read(|c| {
             Ok(Due {
-                authorizations: ids(c, "authorization")?,
                 orders: ids(c, "acme_order")?,
                 authorities: {
                     let sql = "SELECT authority FROM crl WHERE due_at <= ?1";
@@ -370,10 +369,9 @@ impl Store {
     }
 }
 
-/// What is due.
+/// What is due, besides authorizations.
 #[derive(Debug, Default)]
 pub(crate) struct Due {
-    pub(crate) authorizations: Vec<i64>,
     pub(crate) orders: Vec<i64>,
     /// Authorities whose CRL is to be made anew.
     pub(crate) authorities: Vec<i64>,
