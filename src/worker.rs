@@ -9,7 +9,7 @@ use tracing::error;
 use crate::http::server::{Drain, begun};
 use crate::node::Node;
 use crate::perform;
-use crate::steps::Subject;
+use crate::steps::{Asker, Busy, Subject, Turn};
 
 /// Ticks until `drain`.
 pub(crate) async fn run(node: Arc<Node>, mut drain: Drain) {
@@ -19,6 +19,12 @@ pub(crate) async fn run(node: Arc<Node>, mut drain: Drain) {
     loop {
         tokio::select! {
             _ = tick.tick() => {}
+            () = node.steps.vacancy() => {
+                // More may end meanwhile: one look at what is due for all of them.
+                tokio::time::sleep(GATHER).await;
+                start_validations(&node);
+                continue;
+            }
             () = begun(&mut drain) => break,
         }
         start_due(&node);
@@ -39,10 +45,8 @@ pub(crate) fn start_due(node: &Arc<Node>) {
             return;
         }
     };
+    start_validations(node);
     let steps = &node.steps;
-    for id in due.authorizations {
-        steps.start(Subject::Authorization(id), perform::validation::resume(Arc::clone(node), id));
-    }
     for id in due.orders {
         steps.start(Subject::Order(id), perform::issuance::resume(Arc::clone(node), id));
     }
@@ -64,6 +68,36 @@ pub(crate) fn start_due(node: &Arc<Node>) {
     }
 }
 
+/// Starts the validation of authorizations that are due, as far as there is room. Each round goes on
+/// where the last one ended, so that those of an account that has its share already do not stand
+/// in the way of others for long, however many they are.
+fn start_validations(node: &Arc<Node>) {
+    let steps = &node.steps;
+    let mut turn = steps.turn();
+    'round: for _ in 0..PAGES {
+        let due = match node.store.due_authorizations(node.world.now(), turn, MAX_DUE) {
+            Ok(due) => due,
+            Err(error) => return error!(%error, "cannot read which authorizations are due"),
+        };
+        let last = due.len() < MAX_DUE as usize;
+        for row in due {
+            match steps.claim_validation(row.id, row.account, Asker::Worker) {
+                Ok(claim) => {
+                    claim.run(perform::validation::resume(Arc::clone(node), row.id));
+                }
+                Err(Busy::UnderWay | Busy::Share) => {}
+                Err(Busy::Full) => break 'round,
+            }
+            turn = row.turn;
+        }
+        if last {
+            turn = Turn::default();
+            break;
+        }
+    }
+    steps.go_on_after(turn);
+}
+
 fn start_housekeeping(node: &Arc<Node>) {
     let steps = &node.steps;
     steps.start(Subject::OwnCertificate, perform::own::renew(Arc::clone(node)));
@@ -80,6 +114,10 @@ const TICK: Duration = Duration::from_secs(1);
 /// Ticks between two looks at what changes slowly.
 const HOUSEKEEPING: u64 = 60;
 const MAX_DUE: u32 = 256;
+/// Pages of due authorizations looked at in one round.
+const PAGES: usize = 16;
+/// How long more validations may take to end before what waits for their room is looked at.
+const GATHER: Duration = Duration::from_millis(20);
 const REST: Duration = Duration::from_secs(15);
 
 #[cfg(test)]

@@ -129,6 +129,10 @@ impl DirectorySpec {
         if self.limits.names_per_order == 0 {
             return Err(format!("directory {name:?}: names_per_order must be at least 1"));
         }
+        if self.limits.pending_orders_per_account == 0 {
+            let key = "pending_orders_per_account";
+            return Err(format!("directory {name:?}: {key} must be at least 1"));
+        }
         Ok(())
     }
 }

@@ -107,6 +107,8 @@ pub(crate) struct Limits {
     pub(crate) accounts_per_address: Option<Bucket>,
     /// New orders of one account.
     pub(crate) orders_per_account: Option<Bucket>,
+    /// Orders of one account that are neither finalized nor over.
+    pub(crate) pending_orders_per_account: u32,
     /// Certificates for the same set of names.
     pub(crate) orders_per_names: Option<Bucket>,
     /// Failed validations of one name by one account.
@@ -120,6 +122,7 @@ impl Default for Limits {
         Self {
             accounts_per_address: "500/3h".parse().ok(),
             orders_per_account: "100000/3h".parse().ok(),
+            pending_orders_per_account: 1000,
             orders_per_names: None,
             failures_per_name: "60/1h".parse().ok(),
             names_per_order: 100,

@@ -104,7 +104,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     drain.send_replace(true);
     while tasks.join_next().await.is_some() {}
     keep_limits(&node).await;
-    if !node.store.is_damaged()
+    if node.store.writable().is_ok()
         && let Err(error) = node.store.settle().await
     {
         tracing::warn!(%error, "the store's log of writes stays until the next start");

@@ -40,11 +40,11 @@ pub(crate) fn uncommitted(error: CommitError) -> Problem {
         .with_status(409);
     }
     error!(%error, "a request failed");
-    Problem::new(
-        ProblemType::ServerInternal,
-        format!("{error}; nothing was changed, try again later"),
-    )
-    .with_status(503)
+    let then = match error {
+        CommitError::Unknown => "look at what stands before you try again",
+        _ => "nothing was changed, try again later",
+    };
+    Problem::new(ProblemType::ServerInternal, format!("{error}; {then}")).with_status(503)
 }
 
 /// A certificate was not issued.

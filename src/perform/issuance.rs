@@ -128,24 +128,27 @@ pub(crate) async fn issue_with(
     Ok((certificate, CertificateRow { version: row.version + 1, ..row }))
 }
 
-/// Completes an order whose intent is stored: CAA, signature, record.
-pub(crate) async fn complete(node: Arc<Node>, order: Order, intent: Intent) {
+/// Completes an order whose intent is stored: CAA, signature, record. Gives the order as it is
+/// stored in the end; none if it could not be, and stays due.
+pub(crate) async fn complete(node: Arc<Node>, order: Order, intent: Intent) -> Option<Order> {
     let id = order.id;
-    let Some(account) = found(node.store.account(order.account)) else { return };
+    let account = found(node.store.account(order.account))?;
     let catalog = node.catalog.load();
     let Some(directory) = catalog.directories.get(&account.directory) else {
         error!(order = id, directory = account.directory, "the directory of an order is gone");
-        return;
+        return None;
     };
     let outcome = match check_caa(&node, directory, &account, &order).await {
         Ok(None) => finish(&node, order, intent).await,
         Ok(Some(refusal)) => fail(&node, order, Some(intent.row), refusal).await,
         Err(error) => Err(error.into()),
     };
-    if let Err(error) = outcome {
-        // The row stays due: it is taken up again, with another serial number.
-        error!(order = id, %error, "an order could not be completed; it will be retried");
-    }
+    outcome
+        .inspect_err(|error| {
+            // The row stays due: it is taken up again, with another serial number.
+            error!(order = id, %error, "an order could not be completed; it will be retried");
+        })
+        .ok()
 }
 
 /// Takes up an order that was interrupted between its intent and its certificate.
@@ -162,7 +165,7 @@ pub(crate) async fn resume(node: Arc<Node>, id: i64) {
         return;
     }
     let outcome = match redraw(&node, order.clone()).await {
-        Err(error) if error.is_final() => give_up(&node, order, &error).await,
+        Err(error) if error.is_final() => give_up(&node, order, &error).await.map(drop),
         outcome => outcome,
     };
     if let Err(error) = outcome {
@@ -216,7 +219,7 @@ async fn redraw(node: &Arc<Node>, order: Order) -> Result<(), IssuanceError> {
 
 /// Ends an order that no further attempt could complete, such as one whose profile refuses now what
 /// it granted before.
-async fn give_up(node: &Node, order: Order, why: &IssuanceError) -> Result<(), IssuanceError> {
+async fn give_up(node: &Node, order: Order, why: &IssuanceError) -> Result<Order, IssuanceError> {
     let problem = Problem::new(
         ProblemType::ServerInternal,
         format!("the certificate cannot be issued any more: {why}; make a new order"),
@@ -226,7 +229,7 @@ async fn give_up(node: &Node, order: Order, why: &IssuanceError) -> Result<(), I
     fail(node, order, intended, problem).await
 }
 
-async fn finish(node: &Node, order: Order, intent: Intent) -> Result<(), IssuanceError> {
+async fn finish(node: &Node, order: Order, intent: Intent) -> Result<Order, IssuanceError> {
     let (certificate, row) = intent.sign()?;
     let now = node.world.now();
     let subject = format!("order/{}", order.id);
@@ -237,10 +240,11 @@ async fn finish(node: &Node, order: Order, intent: Intent) -> Result<(), Issuanc
         commit = commit.put(CertificateRow { replaced_by: Some(row.id), ..predecessor });
     }
     let order = Order { phase: Phase::Issued, due_at: None, ..order };
-    node.store.commit(with_names(commit.put(order), &certificate, &row), now).await?;
+    let commit = commit.put(order.clone());
+    node.store.commit(with_names(commit, &certificate, &row), now).await?;
     node.metrics.issued(&row.profile);
     info!(subject, serial = %row.serial, "certificate issued");
-    Ok(())
+    Ok(Order { version: order.version + 1, ..order })
 }
 
 /// Ends an order with a problem; the serial number it was given is abandoned.
@@ -249,17 +253,17 @@ async fn fail(
     order: Order,
     intended: Option<CertificateRow>,
     problem: Problem,
-) -> Result<(), IssuanceError> {
+) -> Result<Order, IssuanceError> {
     let event = Event::new("worker", "order.fail", format!("order/{}", order.id))
         .with(json!({ "problem": problem }));
     let order = Order { phase: Phase::Failed, error: Some(problem), due_at: None, ..order };
-    let mut commit = Commit::new(event).put(order);
+    let mut commit = Commit::new(event).put(order.clone());
     if let Some(row) = intended {
         let phase = CertificatePhase::Abandoned;
         commit = commit.put(CertificateRow { phase, intended: None, ..row });
     }
     node.store.commit(commit, node.world.now()).await?;
-    Ok(())
+    Ok(Order { version: order.version + 1, ..order })
 }
 
 /// Why the CAA records of the order's names forbid it (RFC 8659 §3), where the directory says under

@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tracing::{debug, error, info, warn};
 
-use super::validate::{Failure, Proof};
+use super::validate::Proof;
 use crate::catalog::Directory;
 use crate::keys::Keys;
 use crate::node::Node;
@@ -29,15 +29,15 @@ pub(crate) struct Attempt {
     pub(crate) row: Authorization,
 }
 
-/// Validates an authorization just accepted and not yet stored. The acceptance is stored by itself
-/// only if the outcome does not follow at once; `stored` hears when it is, and drops when all is
-/// settled.
+/// Validates an authorization just accepted and not yet stored, and gives the row that was stored
+/// in the end, if one was. The acceptance is stored by itself only if the outcome does not follow
+/// at once: `stored` hears of whichever comes first, with the row.
 pub(crate) async fn accept(
     node: Arc<Node>,
     mut attempt: Attempt,
     event: Event,
-    stored: oneshot::Sender<Result<(), CommitError>>,
-) {
+    stored: oneshot::Sender<Result<Authorization, CommitError>>,
+) -> Option<Authorization> {
     let mut stored = Some(stored);
     let (outcome, acceptance) = {
         let running = attempt.run(&node.keys, node.world.now());
@@ -45,14 +45,13 @@ pub(crate) async fn accept(
         tokio::select! {
             outcome = &mut running => (outcome, Some(event)),
             () = tokio::time::sleep(AT_ONCE) => {
-                let commit = Commit::new(event).put(attempt.row.clone());
-                let committed = node.store.commit(commit, node.world.now()).await;
-                let failed = committed.is_err();
+                let accepted = store(&node, attempt.row.clone(), event).await;
+                let failed = accepted.is_err();
                 if let Some(stored) = stored.take() {
-                    let _ = stored.send(committed);
+                    let _ = stored.send(accepted);
                 }
                 if failed {
-                    return;
+                    return None;
                 }
                 (running.await, None)
             }
@@ -61,10 +60,25 @@ pub(crate) async fn accept(
     if acceptance.is_none() {
         attempt.row = recorded(attempt.row);
     }
-    let settled = settle(&node, attempt, outcome, acceptance).await;
-    if let (Some(stored), Some(settled)) = (stored, settled) {
+    let settled = settle(&node, attempt, outcome, acceptance).await?;
+    let row = settled.as_ref().ok().cloned();
+    if let Some(stored) = stored {
         let _ = stored.send(settled);
     }
+    row
+}
+
+/// Stores an acceptance that is validated later, when it is due; gives the row as it stands then.
+///
+/// # Errors
+/// When it is not stored.
+pub(crate) async fn store(
+    node: &Node,
+    row: Authorization,
+    event: Event,
+) -> Result<Authorization, CommitError> {
+    node.store.commit(Commit::new(event).put(row.clone()), node.world.now()).await?;
+    Ok(recorded(row))
 }
 
 /// Validates an authorization that is due: a retry, or one that a crash interrupted.
@@ -93,12 +107,7 @@ pub(crate) async fn caa_permits(
     account_url: &str,
     authorization: &Authorization,
 ) -> Result<(), Problem> {
-    let found = directory.validator.caa(&name.base()).await.map_err(problem)?;
-    let records: Vec<_> = found
-        .records
-        .iter()
-        .map(|r| caa::Record { flags: r.flags, tag: r.tag.clone(), value: r.value.clone() })
-        .collect();
+    let found = directory.validator.caa(&name.base()).await.map_err(Problem::from)?;
     let challenge = match &authorization.phase {
         Phase::Valid { challenge, .. } => *challenge,
         _ => None,
@@ -109,7 +118,7 @@ pub(crate) async fn caa_permits(
         account_url,
         challenge,
     };
-    caa::judge(&records, found.name.as_deref().unwrap_or(name.as_str()), &question)
+    caa::judge(&found.records, found.name.as_deref().unwrap_or(name.as_str()), &question)
 }
 
 impl Attempt {
@@ -125,26 +134,19 @@ impl Attempt {
             return Err(Problem::new(ProblemType::ServerInternal, "nothing is to be validated"));
         };
         let jwk = keys.read(&self.account.jwk)?;
-        let token = challenge::token(&self.row.token);
-        let key_authorization = KeyAuthorization::new(&token, &jwk);
+        let expected = KeyAuthorization::new(&challenge::token(&self.row.token), &jwk);
         let validator = &self.directory.validator;
         let identifier = match &self.row.identifier {
             Identifier::Dns(name) => Identifier::Dns(name.base()),
             address @ Identifier::Ip(_) => address.clone(),
         };
         let outcome = match (challenge, &identifier) {
-            (ChallengeType::Http01, _) => {
-                validator.http_01(&identifier, &token, key_authorization.as_str()).await
-            }
-            (ChallengeType::TlsAlpn01, _) => {
-                validator.tls_alpn_01(&identifier, key_authorization.digest()).await
-            }
+            (ChallengeType::Http01, _) => validator.http_01(&identifier, &expected).await,
+            (ChallengeType::TlsAlpn01, _) => validator.tls_alpn_01(&identifier, &expected).await,
             (ChallengeType::Dns01, Identifier::Dns(name)) => {
-                let expected = challenge::dns_value(&key_authorization);
                 validator.dns_txt(&challenge::dns01_name(name), &expected).await
             }
             (ChallengeType::DnsAccount01, Identifier::Dns(name)) => {
-                let expected = challenge::dns_value(&key_authorization);
                 let at = challenge::dns_account01_name(name, &self.account.url());
                 validator.dns_txt(&at, &expected).await
             }
@@ -155,12 +157,12 @@ impl Attempt {
                 return Err(Problem::malformed("an address cannot be validated over DNS"));
             }
         };
-        outcome.map_err(problem)
+        outcome.map_err(Problem::from)
     }
 
     async fn persistent(&self, name: &DnsName, now: Timestamp) -> Result<Proof, Problem> {
         let at = challenge::persist_name(name);
-        let records = self.directory.validator.txt(&at).await.map_err(problem)?;
+        let records = self.directory.validator.txt(&at).await?;
         let jwk = Jwk::parse(&self.account.jwk)?;
         let prefix = hash_prefix(&self.account.url());
         // The plain URL is what drafts before -02 asked for; records with it are still out there.
@@ -181,13 +183,14 @@ impl Attempt {
     }
 }
 
-/// Stores what came of an attempt. `acceptance` is the event of an acceptance not yet stored.
+/// Stores what came of an attempt, and gives the row as it stands then. `acceptance` is the event of
+/// an acceptance not yet stored.
 async fn settle(
     node: &Node,
     attempt: Attempt,
     outcome: Result<Proof, Problem>,
     acceptance: Option<Event>,
-) -> Option<Result<(), CommitError>> {
+) -> Option<Result<Authorization, CommitError>> {
     let Attempt { directory, row, .. } = attempt;
     let kind = match &row.phase {
         Phase::Processing { challenge, .. } => challenge.name(),
@@ -240,7 +243,7 @@ async fn settle(
     let mut event = Event::new(actor, action, format!("authorization/{}", row.id)).with(detail);
     event.request = request;
     match node.store.commit(Commit::new(event).put(row.clone()), now).await {
-        Ok(()) => Some(Ok(())),
+        Ok(()) => Some(Ok(recorded(row))),
         Err(error) => {
             // The client deactivated it meanwhile, or the store is at fault; it stays due.
             warn!(authorization = row.id, %error, "the outcome of a validation is not stored");
@@ -251,14 +254,13 @@ async fn settle(
 
 /// It was over before it was settled: it is not looked at any more. A row that stayed due would
 /// be validated with every tick, and take the place of those that can still be.
-async fn lapse(node: &Node, row: Authorization) -> Result<(), CommitError> {
+async fn lapse(node: &Node, row: Authorization) -> Result<Authorization, CommitError> {
     let event = Event::new("worker", "authorization.lapse", format!("authorization/{}", row.id));
-    let commit = Commit::new(event).put(Authorization { due_at: None, ..row });
-    let committed = node.store.commit(commit, node.world.now()).await;
-    if let Err(error) = &committed {
+    let stored = store(node, Authorization { due_at: None, ..row }, event).await;
+    if let Err(error) = &stored {
         warn!(%error, "an authorization that is over cannot be put to rest");
     }
-    committed
+    stored
 }
 
 fn attempt_of(node: &Node, id: i64) -> Result<Option<Attempt>, ReadError> {
@@ -280,10 +282,6 @@ pub(crate) fn hash_prefix(account_url: &str) -> String {
 
 fn recorded(row: Authorization) -> Authorization {
     Authorization { version: row.version + 1, ..row }
-}
-
-fn problem(failure: Failure) -> Problem {
-    Problem::new(failure.kind, failure.detail)
 }
 
 /// How long an outcome may take to be stored together with the acceptance.
@@ -319,9 +317,13 @@ mod tests {
         let commit = Commit::new(Event::new("test", "authorization.accept", "authorization/1"));
         node.store.commit(commit.put(row.clone()), now).await.expect("stored");
         clock.fetch_add(1, Ordering::SeqCst);
-        assert_eq!(node.store.due(node.world.now(), 9).expect("read").authorizations, [row.id]);
+        let due = |node: &Node| {
+            let due = node.store.due_authorizations(node.world.now(), (0, 0), 9).expect("read");
+            due.into_iter().map(|row| row.id).collect::<Vec<_>>()
+        };
+        assert_eq!(due(&node), [row.id]);
         resume(Arc::clone(&node), row.id).await;
-        assert!(node.store.due(node.world.now(), 9).expect("read").authorizations.is_empty());
+        assert!(due(&node).is_empty());
         let kept = node.store.authorization(row.id).expect("read").expect("there");
         assert_eq!(kept.phase, row.phase, "nothing was tried");
     }

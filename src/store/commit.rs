@@ -107,7 +107,7 @@ impl Commit {
     }
 }
 
-/// A commit did not happen; nothing of it is stored.
+/// A commit did not happen, and nothing of it is stored, unless it is [`CommitError::Unknown`].
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum CommitError {
     /// A row was changed, or made, by somebody else in between.
@@ -122,9 +122,14 @@ pub(crate) enum CommitError {
     /// The store failed.
     #[error("the store cannot be written: {0}")]
     Store(String),
-    /// The store is closed.
-    #[error("the store is closed")]
-    Closed,
+    /// The thread that writes has ended before.
+    #[error("the thread that writes the store has ended; restart the server")]
+    Ended,
+    /// The thread that writes ended in the midst of it.
+    #[error(
+        "the thread that writes the store ended, and whether this was stored is not known; restart the server"
+    )]
+    Unknown,
 }
 
 impl CommitError {

@@ -13,6 +13,7 @@ mod managed;
 mod reads;
 pub(crate) mod rows;
 mod sqlite;
+mod waiting;
 
 pub(crate) use audit::{Event, Recorded};
 pub(crate) use commit::{Commit, CommitError, Kept, Row};
@@ -20,3 +21,5 @@ pub(crate) use error::ReadError;
 pub(crate) use reads::{CertificateFilter, OWN_CERTIFICATE, Page};
 pub(crate) use rows::*;
 pub(crate) use sqlite::Store;
+#[cfg(test)]
+pub(crate) use sqlite::tests::break_thread;

@@ -296,7 +296,7 @@ impl Store {
         })
     }
 
-    /// The ids of what is due.
+    /// The ids of what is due, besides authorizations.
     pub(crate) fn due(&self, now: Timestamp, limit: u32) -> Result<Due, ReadError> {
         let ids = |c: &Connection, table: &str| -> rusqlite::Result<Vec<i64>> {
             let sql = format!("SELECT id FROM {table} WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2");
@@ -305,7 +305,6 @@ impl Store {
         };
         self.read(|c| {
             Ok(Due {
-                authorizations: ids(c, "authorization")?,
                 orders: ids(c, "acme_order")?,
                 managed: ids(c, "managed_certificate")?,
                 rotations: ids(c, "rotation")?,
@@ -382,10 +381,9 @@ impl Store {
     }
 }
 
-/// What is due.
+/// What is due, besides authorizations.
 #[derive(Debug, Default)]
 pub(crate) struct Due {
-    pub(crate) authorizations: Vec<i64>,
     pub(crate) orders: Vec<i64>,
     /// Managed certificates whose need is to be looked at.
     pub(crate) managed: Vec<i64>,

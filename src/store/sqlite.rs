@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -36,6 +37,8 @@ struct Inner {
     damaged: Arc<Damaged>,
     #[cfg(test)]
     crash: crash::Crash,
+    /// What applies commits; it ends before its time only by a panic.
+    thread: JoinHandle<()>,
 }
 
 struct Job {
@@ -59,7 +62,7 @@ impl Store {
         let (queue, jobs) = channel();
         let writers = Arc::new(AtomicUsize::new(0));
         let damaged = Arc::<Damaged>::default();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("commit".into())
             .spawn({
                 let (writers, damaged) = (Arc::clone(&writers), Arc::clone(&damaged));
@@ -75,6 +78,7 @@ impl Store {
             damaged,
             #[cfg(test)]
             crash: crash::Crash::default(),
+            thread,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -99,15 +103,15 @@ impl Store {
     pub(crate) async fn commit(&self, commit: Commit, at: Timestamp) -> Result<(), CommitError> {
         #[cfg(test)]
         if self.inner.crash.strikes(true) {
-            return Err(CommitError::Closed);
+            return Err(CommitError::Ended);
         }
         let (done, outcome) = oneshot::channel();
         let job = Job { commit, at, done };
-        self.inner.queue.send(job).map_err(|_| CommitError::Closed)?;
-        let outcome = outcome.await.map_err(|_| CommitError::Closed)?;
+        self.inner.queue.send(job).map_err(|_| CommitError::Ended)?;
+        let outcome = outcome.await.map_err(|_| CommitError::Unknown)?;
         #[cfg(test)]
         if self.inner.crash.strikes(false) {
-            return Err(CommitError::Closed);
+            return Err(CommitError::Ended);
         }
         outcome
     }
@@ -153,9 +157,16 @@ impl Store {
         Ok(settled.await.map_err(|_| ReadError::Interrupted)??)
     }
 
-    /// Whether damage was met since the store was opened.
-    pub(crate) fn is_damaged(&self) -> bool {
-        self.inner.damaged.is_set()
+    /// Whether commits can still be made.
+    ///
+    /// # Errors
+    /// [`CommitError::Damaged`] when damage was met since the store was opened,
+    /// [`CommitError::Ended`] when the thread that writes is gone.
+    pub(crate) fn writable(&self) -> Result<(), CommitError> {
+        if self.inner.damaged.is_set() {
+            return Err(CommitError::Damaged);
+        }
+        if self.inner.thread.is_finished() { Err(CommitError::Ended) } else { Ok(()) }
     }
 
     /// Runs a short read, answered from indices, on the calling thread.
@@ -342,65 +353,4 @@ const FEW: usize = 8;
 const LINGER: Duration = Duration::from_millis(2);
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::super::audit::Event;
-    use super::super::rows::Declaration;
-    use super::*;
-
-    fn job(subject: &str, octets: usize) -> Job {
-        let (done, _) = oneshot::channel();
-        let event = Event::new("test", "test.fill", subject);
-        let commit = Commit::new(event.with(json!("x".repeat(octets))));
-        Job { commit, at: Timestamp::UNIX_EPOCH, done }
-    }
-
-    #[test]
-    fn a_refused_commit_takes_no_other_with_it() {
-        let path = std::env::temp_dir().join(format!("perennial-batch-{}", std::process::id()));
-        let _ = std::fs::remove_file(&path);
-        let mut connection = Connection::open(&path).expect("opens");
-        configure(&connection).expect("configured");
-        migrate(&path, &mut connection, &World::system()).expect("migrated");
-        let named = |subject: &str| {
-            let (id, kind, name) = (1, "profile".to_owned(), "p".to_owned());
-            let row = Declaration { id, version: 0, kind, name, spec: "{}".into() };
-            let mut job = job(subject, 1);
-            job.commit = job.commit.put(row);
-            job
-        };
-        let outcomes = apply(&connection, &[job("a", 1), named("b"), named("c"), job("d", 1)]);
-        let refused: Vec<_> = outcomes.iter().map(Result::is_err).collect();
-        assert_eq!(refused, [false, false, true, false], "the third wants an id that is taken");
-        let events =
-            "SELECT group_concat(subject, '') FROM (SELECT subject FROM event ORDER BY id)";
-        let stored: String = connection.query_row(events, [], |row| row.get(0)).expect("read");
-        assert_eq!(stored, "abd", "each once, in order");
-        std::fs::remove_file(&path).expect("clean up");
-    }
-
-    #[test]
-    fn what_is_acknowledged_is_stored_and_nothing_else_when_space_runs_out() {
-        let path = std::env::temp_dir().join(format!("perennial-full-{}", std::process::id()));
-        let _ = std::fs::remove_file(&path);
-        let mut connection = Connection::open(&path).expect("opens");
-        configure(&connection).expect("configured");
-        migrate(&path, &mut connection, &World::system()).expect("migrated");
-        let pages: i64 =
-            connection.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("a number");
-        connection.pragma_update(None, "max_page_count", pages + 20).expect("limited");
-        let batch = [job("a", 10), job("b", 1_000_000), job("c", 10), job("d", 10)];
-        let outcomes = apply(&connection, &batch);
-        let stored = |subject: &str| -> bool {
-            let sql = "SELECT count(*) FROM event WHERE subject = ?1";
-            connection.query_row(sql, [subject], |row| row.get::<_, i64>(0)).expect("read") == 1
-        };
-        for (subject, outcome) in ["a", "b", "c", "d"].into_iter().zip(&outcomes) {
-            assert_eq!(stored(subject), outcome.is_ok(), "{subject}: {outcome:?}");
-        }
-        assert!(outcomes[1].is_err(), "there was no room for it");
-        assert!(apply(&connection, &[job("e", 10)])[0].is_ok(), "and it goes on");
-        std::fs::remove_file(&path).expect("clean up");
-    }
-}
+pub(crate) mod tests;

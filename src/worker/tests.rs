@@ -20,7 +20,7 @@ use super::{Subject, perform, start_due, start_housekeeping};
 use crate::catalog::Catalog;
 use crate::node::Node;
 use crate::perform::issuance::{Commission, Intent};
-use crate::steps::{MAX_STEPS, Steps};
+use crate::steps::{Asker, Busy, MAX_STEPS, Steps};
 use crate::store::{
     Account, Authorization, CertificatePhase, CertificateRow, Commit, Event, Order, Row, Store,
 };
@@ -28,9 +28,11 @@ use crate::store::{
 #[tokio::test]
 async fn validations_that_last_hold_up_no_issuance() {
     let worker = Steps::new();
-    for id in 0..i64::try_from(MAX_STEPS).expect("few") + 1 {
-        worker.start(Subject::Authorization(id), std::future::pending());
+    for id in 0..i64::try_from(MAX_STEPS).expect("few") {
+        let claim = worker.claim_validation(id, id, Asker::Worker).expect("there is room");
+        claim.run(std::future::pending::<()>());
     }
+    assert_eq!(worker.claim_validation(-1, -1, Asker::Worker).err(), Some(Busy::Full));
     let order = worker.start(Subject::Order(1), async {}).expect("free");
     let done = tokio::time::timeout(Duration::from_secs(5), order).await;
     done.expect("an order has room of its own").expect("no panic");
@@ -112,6 +114,40 @@ async fn a_validation_that_fails_is_tried_again_and_then_no_more() {
     let row = bench.authorization(id);
     assert!(matches!(row.phase, AuthorizationPhase::Invalid { .. }), "{:?}", row.phase);
     assert!(attempts > 1, "it was given up at once");
+}
+
+#[tokio::test]
+async fn more_due_rows_of_one_account_than_it_has_room_for_hold_up_no_other() {
+    let bench = Bench::new().await;
+    let steps = &bench.node.steps;
+    // Validations that last: of this account, all that it may have.
+    let held: Vec<_> = (-1000..0)
+        .map_while(|id| steps.claim_validation(id, bench.account, Asker::Worker).ok())
+        .collect();
+    let first = bench.accepted("127.0.0.1").await;
+    for _ in 0..300 {
+        bench.accepted("127.0.0.1").await;
+    }
+    let other = Account { id: bench.node.store.id(), thumbprint: [2; 32], ..bench.account() };
+    bench.commit("account.create", |c| c.put(Account { version: 0, ..other.clone() })).await;
+    bench.pass(SignedDuration::from_secs(1));
+    let row = Authorization { account: other.id, ..bench.accepted("127.0.0.1").await };
+    bench
+        .commit("authorization.accept", |c| c.put(Authorization { version: 1, ..row.clone() }))
+        .await;
+    answer(&bench.listener, "something else".into());
+    start_due(&bench.node);
+    drop(held);
+    steps.rest(Duration::from_secs(20)).await;
+    let tried = |row: &Authorization| {
+        matches!(row.phase, AuthorizationPhase::Processing { attempts: 1, .. })
+    };
+    assert!(tried(&bench.authorization(row.id)), "the last of many is of an account with room");
+    assert!(!tried(&bench.authorization(first.id)), "the account has its share");
+    // What was turned away is not forgotten.
+    start_due(&bench.node);
+    steps.rest(Duration::from_secs(20)).await;
+    assert!(tried(&bench.authorization(first.id)));
 }
 
 #[tokio::test]
@@ -301,6 +337,10 @@ impl Bench {
         };
         self.commit("authorization.accept", |c| c.put(row.clone())).await;
         row
+    }
+
+    fn account(&self) -> Account {
+        self.node.store.account(self.account).expect("a read").expect("an account")
     }
 
     fn order(&self, id: i64) -> Order {

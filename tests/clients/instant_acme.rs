@@ -81,6 +81,29 @@ async fn account_key_rollover_and_deactivation() {
     assert!(refused.is_err(), "a deactivated account must not order");
 }
 
+#[tokio::test]
+async fn pending_orders_of_an_account_have_a_limit_and_finalized_ones_do_not_count() {
+    let mut scene = Scene::ours("instant-acme-pending");
+    let tokens = scene.directory("tokens");
+    web::serve_tokens(&tokens, scene.http_port);
+    let text = "[[directory]]\nname = \"default\"\nauthority = \"internal\"\n\
+                profiles = [\"default\"]\nlimits.pending_orders_per_account = 2\n";
+    scene.server.declare("default", text);
+    let (account, _) = register(&scene).await;
+    let place = Place { scene: &scene, kind: ChallengeType::Http01, files: &tokens };
+    for _ in 0..3 {
+        place.order(&account, &["done.example.test"], None).await;
+    }
+    let names = [Identifier::Dns("pending.example.test".into())];
+    for _ in 0..2 {
+        account.new_order(&NewOrder::new(&names)).await.expect("within the limit");
+    }
+    let error = account.new_order(&NewOrder::new(&names)).await.err().expect("one too many");
+    assert!(error.to_string().contains("pending orders"), "{error}");
+    let (other, _) = register(&scene).await;
+    other.new_order(&NewOrder::new(&names)).await.expect("another account is not concerned");
+}
+
 async fn lives(scene: &Scene, kind: ChallengeType, files: &Path, names: &[&str]) {
     let (account, _) = register(scene).await;
     let place = Place { scene, kind, files };

@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::jwk::{Jwk, sha256};
 
-pub use http01::{http01_path, judge_http01};
+pub use http01::{http01_limit, http01_path, judge_http01};
 pub use persist::{Persist, hashed_account_uris, judge_dns_persist01, persist_name};
-pub use tls_alpn01::{ACME_TLS_ALPN, judge_tls_alpn01, server_name};
+pub use tls_alpn01::{ACME_TLS_ALPN, Shown, judge_tls_alpn01, server_name};
 pub use txt::{dns_account01_name, dns_value, dns01_name, judge_txt};
 
 /// A way to prove control of an identifier.
@@ -131,6 +131,12 @@ impl KeyAuthorization {
         &self.0
     }
 
+    /// The token it is for.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        self.0.split_once('.').map_or("", |(token, _)| token)
+    }
+
     /// Its SHA-256: what the other challenges show.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
@@ -146,7 +152,7 @@ fn shown(octets: &[u8]) -> String {
         .take(SHOWN)
         .flat_map(char::escape_debug)
         .collect();
-    let more = if octets.len() > SHOWN { "…" } else { "" };
+    let more = if octets.len() > SHOWN { "..." } else { "" };
     format!("\"{text}{more}\"")
 }
 

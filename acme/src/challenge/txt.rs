@@ -27,28 +27,29 @@ pub fn dns_value(key_authorization: &KeyAuthorization) -> String {
     BASE64URL_NOPAD.encode(&key_authorization.digest())
 }
 
-/// Whether one of the TXT records found at `name` (each with its strings joined) is the one
+/// Whether one of the TXT records found at `place` (each with its strings joined) is the one
 /// expected. Others beside it do no harm.
 ///
 /// # Errors
 /// `incorrectResponse`, saying what was found instead.
 pub fn judge_txt<R: AsRef<[u8]>>(
     expected: &KeyAuthorization,
-    name: &str,
+    place: &str,
     records: &[R],
 ) -> Result<(), Problem> {
     let value = dns_value(expected);
     if records.iter().any(|record| record.as_ref() == value.as_bytes()) {
         return Ok(());
     }
-    let found = match records {
-        [] => "there is none".to_owned(),
-        [one] => format!("got {}", shown(one.as_ref())),
-        [one, others @ ..] => format!("got {} and {} more", shown(one.as_ref()), others.len()),
-    };
+    let mut found: Vec<_> =
+        records.iter().take(SHOWN_RECORDS).map(|record| shown(record.as_ref())).collect();
+    if records.len() > SHOWN_RECORDS {
+        found.push("...".to_owned());
+    }
+    let (count, found) = (records.len(), found.join(", "));
     Err(Problem::new(
         ProblemType::IncorrectResponse,
-        format!("no TXT record at {name} is {value}: {found}"),
+        format!("{place} has {count} TXT record(s): {found}, but none equal to \"{value}\""),
     ))
 }
 
@@ -59,6 +60,9 @@ fn account_label(account_url: &str) -> String {
     // The specification is RFC 4648 §6 in lower case and always valid.
     specification.encoding().map_or_else(|_| String::new(), |base32| base32.encode(&digest[..10]))
 }
+
+/// Records shown in a detail.
+const SHOWN_RECORDS: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -85,11 +89,10 @@ mod tests {
         let expected = KeyAuthorization("token.thumb".into());
         let right = dns_value(&expected);
         assert!(judge_txt(&expected, "n", &["other", &right]).is_ok());
-        let none: [&str; 0] = [];
-        let detail = judge_txt(&expected, "n", &none).expect_err("none").detail;
-        assert!(detail.contains("there is none"));
         let detail = judge_txt(&expected, "n", &["a\u{7}", "b"]).expect_err("wrong").detail;
-        assert!(detail.contains("\"a\\u{7}\" and 1 more"), "{detail}");
+        assert!(detail.contains("2 TXT record(s): \"a\\u{7}\", \"b\", but"), "{detail}");
+        let detail = judge_txt(&expected, "n", &["x"; 9]).expect_err("wrong").detail;
+        assert!(detail.contains("9 TXT") && detail.contains("\"x\", ..., but"), "{detail}");
         assert!(judge_txt(&expected, "n", &[right.to_uppercase()]).is_err());
         assert!(judge_txt(&expected, "n", &[format!(" {right}")]).is_err());
     }

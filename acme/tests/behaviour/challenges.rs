@@ -1,8 +1,9 @@
 //! What clients show for their challenges, judged (RFC 8555 §8, RFC 8737, RFC 8738).
 
 use acme::challenge::{
-    ACME_TLS_ALPN, KeyAuthorization, Persist, dns_value, hashed_account_uris, http01_path,
-    judge_dns_persist01, judge_http01, judge_tls_alpn01, judge_txt, persist_name, token,
+    ACME_TLS_ALPN, KeyAuthorization, Persist, Shown, dns_value, hashed_account_uris, http01_limit,
+    http01_path, judge_dns_persist01, judge_http01, judge_tls_alpn01, judge_txt, persist_name,
+    token,
 };
 use acme::{Algorithm, Jwk, ProblemType};
 use jiff::Timestamp;
@@ -38,9 +39,9 @@ fn http_serves_the_key_authorization_and_nothing_else() {
         assert_eq!(problem.kind, ProblemType::IncorrectResponse);
     }
     assert!(judge_http01(&expected(), 404, right.as_bytes()).is_err());
-    let page = judge_http01(&expected(), 200, "<html>é".repeat(1000).as_bytes());
-    let detail = page.expect_err("a page").detail;
-    assert!(detail.contains("<html>") && detail.len() < 500, "{detail}");
+    let long = format!("{right}{}", " ".repeat(http01_limit(&expected()) - right.len()));
+    let detail = judge_http01(&expected(), 200, long.as_bytes()).expect_err("a long body").detail;
+    assert!(detail.contains("longer than"), "{detail}");
 }
 
 #[test]
@@ -70,7 +71,8 @@ fn a_persistent_record_names_the_hashed_account() {
 }
 
 /// DER of a certificate with these subjectAltNames (tag, octets) and acmeIdentifier extensions
-/// (critical, value). Its signature is nonsense, which RFC 8737 does not mind.
+/// (critical, value). Its signature is nonsense; whether
+/// it is self-signed is said beside it.
 fn certificate(names: &[(u8, &[u8])], identifiers: &[(bool, &[u8])]) -> Vec<u8> {
     let oid = |octets: &[u8]| tlv(0x06, octets);
     let ecdsa = tlv(0x30, &oid(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2]));
@@ -118,9 +120,13 @@ fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
 const DNS: u8 = 0x82;
 const IP: u8 = 0x87;
 
+fn handshake(certificate: Option<&[u8]>) -> Shown<'_> {
+    Shown { protocol: Some(ACME_TLS_ALPN), certificate, is_self_signed: true }
+}
+
 fn shown(name: &str, certificate: &[u8]) -> Result<(), String> {
     let identifier = ca::Identifier::parse(name).expect("test name");
-    judge_tls_alpn01(&expected(), &identifier, Some(ACME_TLS_ALPN), Some(certificate))
+    judge_tls_alpn01(&expected(), &identifier, &handshake(Some(certificate)))
         .map_err(|problem| problem.detail)
 }
 
@@ -143,17 +149,17 @@ fn each_rule_of_the_shown_certificate_counts() {
     let own = (DNS, b"a.example".as_slice());
     for (names, identifiers, why) in [
         (&[][..], &[good][..], "no subjectAltName"),
-        (&[own, (DNS, b"b.example")], &[good], "exactly one"),
-        (&[(DNS, b"b.example")], &[good], "another identifier"),
-        (&[(DNS, b"*.example")], &[good], "another identifier"),
-        (&[(IP, &[192, 0, 2, 1])], &[good], "another identifier"),
-        (&[(0x81, b"a@a.example")], &[good], "another identifier"),
-        (&[own], &[], "one acmeIdentifier"),
-        (&[own], &[good, good], "one acmeIdentifier"),
-        (&[own], &[(false, &digest)], "critical"),
+        (&[own, (DNS, b"b.example")], &[good], "2 names"),
+        (&[(DNS, b"b.example")], &[good], "b.example and not a.example"),
+        (&[(DNS, b"*.example")], &[good], "and not a.example"),
+        (&[(IP, &[192, 0, 2, 1])], &[good], "192.0.2.1 and not a.example"),
+        (&[(0x81, b"a@a.example")], &[good], "neither a DNS name nor an address"),
+        (&[own], &[], "no acmeIdentifier"),
+        (&[own], &[good, good], "more than one acmeIdentifier"),
+        (&[own], &[(false, &digest)], "not critical"),
         (&[own], &[(true, &other)], "SHA-256"),
-        (&[own], &[(true, &digest[2..])], "SHA-256"),
-        (&[own], &[(true, &[])], "SHA-256"),
+        (&[own], &[(true, &digest[2..])], "not an OCTET STRING"),
+        (&[own], &[(true, &[])], "not an OCTET STRING"),
     ] {
         let detail = shown("a.example", &certificate(names, identifiers)).expect_err(why);
         assert!(detail.contains(why), "{detail}");
@@ -163,8 +169,14 @@ fn each_rule_of_the_shown_certificate_counts() {
     assert!(shown("a.example", &der[..der.len() - 1]).is_err());
     let identifier = ca::Identifier::parse("a.example").expect("test name");
     for protocol in [None, Some(b"h2".as_slice()), Some(b"")] {
-        assert!(judge_tls_alpn01(&expected(), &identifier, protocol, Some(&der)).is_err());
+        let shown = Shown { protocol, ..handshake(Some(&der)) };
+        let problem = judge_tls_alpn01(&expected(), &identifier, &shown).expect_err("protocol");
+        assert_eq!(problem.kind, ProblemType::Tls);
     }
-    let none = judge_tls_alpn01(&expected(), &identifier, Some(ACME_TLS_ALPN), None);
+    let none = judge_tls_alpn01(&expected(), &identifier, &handshake(None));
     assert_eq!(none.expect_err("none").kind, ProblemType::Tls);
+    let issued = Shown { is_self_signed: false, ..handshake(Some(&der)) };
+    let problem = judge_tls_alpn01(&expected(), &identifier, &issued).expect_err("issued");
+    assert_eq!(problem.kind, ProblemType::IncorrectResponse);
+    assert!(problem.detail.contains("not self-signed"), "{}", problem.detail);
 }

@@ -1,6 +1,6 @@
 //! Noise: whatever arrives, it is refused, never a panic.
 
-use acme::challenge::judge_tls_alpn01;
+use acme::challenge::{ACME_TLS_ALPN, Shown, judge_tls_alpn01};
 use acme::eab::ExternalBinding;
 use acme::request::{
     AccountUpdate, AuthorizationUpdate, ChallengeResponse, Contact, Finalize, NewAccount,
@@ -81,7 +81,9 @@ proptest! {
         let name = ca::Identifier::parse("a.example").expect("test name");
         let key = r#"{"crv":"Ed25519","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
         let expected = challenge::KeyAuthorization::new("t", &Jwk::parse(key).expect("key"));
-        prop_assert!(judge_tls_alpn01(&expected, &name, Some(b"acme-tls/1"), Some(&octets)).is_err());
+        let (protocol, certificate) = (Some(ACME_TLS_ALPN), Some(octets.as_slice()));
+        let shown = Shown { protocol, certificate, is_self_signed: true };
+        prop_assert!(judge_tls_alpn01(&expected, &name, &shown).is_err());
         let _ = challenge::judge_http01(&expected, 200, &octets);
         let _ = challenge::judge_txt(&expected, "name", &[octets]);
     }

@@ -14,12 +14,12 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::call::{Call, Signed, with_header, with_link};
-use super::not_found;
 use super::resource::Resource;
+use super::{limit, not_found};
 use crate::catalog::Trust;
 use crate::http::error::{uncommitted, unreadable};
 use crate::perform::validation::{self, Attempt};
-use crate::steps::Subject;
+use crate::steps::{Asker, Busy};
 use crate::store::{Account, Authorization, Commit};
 
 /// newAuthz (RFC 8555 §7.4.1).
@@ -33,6 +33,7 @@ pub(super) async fn create(call: &Call, signed: &Signed<'_>) -> Result<Response<
     let [identifier] = &identifiers;
     let row = standing(call, &signed.account, identifier, trusted == [true], now)?;
     if row.version == 0 {
+        limit::orders(call, &signed.account, now)?;
         let subject = format!("authorization/{}", row.id);
         let event = call.event(signed.account.id, "authorization.create", subject);
         let event = event.with(json!({ "identifier": identifier.to_string() }));
@@ -196,7 +197,7 @@ async fn accept(
     if !matches!(next.phase, Phase::Processing { .. }) {
         return Ok(row);
     }
-    limit(call, signed, &row, now)?;
+    limit::validations(call, &row, now)?;
     let subject = format!("authorization/{id}");
     let event = call.event(signed.account.id, "authorization.accept", subject);
     let event = event.with(json!({ "challenge": kind.name() }));
@@ -205,34 +206,27 @@ async fn accept(
         account: signed.account.clone(),
         row: Authorization { phase: next.phase, due_at: next.due, ..row },
     };
-    let (stored, acceptance) = oneshot::channel();
-    let step = validation::accept(Arc::clone(&call.node), attempt, event, stored);
-    let Some(step) = call.node.steps.start(Subject::Authorization(id), step) else {
+    let claim = match call.node.steps.claim_validation(id, attempt.row.account, Asker::Client) {
+        Ok(claim) => claim,
         // It is being validated at this moment: that attempt answers this request too.
-        return own(call, signed, id);
+        Err(Busy::UnderWay) => return own(call, signed, id),
+        // It waits in the store for its turn, and takes no room while it does.
+        Err(Busy::Share | Busy::Full) => {
+            let stored = validation::store(&call.node, attempt.row, event).await;
+            return stored.map_err(uncommitted);
+        }
     };
-    match acceptance.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return Err(uncommitted(error)),
+    let (stored, acceptance) = oneshot::channel();
+    let step = claim.run(validation::accept(Arc::clone(&call.node), attempt, event, stored));
+    let accepted = match acceptance.await {
+        Ok(accepted) => accepted.map_err(uncommitted)?,
         Err(_) => return own(call, signed, id),
-    }
+    };
     // The attempt goes on; most end in a moment, and waiting saves the client a poll.
-    let _ = tokio::time::timeout(PATIENCE, step).await;
-    own(call, signed, id)
-}
-
-/// Failures are what costs: a name that keeps failing is asked for less often.
-fn limit(
-    call: &Call,
-    signed: &Signed<'_>,
-    row: &Authorization,
-    now: Timestamp,
-) -> Result<(), Problem> {
-    let Some(bucket) = &call.directory.spec.limits.failures_per_name else { return Ok(()) };
-    let directory = &call.directory.spec.name;
-    let name = || format!("{directory}/validations/{}/{}", signed.account.id, row.identifier);
-    let taken = call.node.limiter.take(Some(bucket), name, now);
-    taken.map_err(|wait| wait.problem("validations of this name", bucket))
+    match tokio::time::timeout(PATIENCE, step).await {
+        Ok(Ok(Some(settled))) => Ok(settled),
+        _ => Ok(accepted),
+    }
 }
 
 fn own(call: &Call, signed: &Signed<'_>, id: i64) -> Result<Authorization, Problem> {

@@ -6,6 +6,7 @@ mod authorization;
 mod call;
 mod certificate;
 mod directory;
+mod limit;
 mod order;
 mod renewal;
 mod resource;

@@ -7,18 +7,16 @@ use acme::authorization::{AuthorizationStatus, Phase as AuthorizationPhase};
 use acme::order::{self, OrderStatus, Phase};
 use acme::request::{Finalize, NewOrder, post_as_get};
 use acme::{Problem, ProblemType, resource};
-use aws_lc_rs::digest;
 use axum::body::Body;
 use axum::http::{Response, StatusCode, header};
 use ca::issue::Request;
 use ca::{Csr, Identifier, Serial};
-use data_encoding::BASE64URL_NOPAD;
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::call::{Call, Signed, with_header};
 use super::resource::Resource;
-use super::{authorization, not_found, renewal};
+use super::{authorization, limit, not_found, renewal};
 use crate::http::error::{refused, uncommitted, unreadable};
 use crate::perform::issuance::{self, Commission, Intent};
 use crate::steps::Subject;
@@ -35,7 +33,9 @@ pub(super) async fn create(call: &Call, signed: &Signed<'_>) -> Result<Response<
     let now = call.node.world.now();
     check_validity(&wanted, profile, now)?;
     let trusted = authorization::permitted(call, &signed.account, profile, &wanted.identifiers)?;
-    limit(call, signed, &wanted.identifiers, now)?;
+    limit::orders(call, &signed.account, now)?;
+    limit::names(call, &wanted.identifiers, now)?;
+    let pending = limit::pending(call, &signed.account, now).await?;
     let replaces = match &wanted.replaces {
         Some(id) => Some(renewal::replaceable(call, signed, id, &wanted.identifiers)?),
         None => None,
@@ -84,6 +84,7 @@ pub(super) async fn create(call: &Call, signed: &Signed<'_>) -> Result<Response<
         CommitError::Conflict if replaces.is_some() => renewal::already_replaced(),
         error => uncommitted(error),
     })?;
+    pending.keep();
     call.node.metrics.ordered(&spec.name);
     let response = call.json(StatusCode::CREATED, &shown(call, &order, &rows, now));
     Ok(with_header(response, header::LOCATION, &call.url_of(&Resource::Order(order.id))))
@@ -137,30 +138,26 @@ pub(super) async fn finalize(
     };
     let event = call.event(signed.account.id, "order.finalize", format!("order/{id}"));
     let event = event.with(json!({ "serial": intent.row.serial.to_string() }));
-    let subject = Subject::Order(id);
     let commit = Commit::new(event).put(intent.row.clone()).put(order.clone());
-    // The step is claimed before the row is due, so that the worker's own look at due rows does
-    // not take it for one that was interrupted.
-    let node = Arc::clone(&call.node);
-    let (begin, begun) = tokio::sync::oneshot::channel::<(Order, Intent)>();
-    let step = call.node.steps.start(subject, async move {
-        if let Ok((order, intent)) = begun.await {
-            issuance::complete(node, order, intent).await;
-        }
-    });
     let taken = || {
         Problem::new(ProblemType::OrderNotReady, "the order is being finalized by another request")
     };
-    let step = step.ok_or_else(taken)?;
+    // The step is claimed before the row is due, so that the worker's own look at due rows does
+    // not take it for one that was interrupted.
+    let claim = call.node.steps.claim(Subject::Order(id)).ok_or_else(taken)?;
     call.node.store.commit(commit, now).await.map_err(|error| match error {
         CommitError::Conflict => taken(),
         error => uncommitted(error),
     })?;
+    call.node.limiter.pending.ended(signed.account.id);
     let order = Order { version: order.version + 1, ..order };
-    let _ = begin.send((order, intent.recorded()));
+    let node = Arc::clone(&call.node);
+    let step = claim.run(issuance::complete(node, order.clone(), intent.recorded()));
     // Most certificates are there in a moment: waiting for it saves the client a poll.
-    let _ = tokio::time::timeout(PATIENCE, step).await;
-    let (order, rows) = own(call, signed, id)?;
+    let order = match tokio::time::timeout(PATIENCE, step).await {
+        Ok(Ok(Some(ended))) => ended,
+        _ => order,
+    };
     Ok(answer(call, &order, &rows))
 }
 
@@ -272,32 +269,6 @@ fn check_validity(wanted: &NewOrder, profile: &ca::Profile, now: Timestamp) -> R
             "notAfter is too far from notBefore: profile {} gives {most} at the most",
             profile.name
         )));
-    }
-    Ok(())
-}
-
-fn limit(
-    call: &Call,
-    signed: &Signed<'_>,
-    identifiers: &[Identifier],
-    now: Timestamp,
-) -> Result<(), Problem> {
-    let (spec, limiter) = (&call.directory.spec, &call.node.limiter);
-    if let Some(bucket) = &spec.limits.orders_per_account {
-        let name = || format!("{}/orders/{}", spec.name, signed.account.id);
-        let taken = limiter.take(Some(bucket), name, now);
-        taken.map_err(|wait| wait.problem("new orders of this account", bucket))?;
-    }
-    if let Some(bucket) = &spec.limits.orders_per_names {
-        let name = || {
-            let mut names: Vec<_> = identifiers.iter().map(ToString::to_string).collect();
-            names.sort();
-            // A digest, for the names of one order may take many thousand octets.
-            let digest = digest::digest(&digest::SHA256, names.join(",").as_bytes());
-            format!("{}/names/{}", spec.name, BASE64URL_NOPAD.encode(digest.as_ref()))
-        };
-        let taken = limiter.take(Some(bucket), name, now);
-        taken.map_err(|wait| wait.problem("orders for this set of names", bucket))?;
     }
     Ok(())
 }

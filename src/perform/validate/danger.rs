@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use der::{AnyRef, Decode, Encode};
+use der::{AnyRef, Decode, Encode, Reader, SliceReader};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs};
@@ -33,14 +33,24 @@ pub(super) fn any_certificate(protocols: &[&[u8]]) -> Result<Arc<ClientConfig>, 
     Ok(Arc::new(config))
 }
 
-/// Whether `certificate`, whose to-be-signed bytes are `signed`, is signed with its own key.
-pub(super) fn is_self_signed(certificate: &Certificate, signed: &[u8]) -> bool {
+/// Whether a certificate, in DER, can be read and is signed with its own key.
+pub(super) fn is_self_signed(der: &[u8]) -> bool {
+    let (Ok(certificate), Ok(signed)) = (Certificate::from_der(der), signed_part(der)) else {
+        return false;
+    };
     let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms.all;
     let named = algorithms.iter().copied().filter(|algorithm| {
         equal(certificate.signature_algorithm(), algorithm.signature_alg_id().as_ref())
     });
     certificate.tbs_certificate().issuer() == certificate.tbs_certificate().subject()
-        && signed_with(certificate, named, signed, certificate.signature().raw_bytes())
+        && signed_with(&certificate, named, signed, certificate.signature().raw_bytes())
+}
+
+/// The bytes the certificate's signature is over, as they were sent.
+fn signed_part(certificate: &[u8]) -> Result<&[u8], der::Error> {
+    let mut reader = SliceReader::new(certificate)?;
+    der::Header::decode(&mut reader)?;
+    reader.tlv_bytes()
 }
 
 #[derive(Debug)]

@@ -2,7 +2,6 @@
 //! such name, no such records, an error, silence). Which addresses may be connected to is not
 //! decided here.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use acme::ProblemType;
@@ -15,7 +14,7 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::{TokioResolver, system_conf};
 
-use super::outcome::{Deadline, Failure, causes, excerpt};
+use super::outcome::{Deadline, Failure, causes};
 use super::settings::{InvalidSettings, Settings};
 
 /// The resolver all lookups go through. Names under `localhost` and `invalid` are answered without
@@ -154,18 +153,13 @@ impl Dns {
     }
 }
 
-impl fmt::Display for Txt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.name)?;
-        if let Some(alias) = &self.alias {
-            write!(f, " (CNAME to {alias})")?;
+impl Txt {
+    /// The name they were asked for at, and the one they stand at if CNAMEs led there.
+    pub(super) fn place(&self) -> String {
+        match &self.alias {
+            Some(alias) => format!("{} (CNAME to {alias})", self.name),
+            None => self.name.clone(),
         }
-        write!(f, " has {} TXT record(s): ", self.values.len())?;
-        for (index, value) in self.values.iter().take(SHOWN_VALUES).enumerate() {
-            let comma = if index == 0 { "" } else { ", " };
-            write!(f, "{comma}\"{}\"", excerpt(value, SHOWN_CHARACTERS))?;
-        }
-        if self.values.len() > SHOWN_VALUES { f.write_str(", ...") } else { Ok(()) }
     }
 }
 
@@ -269,6 +263,3 @@ const RETRIES: usize = 1;
 const MAX_ACTIVE: usize = 256;
 /// CNAMEs followed within one answer.
 const MAX_ALIASES: usize = 16;
-/// TXT values shown in a detail, and the characters of each.
-const SHOWN_VALUES: usize = 4;
-const SHOWN_CHARACTERS: usize = 100;

@@ -1,11 +1,15 @@
 //! http-01 (RFC 8555 §8.3): one request per hop over a connection of its own, no pool, no cookies,
 //! no credentials. Redirects are followed by the rules of this file, and every hop is resolved and
-//! judged anew.
+//! its addresses judged anew; the address judged is the one connected to, so that a name that
+//! changes its mind leads nowhere else. A redirect can make us ask servers that the client cannot
+//! reach (RFC 8555 §10.4), so of what they answer only the status leaves this node: no body, and no
+//! path or query of a URL that is not the challenge's own.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use acme::ProblemType;
+use acme::challenge::{KeyAuthorization, http01_limit, http01_path, judge_http01};
 use ca::{DnsName, Identifier};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
@@ -18,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tracing::debug;
 use url::{Host, Position, Url};
 
 use super::connect::Dialer;
@@ -38,56 +43,56 @@ pub(super) struct Client<'a> {
     pub(super) dialer: &'a Dialer,
     pub(super) tls: &'a Arc<ClientConfig>,
     pub(super) ports: Ports,
+    /// The most redirects that are followed.
+    pub(super) redirects: usize,
     pub(super) deadline: Deadline,
 }
 
 /// What one hop answered.
 enum Answer {
     Redirect(StatusCode, Option<HeaderValue>),
-    Content(StatusCode, Content),
-}
-
-/// As much of a body as was read.
-struct Content {
-    bytes: Vec<u8>,
-    cut: bool,
+    /// With as much of the body as was to be read.
+    Content(StatusCode, Vec<u8>),
 }
 
 impl Client<'_> {
-    /// Fetches the token's URL at `identifier`, follows redirects, compares.
+    /// Fetches the token's URL at `identifier`, follows redirects, has the answer judged.
     ///
     /// # Errors
     /// `dns`, `connection`, `tls` or `incorrectResponse`; the detail names the URL and address.
     pub(super) async fn validate(
         &self,
         identifier: &Identifier,
-        token: &str,
-        key_authorization: &str,
+        expected: &KeyAuthorization,
     ) -> Result<Proof, Failure> {
-        let mut url = self.first(identifier, token)?;
+        let path = http01_path(expected.token());
+        let mut url = self.first(identifier, &path)?;
         let mut visited = Vec::new();
         loop {
-            let get = format!("http-01: GET {}", excerpt(url.as_str(), SHOWN_URL));
-            let limit = key_authorization.len() + BODY_SLACK;
-            let (answer, address) =
-                self.fetch(&url, limit).await.map_err(|failure| failure.during(&get))?;
+            let get = format!("http-01: GET {}", place(&url, &path));
+            let (answer, address) = self
+                .fetch(&url, http01_limit(expected))
+                .await
+                .map_err(|failure| failure.during(&get))?;
+            debug!(%url, %address, "http-01 request answered");
             let incorrect = |why: String| Failure::incorrect(format!("{get} at {address}: {why}"));
             match answer {
-                Answer::Content(status, content) => {
-                    judge(status, &content, key_authorization).map_err(incorrect)?;
-                    return Ok(proof(&url, address, &visited));
+                Answer::Content(status, body) => {
+                    judge_http01(expected, status.as_u16(), &body)
+                        .map_err(|problem| incorrect(problem.detail))?;
+                    return Ok(proof(&get, address, visited.len()));
                 }
                 Answer::Redirect(status, location) => {
                     let next = self.follow(&url, location.as_ref(), identifier);
                     let next = next.map_err(|why| incorrect(format!("{status}: {why}")))?;
                     visited.push(url);
                     if visited.contains(&next) {
-                        let next = excerpt(next.as_str(), SHOWN_URL);
+                        let next = place(&next, &path);
                         return Err(incorrect(format!("{status}: redirect loop back to {next}")));
                     }
-                    if visited.len() > MAX_REDIRECTS {
-                        let why = format!("{status}: more than {MAX_REDIRECTS} redirects");
-                        return Err(incorrect(why));
+                    if visited.len() > self.redirects {
+                        let most = self.redirects;
+                        return Err(incorrect(format!("{status}: more than {most} redirects")));
                     }
                     url = next;
                 }
@@ -95,13 +100,12 @@ impl Client<'_> {
         }
     }
 
-    fn first(&self, identifier: &Identifier, token: &str) -> Result<Url, Failure> {
+    fn first(&self, identifier: &Identifier, path: &str) -> Result<Url, Failure> {
         let host = match identifier {
             Identifier::Ip(std::net::IpAddr::V6(address)) => format!("[{address}]"),
             other => other.to_string(),
         };
-        let port = self.ports.http;
-        let text = format!("http://{host}:{port}/.well-known/acme-challenge/{token}");
+        let text = format!("http://{host}:{}{path}", self.ports.http);
         Url::parse(&text).map_err(|error| {
             Failure::new(ProblemType::ServerInternal, format!("http-01: {text}: {error}"))
         })
@@ -119,10 +123,12 @@ impl Client<'_> {
         if text.len() > MAX_LOCATION {
             return Err(format!("Location is longer than {MAX_LOCATION} bytes"));
         }
-        let shown = excerpt(text, SHOWN_URL);
-        let refuse = |why: &str| format!("redirect to {shown} is not followed: {why}");
-        let mut url = from.join(text).map_err(|error| refuse(&error.to_string()))?;
+        let mut url = from.join(text).map_err(|error| {
+            format!("redirect is not followed: its Location is no URL: {error}")
+        })?;
         url.set_fragment(None);
+        let origin = excerpt(&origin(&url), SHOWN_URL);
+        let refuse = |why: &str| format!("redirect to {origin} is not followed: {why}");
         let default = match url.scheme() {
             "http" => self.ports.http,
             "https" => self.ports.https,
@@ -204,7 +210,7 @@ fn request(url: &Url) -> Result<Request<Empty<Bytes>>, Failure> {
         .map_err(|error| Failure::incorrect(format!("the URL cannot be requested: {error}")))
 }
 
-/// Sends `request` over `stream` and reads the answer, with at most about `limit` bytes of body.
+/// Sends `request` over `stream` and reads the answer, with at most `limit` bytes of body.
 /// Nothing of it outlives this call.
 async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send>(
     stream: S,
@@ -234,41 +240,35 @@ async fn read(response: Response<Incoming>, limit: usize) -> Result<Answer, hype
         return Ok(Answer::Redirect(status, response.headers().get(LOCATION).cloned()));
     }
     let mut body = response.into_body();
-    let mut content = Content { bytes: Vec::new(), cut: false };
+    let mut read = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
-        let room = limit - content.bytes.len();
-        content.bytes.extend_from_slice(&data[..data.len().min(room)]);
-        if data.len() > room {
-            content.cut = true;
+        let room = limit - read.len();
+        read.extend_from_slice(&data[..data.len().min(room)]);
+        if read.len() == limit {
             break;
         }
     }
-    Ok(Answer::Content(status, content))
+    Ok(Answer::Content(status, read))
 }
 
-fn judge(status: StatusCode, content: &Content, key_authorization: &str) -> Result<(), String> {
-    let shown = excerpt(&String::from_utf8_lossy(&content.bytes), SHOWN_BODY);
-    if status != StatusCode::OK {
-        return Err(format!("{status}, body \"{shown}\""));
-    }
-    if content.cut {
-        let limit = content.bytes.len();
-        return Err(format!("200 OK, but the body is longer than {limit} bytes: \"{shown}\""));
-    }
-    if content.bytes.trim_ascii_end() != key_authorization.as_bytes() {
-        let wanted = excerpt(key_authorization, SHOWN_AUTHORIZATION);
-        return Err(format!(
-            "200 OK, but the body \"{shown}\" is not the key authorization \"{wanted}\""
-        ));
-    }
-    Ok(())
+/// Where `url` leads, as far as a client may hear of it: its path is shown if it is the challenge's.
+fn place(url: &Url, path: &str) -> String {
+    let origin = origin(url);
+    let own = &url[Position::BeforePath..] == path;
+    excerpt(&format!("{origin}{}", if own { path } else { "/..." }), SHOWN_URL)
 }
 
-fn proof(url: &Url, address: SocketAddr, visited: &[Url]) -> Proof {
-    let mut seen = format!("http-01: {} at {address}", excerpt(url.as_str(), SHOWN_URL));
-    if !visited.is_empty() {
-        seen += &format!(" after {} redirect(s)", visited.len());
+/// Scheme, host and port, without what may stand between them.
+fn origin(url: &Url) -> String {
+    let scheme = &url[..Position::BeforeUsername];
+    format!("{scheme}{}", &url[Position::BeforeHost..Position::AfterPort])
+}
+
+fn proof(get: &str, address: SocketAddr, redirects: usize) -> Proof {
+    let mut seen = format!("{get} at {address}");
+    if redirects > 0 {
+        seen += &format!(" after {redirects} redirect(s)");
     }
     Proof { address: Some(address), seen }
 }
@@ -280,14 +280,9 @@ const REDIRECTS: [StatusCode; 4] = [
     StatusCode::TEMPORARY_REDIRECT,
     StatusCode::PERMANENT_REDIRECT,
 ];
-const MAX_REDIRECTS: usize = 10;
 const MAX_LOCATION: usize = 2048;
 /// The most a response's head may take, in bytes and in fields.
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
-/// What a body may be longer than the key authorization: white space, and a little to show.
-const BODY_SLACK: usize = 128;
 /// Characters of foreign text shown in a detail.
-const SHOWN_BODY: usize = 60;
 const SHOWN_URL: usize = 200;
-const SHOWN_AUTHORIZATION: usize = 160;

@@ -1,7 +1,8 @@
 //! The only place that connects outward on behalf of ACME clients: challenge validation (RFC 8555
 //! §8, RFC 8737, RFC 8738) and CAA lookups (RFC 8659). Names and URLs come from strangers, so every
 //! address is judged before it is connected to, and everything has a limit in time and size.
-//! Nothing here reads or writes the store, and nothing decides whether an order is ready.
+//! What must be found is judged by `acme`. Nothing here reads or writes the store, and nothing
+//! decides whether an order is ready.
 
 mod address;
 mod caa;
@@ -15,6 +16,7 @@ mod tls_alpn;
 
 use std::sync::Arc;
 
+use acme::challenge::{ACME_TLS_ALPN, KeyAuthorization, judge_txt};
 use ca::{DnsName, Identifier};
 use rustls::ClientConfig;
 
@@ -52,13 +54,13 @@ impl Validator {
         Ok(Self(Arc::new(Inner {
             dialer: Dialer::new(dns, rules, settings.connect_timeout),
             https: danger::any_certificate(&[http::ALPN])?,
-            acme_tls: danger::any_certificate(&[tls_alpn::ALPN])?,
+            acme_tls: danger::any_certificate(&[ACME_TLS_ALPN])?,
             settings,
         })))
     }
 
-    /// Fetches `http://{identifier}/.well-known/acme-challenge/{token}` and compares what comes
-    /// back with `key_authorization` (RFC 8555 §8.3, RFC 8738 §4).
+    /// Fetches `http://{identifier}/.well-known/acme-challenge/{token}` and expects the key
+    /// authorization (RFC 8555 §8.3, RFC 8738 §4).
     ///
     /// # Errors
     /// [`Failure`] of kind `dns`, `connection`, `tls` (after a redirect to https),
@@ -66,21 +68,22 @@ impl Validator {
     pub(crate) async fn http_01(
         &self,
         identifier: &Identifier,
-        token: &str,
-        key_authorization: &str,
+        expected: &KeyAuthorization,
     ) -> Result<Proof, Failure> {
         refuse_wildcard(identifier, "http-01")?;
+        let settings = &self.0.settings;
         let client = http::Client {
             dialer: &self.0.dialer,
             tls: &self.0.https,
-            ports: Ports { http: self.0.settings.http_port, https: self.0.settings.tls_port },
+            ports: Ports { http: settings.http_port, https: settings.tls_port },
+            redirects: settings.redirects,
             deadline: self.deadline(),
         };
-        client.validate(identifier, token, key_authorization).await
+        client.validate(identifier, expected).await
     }
 
-    /// Connects with TLS and looks for the validation certificate that carries `digest`, the
-    /// SHA-256 of the key authorization (RFC 8737 §3, RFC 8738 §6).
+    /// Connects with TLS and expects the validation certificate that carries the digest of the key
+    /// authorization (RFC 8737 §3, RFC 8738 §6).
     ///
     /// # Errors
     /// [`Failure`] of kind `dns`, `connection`, `tls`, `incorrectResponse`, or `malformed` for a
@@ -88,7 +91,7 @@ impl Validator {
     pub(crate) async fn tls_alpn_01(
         &self,
         identifier: &Identifier,
-        digest: [u8; 32],
+        expected: &KeyAuthorization,
     ) -> Result<Proof, Failure> {
         refuse_wildcard(identifier, "tls-alpn-01")?;
         let port = self.0.settings.tls_port;
@@ -97,22 +100,25 @@ impl Validator {
             tls: &self.0.acme_tls,
             deadline: self.deadline(),
         };
-        probe.validate(identifier, port, &digest).await
+        probe.validate(identifier, port, expected).await
     }
 
-    /// Looks for a TXT record at `name` whose value is exactly `expected`: dns-01 (RFC 8555 §8.4)
-    /// and dns-account-01. `name` is absolute and whole, such as `_acme-challenge.example.com`;
-    /// CNAMEs are followed.
+    /// Looks for a TXT record at `name` that holds the digest of the key authorization: dns-01
+    /// (RFC 8555 §8.4) and dns-account-01. `name` is absolute and whole, such as
+    /// `_acme-challenge.example.com`; CNAMEs are followed.
     ///
     /// # Errors
     /// [`Failure`] of kind `dns` when there is no such record set or no answer, and
     /// `incorrectResponse` when there are records but none that matches.
-    pub(crate) async fn dns_txt(&self, name: &str, expected: &str) -> Result<Proof, Failure> {
+    pub(crate) async fn dns_txt(
+        &self,
+        name: &str,
+        expected: &KeyAuthorization,
+    ) -> Result<Proof, Failure> {
         let found = self.0.dialer.dns().txt(name, self.deadline()).await?;
-        if found.values.iter().any(|value| value == expected) {
-            return Ok(Proof { address: None, seen: found.to_string() });
-        }
-        Err(Failure::incorrect(format!("{found}, but none equal to \"{expected}\"")))
+        judge_txt(expected, &found.place(), &found.values)?;
+        let seen = format!("one of {} TXT record(s) at {}", found.values.len(), found.place());
+        Ok(Proof { address: None, seen })
     }
 
     /// The values of the TXT records at `name`, each with its strings joined (RFC 7208 §3.3 does
@@ -131,7 +137,7 @@ impl Validator {
     /// [`Failure`] of kind `dns` when any lookup on the way failed: then nobody knows, and
     /// certificates must not be issued.
     pub(crate) async fn caa(&self, name: &DnsName) -> Result<Caa, Failure> {
-        caa::climb(self.0.dialer.dns(), name, self.deadline()).await
+        caa::find(self.0.dialer.dns(), name, self.deadline()).await
     }
 
     fn deadline(&self) -> Deadline {

@@ -57,6 +57,12 @@ impl From<Failure> for Problem {
     }
 }
 
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::new(problem.kind, problem.detail)
+    }
+}
+
 /// The moment by which a validation must have ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {

@@ -25,6 +25,8 @@ pub(crate) struct Settings {
     pub deny: Vec<IpNet>,
     /// Whether loopback addresses may be connected to without being in `allow`. No.
     pub loopback: bool,
+    /// The most redirects http-01 follows, 0 to 10. 10.
+    pub redirects: usize,
     /// The most one validation or lookup may take in all, such as `"10s"`; 1 s to 60 s.
     #[serde(deserialize_with = "duration", serialize_with = "milliseconds")]
     pub timeout: Duration,
@@ -45,6 +47,7 @@ impl Default for Settings {
             allow: Vec::new(),
             deny: Vec::new(),
             loopback: false,
+            redirects: MAX_REDIRECTS,
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(3),
             case_randomization: None,
@@ -70,6 +73,9 @@ impl Settings {
         if self.resolvers.len() > MAX_RESOLVERS {
             return Err(InvalidSettings::TooManyResolvers);
         }
+        if self.redirects > MAX_REDIRECTS {
+            return Err(InvalidSettings::TooManyRedirects);
+        }
         if !(MIN_TIMEOUT..=MAX_TIMEOUT).contains(&self.timeout) {
             return Err(InvalidSettings::Duration("timeout", self.timeout));
         }
@@ -94,6 +100,9 @@ pub(crate) enum InvalidSettings {
     /// More resolvers than make sense.
     #[error("validation.resolvers: at most {MAX_RESOLVERS} can be asked")]
     TooManyResolvers,
+    /// More redirects than an ACME server should follow.
+    #[error("validation.redirects: at most {MAX_REDIRECTS} can be followed")]
+    TooManyRedirects,
     /// The resolver library refuses its configuration.
     #[error("validation: the resolver cannot be set up: {0}")]
     Resolver(String),
@@ -117,6 +126,7 @@ const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 const MIN_CONNECT: Duration = Duration::from_millis(100);
 const MAX_RESOLVERS: usize = 8;
+const MAX_REDIRECTS: usize = 10;
 
 #[cfg(test)]
 mod tests {
@@ -136,7 +146,7 @@ mod tests {
     fn everything_can_be_set() {
         let settings = read(
             r#"{"http_port": 5002, "tls_port": 5001, "resolvers": ["127.0.0.1:8053", "[::1]:53"],
-                "allow": ["127.0.0.0/8"], "deny": ["10.0.0.0/8"], "loopback": true,
+                "allow": ["127.0.0.0/8"], "deny": ["10.0.0.0/8"], "loopback": true, "redirects": 0,
                 "timeout": "5s", "connect_timeout": "500ms", "case_randomization": false}"#,
         )
         .expect("valid");
@@ -151,6 +161,7 @@ mod tests {
         for (json, named) in [
             (r#"{"http_port": 0}"#, "http_port"),
             (r#"{"tls_port": 0}"#, "tls_port"),
+            (r#"{"redirects": 11}"#, "redirects"),
             (r#"{"timeout": "0s"}"#, "timeout"),
             (r#"{"timeout": "2h"}"#, "timeout"),
             (r#"{"connect_timeout": "1ms"}"#, "connect_timeout"),

@@ -2,7 +2,7 @@
 //! the way. What is read must be what was given.
 #![no_main]
 
-use acme::challenge::{KeyAuthorization, judge_tls_alpn01};
+use acme::challenge::{ACME_TLS_ALPN, KeyAuthorization, Shown, judge_tls_alpn01};
 use ca::{Certificate, Intended, PublicKey, SignatureAlgorithm};
 use libfuzzer_sys::fuzz_target;
 
@@ -35,7 +35,9 @@ fuzz_target!(|data: &[u8]| {
     let key = acme::Jwk::parse(KEY).expect("a key");
     let expected = KeyAuthorization::new("token", &key);
     let name = ca::Identifier::parse("a.example").expect("a name");
-    let judged = judge_tls_alpn01(&expected, &name, Some(b"acme-tls/1"), Some(data));
+    let (protocol, certificate) = (Some(ACME_TLS_ALPN), Some(data));
+    let shown = Shown { protocol, certificate, is_self_signed: true };
+    let judged = judge_tls_alpn01(&expected, &name, &shown);
     assert!(judged.is_err(), "nobody knows the digest by chance");
 });
 

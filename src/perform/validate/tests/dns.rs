@@ -3,21 +3,27 @@
 use std::time::{Duration, Instant};
 
 use acme::ProblemType;
+use acme::challenge::dns_value;
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::rdata::TXT;
 use hickory_resolver::proto::rr::{RData, RecordType};
 
 use super::nameserver::{NameServer, Reply};
-use super::{Settings, settings, validator};
+use super::{Settings, expected, settings, validator};
 
 const NAME: &str = "_acme-challenge.a.test";
+
+/// What the record must hold.
+fn wanted() -> String {
+    dns_value(&expected())
+}
 
 #[tokio::test]
 async fn one_matching_record_among_several_is_proof() {
     let dns = NameServer::start().await;
-    dns.txt(NAME, &[&["other"], &["wanted"], &["third"]]);
+    dns.txt(NAME, &[&["other"], &[&wanted()], &["third"]]);
     let validator = validator(settings(Some(dns.address)));
-    let proof = validator.dns_txt(NAME, "wanted").await.expect("valid");
+    let proof = validator.dns_txt(NAME, &expected()).await.expect("valid");
     assert_eq!(proof.address, None);
     assert!(proof.seen.contains(NAME) && proof.seen.contains("3 TXT"), "{}", proof.seen);
     assert_eq!(validator.txt(NAME).await.expect("values").len(), 3);
@@ -26,11 +32,14 @@ async fn one_matching_record_among_several_is_proof() {
 #[tokio::test]
 async fn the_strings_of_one_record_are_joined_and_records_are_not() {
     let dns = NameServer::start().await;
-    dns.txt(NAME, &[&["one", "two"], &["three"]]);
+    let wanted = wanted();
+    let (one, two) = wanted.split_at(20);
     let validator = validator(settings(Some(dns.address)));
-    validator.dns_txt(NAME, "onetwo").await.expect("valid");
-    for absent in ["one", "two", "onetwothree", "twothree", "onetwo "] {
-        validator.dns_txt(NAME, absent).await.expect_err(absent);
+    dns.txt(NAME, &[&[one, two], &["three"]]);
+    validator.dns_txt(NAME, &expected()).await.expect("valid");
+    for apart in [&[&[one][..], &[two]][..], &[&[one, two, "three"]], &[&[one, two, " "]]] {
+        dns.txt(NAME, apart);
+        validator.dns_txt(NAME, &expected()).await.expect_err("not joined");
     }
 }
 
@@ -39,10 +48,10 @@ async fn wrong_values_are_shown() {
     let dns = NameServer::start().await;
     dns.txt(NAME, &[&["stale\u{7}"]]);
     let failure =
-        validator(settings(Some(dns.address))).dns_txt(NAME, "wanted").await.expect_err("fails");
+        validator(settings(Some(dns.address))).dns_txt(NAME, &expected()).await.expect_err("fails");
     assert_eq!(failure.kind, ProblemType::IncorrectResponse);
     assert!(
-        failure.detail.contains("\"stale?\"") && failure.detail.contains("\"wanted\""),
+        failure.detail.contains("\"stale\\u{7}\"") && failure.detail.contains(&wanted()),
         "{failure}"
     );
 }
@@ -51,12 +60,12 @@ async fn wrong_values_are_shown() {
 async fn aliases_are_followed_over_several_answers() {
     let dns = NameServer::start().await;
     dns.cname(NAME, "x.delegated.test").cname("x.delegated.test", "y.delegated.test");
-    dns.txt("y.delegated.test", &[&["wanted"]]);
+    dns.txt("y.delegated.test", &[&[&wanted()]]);
     let validator = validator(settings(Some(dns.address)));
-    let proof = validator.dns_txt(NAME, "wanted").await.expect("valid");
+    let proof = validator.dns_txt(NAME, &expected()).await.expect("valid");
     assert!(proof.seen.contains("CNAME to y.delegated.test"), "{}", proof.seen);
     dns.cname("dangling.test", "nowhere.test");
-    let failure = validator.dns_txt("dangling.test", "wanted").await.expect_err("fails");
+    let failure = validator.dns_txt("dangling.test", &expected()).await.expect_err("fails");
     assert_eq!(failure.kind, ProblemType::Dns);
     dns.cname("round.test", "round.test");
     assert!(validator.txt("round.test").await.is_err());
@@ -116,9 +125,9 @@ async fn a_truncated_answer_is_asked_for_again_over_tcp() {
 #[tokio::test]
 async fn names_are_absolute_and_their_case_does_not_matter() {
     let dns = NameServer::start().await;
-    dns.txt(NAME, &[&["wanted"]]);
+    dns.txt(NAME, &[&[&wanted()]]);
     let settings = Settings { case_randomization: Some(true), ..settings(Some(dns.address)) };
-    validator(settings).dns_txt("_ACME-challenge.A.test", "wanted").await.expect("valid");
+    validator(settings).dns_txt("_ACME-challenge.A.test", &expected()).await.expect("valid");
     assert!(dns.asked().iter().all(|(name, _)| name == NAME), "{:?}", dns.asked());
 }
 
@@ -126,9 +135,9 @@ async fn names_are_absolute_and_their_case_does_not_matter() {
 async fn a_second_resolver_stands_in_for_a_dead_one() {
     let (dead, dns) = (NameServer::start().await, NameServer::start().await);
     dead.set(NAME, RecordType::TXT, Reply::Silence);
-    dns.txt(NAME, &[&["wanted"]]);
+    dns.txt(NAME, &[&[&wanted()]]);
     let settings = Settings { resolvers: vec![dead.address, dns.address], ..settings(None) };
-    validator(settings).dns_txt(NAME, "wanted").await.expect("valid");
+    validator(settings).dns_txt(NAME, &expected()).await.expect("valid");
 }
 
 #[tokio::test]
@@ -138,9 +147,9 @@ async fn many_lookups_at_once_all_succeed() {
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..300 {
         let name = format!("n{n}.test");
-        dns.txt(&name, &[&[&name]]);
+        dns.txt(&name, &[&[&wanted()]]);
         let validator = validator.clone();
-        tasks.spawn(async move { validator.dns_txt(&name, &name).await });
+        tasks.spawn(async move { validator.dns_txt(&name, &expected()).await });
     }
     for result in tasks.join_all().await {
         result.expect("valid");

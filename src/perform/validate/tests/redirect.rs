@@ -4,10 +4,8 @@ use acme::ProblemType;
 
 use super::nameserver::NameServer;
 use super::web::{Web, banner, redirect, response};
-use super::{Settings, id, settings, validator};
+use super::{AUTHORIZATION, Settings, expected, id, settings, validator};
 use crate::perform::validate::{Failure, Proof};
-
-const AUTHORIZATION: &str = "token.thumbprint";
 
 /// Validates `name` with `web` at the http port and `tls` at the https port.
 async fn validate(
@@ -21,7 +19,7 @@ async fn validate(
         tls_port: tls.map_or(443, Web::port),
         ..settings(Some(dns.address))
     };
-    validator(settings).http_01(&id(name), "token", AUTHORIZATION).await
+    validator(settings).http_01(&id(name), &expected()).await
 }
 
 async fn zone() -> NameServer {
@@ -50,6 +48,56 @@ async fn ten_redirects_are_followed_and_eleven_are_not() {
     assert_eq!(failure.kind, ProblemType::IncorrectResponse);
     assert!(failure.detail.contains("more than 10 redirects"), "{failure}");
     assert_eq!(web.heads().len(), 11);
+}
+
+#[tokio::test]
+async fn fewer_redirects_are_followed_where_fewer_are_wanted() {
+    let dns = zone().await;
+    let web = Web::start(chain(1)).await;
+    let http_port = web.port();
+    for (redirects, followed) in [(1, true), (0, false)] {
+        let settings = Settings { http_port, redirects, ..settings(Some(dns.address)) };
+        let outcome = validator(settings).http_01(&id("a.test"), &expected()).await;
+        assert_eq!(outcome.is_ok(), followed, "{outcome:?}");
+    }
+    assert_eq!(web.heads().len(), 3);
+}
+
+#[tokio::test]
+async fn what_a_redirect_finds_elsewhere_is_not_told() {
+    let dns = zone().await;
+    let web = Web::start(|path| match path {
+        "/inside?key=hunter2" => redirect("/login?session=hunter3"),
+        "/login?session=hunter3" => response("200 OK", "hunter4"),
+        _ => redirect("http://b.test/inside?key=hunter2"),
+    })
+    .await;
+    let failure = validate("a.test", &dns, &web, None).await.expect_err("not the challenge");
+    assert!(failure.detail.contains("http://b.test:"), "{failure}");
+    assert!(failure.detail.contains("7 octets"), "{failure}");
+    for said in ["hunter", "inside", "login"] {
+        assert!(!failure.detail.contains(said), "{failure}");
+    }
+    for location in ["http://b.test:22/hunter2", "ftp://b.test/hunter2", "http://hunter2@b.test/"] {
+        let web = Web::start(move |_| redirect(location)).await;
+        let failure = validate("a.test", &dns, &web, None).await.expect_err(location);
+        assert!(!failure.detail.contains("/hunter2"), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_changes_its_mind_is_judged_at_every_hop() {
+    let dns = zone().await;
+    let zone = dns.clone();
+    let web = Web::start(move |_| {
+        zone.a("turncoat.test", "169.254.169.254");
+        redirect("http://turncoat.test/latest/meta-data")
+    })
+    .await;
+    dns.a("turncoat.test", "127.0.0.1");
+    let failure = validate("turncoat.test", &dns, &web, None).await.expect_err("refused");
+    assert!(failure.detail.contains("link-local"), "{failure}");
+    assert_eq!(web.heads().len(), 1);
 }
 
 #[tokio::test]
@@ -86,7 +134,7 @@ async fn a_redirect_to_https_is_followed_whatever_the_certificate() {
         tls_port: banner(b"220 mail.test ESMTP\r\n").await,
         ..settings(Some(dns.address))
     };
-    let failure = validator(settings).http_01(&id("a.test"), "token", AUTHORIZATION).await;
+    let failure = validator(settings).http_01(&id("a.test"), &expected()).await;
     let failure = failure.expect_err("no TLS there");
     assert_eq!(failure.kind, ProblemType::Tls);
     assert!(failure.detail.contains("TLS handshake"), "{failure}");

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use acme::ProblemType;
+use data_encoding::HEXLOWER;
 use rcgen::{CertificateParams, CustomExtension, Issuer, KeyPair, SanType};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -13,10 +14,9 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::web::banner;
-use super::{Settings, id, settings, validator};
+use super::{Settings, expected, id, settings, validator};
 use crate::perform::validate::{Failure, Proof};
 
-const DIGEST: [u8; 32] = [7; 32];
 const ONLY_13: Versions = &[&TLS13];
 const ONLY_12: Versions = &[&TLS12];
 
@@ -82,7 +82,7 @@ impl Server {
             }
         });
         validator(Settings { tls_port: port, ..settings(None) })
-            .tls_alpn_01(&id(identifier), DIGEST)
+            .tls_alpn_01(&id(identifier), &expected())
             .await
     }
 }
@@ -95,7 +95,7 @@ fn params(names: &[&str], extension: Option<CustomExtension>) -> CertificatePara
 }
 
 fn right() -> Option<CustomExtension> {
-    Some(CustomExtension::new_acme_identifier(&DIGEST))
+    Some(CustomExtension::new_acme_identifier(&expected().digest()))
 }
 
 /// An acmeIdentifier extension with any content.
@@ -143,21 +143,23 @@ async fn an_address_is_asked_for_by_its_reverse_name() {
 #[tokio::test]
 async fn another_digest_is_refused_and_both_are_shown() {
     let other = Some(CustomExtension::new_acme_identifier(&[9; 32]));
+    let digest = HEXLOWER.encode(&expected().digest());
     let detail = refused(params(&["localhost"], other)).await;
-    assert!(detail.contains("0909") && detail.contains("0707"), "{detail}");
+    assert!(detail.contains("0909") && detail.contains(&digest), "{detail}");
 }
 
 #[tokio::test]
 async fn the_extension_must_be_there_once_critical_and_well_formed() {
     let detail = refused(params(&["localhost"], None)).await;
     assert!(detail.contains("no acmeIdentifier"), "{detail}");
-    let detail = refused(params(&["localhost"], odd(&octets(&DIGEST), false))).await;
+    let detail = refused(params(&["localhost"], odd(&octets(&expected().digest()), false))).await;
     assert!(detail.contains("not critical"), "{detail}");
-    let detail = refused(params(&["localhost"], odd(&DIGEST, true))).await;
+    let detail = refused(params(&["localhost"], odd(&expected().digest(), true))).await;
     assert!(detail.contains("not an OCTET STRING"), "{detail}");
-    let detail = refused(params(&["localhost"], odd(&octets(&DIGEST[..31]), true))).await;
+    let detail =
+        refused(params(&["localhost"], odd(&octets(&expected().digest()[..31]), true))).await;
     assert!(detail.contains("31 octets"), "{detail}");
-    let trailing = [octets(&DIGEST), vec![0]].concat();
+    let trailing = [octets(&expected().digest()), vec![0]].concat();
     let detail = refused(params(&["localhost"], odd(&trailing, true))).await;
     assert!(detail.contains("not an OCTET STRING"), "{detail}");
 }
@@ -214,7 +216,7 @@ async fn what_is_not_tls_is_a_tls_failure_and_silence_a_connection_failure() {
     ] {
         let tls_port = banner(said).await;
         let settings = Settings { tls_port, timeout: Duration::from_secs(1), ..settings(None) };
-        let failure = validator(settings).tls_alpn_01(&id("127.0.0.1"), DIGEST).await;
+        let failure = validator(settings).tls_alpn_01(&id("127.0.0.1"), &expected()).await;
         let failure = failure.expect_err("no TLS");
         assert_eq!(failure.kind, kind, "{failure}");
         assert!(failure.detail.contains(wanted), "{failure}");
