@@ -13,7 +13,8 @@ use super::{Failure, output};
 /// The files that declare.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// TOML files with [[authority]], [[profile]] and [[directory]] tables
+    /// TOML files with [[authority]], [[profile]], [[directory]], [[certificate]] and [[target]]
+    /// tables
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Print JSON
@@ -21,10 +22,28 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// `plan`: shows the changes; nothing happens.
-pub(super) fn plan(arguments: &Arguments, client: &Client) -> Result<ExitCode, Failure> {
-    let changes = client.send("/plan", &declared(arguments)?)?;
+/// The files that declare, and how far ahead to look.
+#[derive(Debug, clap::Args)]
+pub(super) struct PlanArguments {
+    #[command(flatten)]
+    of: Arguments,
+    /// How far ahead the calendar of the managed certificates looks
+    #[arg(long, default_value = "90d", value_name = "TIME")]
+    horizon: String,
+}
+
+/// `plan`: shows the changes, and what would happen when; nothing happens.
+pub(super) fn plan(plan: &PlanArguments, client: &Client) -> Result<ExitCode, Failure> {
+    let arguments = &plan.of;
+    let mut wanted = declared(arguments)?;
+    wanted["horizon"] = plan.horizon.as_str().into();
+    let changes = client.send("/plan", &wanted)?;
     show(arguments, &changes)?;
+    let calendar = changes["calendar"].as_array().cloned().unwrap_or_default();
+    if !arguments.json && !calendar.is_empty() {
+        output::line("")?;
+        output::table(&["at", "certificate", "what", "targets", "forced"], &calendar)?;
+    }
     let any = changes["changes"].as_array().is_some_and(|changes| !changes.is_empty());
     Ok(if any { ExitCode::from(SOMETHING_TO_DO) } else { ExitCode::SUCCESS })
 }

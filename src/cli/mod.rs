@@ -33,10 +33,10 @@ struct Arguments {
 enum Command {
     /// Run the server: CA, ACME directories, PKI downloads, metrics
     Serve(serve::Arguments),
-    /// Make what the files declare: authorities, profiles, ACME directories
+    /// Make what the files declare: authorities, profiles, directories, certificates, targets
     Apply(declare::Arguments),
-    /// Show what apply would change; exits 3 if it would change anything
-    Plan(declare::Arguments),
+    /// Show what apply would change, and what would happen when; exits 3 if it would change anything
+    Plan(declare::PlanArguments),
     /// Show the health of the node; exits 3 if something asks for attention
     Status(list::StatusArguments),
     /// List the things of a kind, or show one of them in full

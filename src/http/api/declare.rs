@@ -4,18 +4,23 @@ use std::sync::Arc;
 
 use acme::{Problem, ProblemType};
 use axum::extract::{Request, State};
+use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, body};
 use crate::catalog::{self, Change, Declared};
+use crate::http::error::unreadable;
 use crate::node::Node;
-use crate::perform::{establish, managed, revocation};
+use crate::perform::{calendar, establish, managed, revocation};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Files {
     files: Vec<NamedText>,
+    /// How far ahead the calendar of a plan looks.
+    #[serde(default = "default_horizon", with = "ca::duration")]
+    horizon: SignedDuration,
 }
 
 #[derive(Debug, Deserialize)]
@@ -27,8 +32,7 @@ struct NamedText {
 
 /// What would change.
 pub(super) async fn plan(State(node): State<Arc<Node>>, request: Request) -> Answer {
-    let decided = decide(&node, request).await;
-    Answer(decided.map(|(_, _, changes)| json!({ "changes": changes })))
+    Answer(foresee(&node, request).await)
 }
 
 /// Makes it change, all or nothing.
@@ -36,11 +40,16 @@ pub(super) async fn apply(State(node): State<Arc<Node>>, request: Request) -> An
     Answer(converge(&node, request).await)
 }
 
-async fn decide(
-    node: &Node,
-    request: Request,
-) -> Result<(Declared, Declared, Vec<Change>), Problem> {
+async fn foresee(node: &Node, request: Request) -> Result<Value, Problem> {
     let files: Files = body(request).await?;
+    let horizon = files.horizon;
+    let (standing, wanted, changes) = decide(node, &files).await?;
+    let whole = standing.with(&wanted);
+    let calendar = calendar::calendar(node, &whole, &wanted, horizon).map_err(unreadable)?;
+    Ok(json!({ "changes": changes, "calendar": calendar }))
+}
+
+async fn decide(node: &Node, files: &Files) -> Result<(Declared, Declared, Vec<Change>), Problem> {
     let texts = files.files.iter().map(|file| (file.name.as_str(), file.text.as_str()));
     let wanted = catalog::parse(texts).map_err(|e| Problem::malformed(e.to_string()))?;
     let standing = establish::declared(node).await.map_err(|e| failed(&e))?;
@@ -53,13 +62,18 @@ async fn decide(
 async fn converge(node: &Node, request: Request) -> Result<Value, Problem> {
     // One after the other: each builds on what the one before it left.
     let _turn = APPLYING.lock().await;
-    let (standing, wanted, changes) = decide(node, request).await?;
+    let files: Files = body(request).await?;
+    let (standing, wanted, changes) = decide(node, &files).await?;
     let catalog = establish::apply(node, "admin", &standing, &wanted).await;
     let catalog = catalog.map_err(|e| failed(&e))?;
     node.catalog.replace(catalog);
     revocation::ensure_crls(node).await.map_err(|e| failed(&e))?;
     managed::enlist(node, "admin").await.map_err(|e| failed(&e))?;
     Ok(json!({ "changes": changes }))
+}
+
+fn default_horizon() -> SignedDuration {
+    SignedDuration::from_hours(90 * 24)
 }
 
 static APPLYING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
