@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::keys::Keys;
+use crate::perform::obtain::acme::Answers;
 use crate::seal::KeyEncryptionKey;
 use crate::steps::Steps;
 use crate::store::{CrlRow, Store};
@@ -38,6 +39,8 @@ pub(crate) struct Node {
     pub(crate) inventory: Current<Inventory>,
     /// The newest CRL of each authority, by its row.
     pub(crate) crls: Current<BTreeMap<i64, Arc<CrlRow>>>,
+    /// What our listeners answer to CAs that validate our names.
+    pub(crate) answers: Answers,
     /// What the HTTPS listener presents; none only while the node starts.
     pub(crate) presented: Current<Option<Arc<CertifiedKey>>>,
 }
@@ -117,6 +120,7 @@ pub(crate) mod tests {
             https_url: "https://localhost:8443".into(),
             catalog: Current::new(Catalog::default()),
             presented: Current::new(None),
+            answers: Answers::default(),
             inventory: Current::new(Inventory::default()),
             crls: Current::new(BTreeMap::new()),
             config: Config {

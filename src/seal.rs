@@ -148,7 +148,7 @@ fn decrypt(key: &LessSafeKey, identity: &str, sealed: &[u8]) -> Option<Secret> {
 
 /// The permission bits that must be clear. systemd lets the service read a credential by an access
 /// control list, whose mask shows as the group's bits; its directory keeps everybody else out.
-fn not_ours(path: &Path) -> u32 {
+pub(crate) fn not_ours(path: &Path) -> u32 {
     match env::var_os("CREDENTIALS_DIRECTORY") {
         Some(directory) if path.parent() == Some(Path::new(&directory)) => 0o007,
         _ => 0o077,

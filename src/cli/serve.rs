@@ -25,6 +25,7 @@ use crate::http::metrics::Metrics;
 use crate::http::{self, server, tls};
 use crate::keys::Keys;
 use crate::node::{Current, Inventory, Node};
+use crate::perform::obtain::acme::Answers;
 use crate::perform::{establish, managed, own, revocation};
 use crate::seal::{KeyEncryptionKey, Sealed};
 use crate::steps::Steps;
@@ -150,6 +151,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         inventory: Current::new(Inventory::default()),
         crls: Current::new(BTreeMap::new()),
         presented: Current::new(None),
+        answers: Answers::default(),
         config,
         world,
         store,

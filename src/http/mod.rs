@@ -4,6 +4,7 @@
 pub(crate) mod acme;
 mod admin;
 mod api;
+pub(crate) mod challenge;
 mod error;
 mod idle;
 pub(crate) mod limits;
@@ -32,9 +33,9 @@ pub(crate) fn https_router(node: &Arc<Node>) -> Router {
     finish(router, node)
 }
 
-/// What the HTTP listener serves: only what is signed already.
+/// What the HTTP listener serves: only what is signed already, and what CAs look for.
 pub(crate) fn http_router(node: &Arc<Node>) -> Router {
-    finish(pki::router(), node)
+    finish(pki::router().merge(challenge::router(node.answers.clone())), node)
 }
 
 /// What the admin listener serves: nothing secret, nothing that acts.

@@ -69,6 +69,8 @@ pub(crate) async fn serve_tcp(
                 None => serve_connection(stream, peer, router, watcher).await,
                 Some(acceptor) => {
                     match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                        // Its purpose is fulfilled (RFC 8737 §4).
+                        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == ACME_TLS => {}
                         Ok(Ok(stream)) => serve_connection(stream, peer, router, watcher).await,
                         Ok(Err(error)) => debug!(?peer, %error, "TLS handshake failed"),
                         Err(_) => debug!(?peer, "TLS handshake took too long"),
@@ -122,6 +124,7 @@ async fn rest_after(error: &io::Error) {
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
+const ACME_TLS: Option<&[u8]> = Some(acme::challenge::ACME_TLS_ALPN);
 const MAX_CONNECTIONS: usize = 8192;
 const MAX_STREAMS: u32 = 64;
 const MAX_HEAD: usize = 32 * 1024;

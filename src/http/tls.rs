@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use acme::challenge::ACME_TLS_ALPN;
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -18,7 +19,7 @@ pub(crate) fn config(node: &Arc<Node>) -> Result<Arc<ServerConfig>, rustls::Erro
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Presented(Arc::clone(node))));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), ACME_TLS_ALPN.to_vec()];
     Ok(Arc::new(config))
 }
 
@@ -31,7 +32,11 @@ impl std::fmt::Debug for Presented {
 }
 
 impl ResolvesServerCert for Presented {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // RFC 8737 §3: a CA that validates offers this protocol and no other.
+        if hello.alpn().is_some_and(|protocols| protocols.eq([ACME_TLS_ALPN])) {
+            return self.0.answers.certificate(hello.server_name()?);
+        }
         self.0.presented.load().as_ref().clone()
     }
 }

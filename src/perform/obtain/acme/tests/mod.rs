@@ -1,0 +1,9 @@
+//! Certificates from real CAs: Debian's Pebble, which misbehaves on purpose, and our own server
+//! for what Pebble does not have.
+
+mod http;
+mod pebble;
+#[allow(dead_code, reason = "it is shared with the tests from outside, which use all of it")]
+#[path = "../../../../../tests/program.rs"]
+mod program;
+mod scene;

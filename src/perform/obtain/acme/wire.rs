@@ -1,0 +1,278 @@
+//! The HTTP that instant-acme speaks through: bounded in time and size, no redirects, and with an
+//! ear for what the library does not hand on, such as Retry-After, alternate chains and fields of
+//! drafts. It knows the directory and nothing else of ACME.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::header::{DATE, LINK, LOCATION, RETRY_AFTER};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+use jiff::SignedDuration;
+use jiff::fmt::rfc2822::DateTimeParser;
+use serde::Deserialize;
+use url::Url;
+
+use super::error::{ObtainError, excerpt};
+use super::spec::{AcmeSpec, is_loopback};
+
+/// The HTTP client of one CA, with its directory.
+#[derive(Clone)]
+pub(super) struct Wire {
+    http: reqwest::Client,
+    directory_url: String,
+    directory_body: Bytes,
+    /// What the directory says.
+    pub(super) directory: Arc<Directory>,
+}
+
+/// The parts of a directory (RFC 8555 §7.1.1) that the library does not hand on.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Directory {
+    /// RFC 9773 §4.1.
+    pub(super) renewal_info: Option<String>,
+    #[serde(default)]
+    pub(super) meta: Meta,
+}
+
+/// What a CA says of itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Meta {
+    pub(super) terms_of_service: Option<String>,
+    #[serde(default)]
+    pub(super) external_account_required: bool,
+    #[serde(default)]
+    pub(super) profiles: BTreeMap<String, String>,
+    /// draft-ietf-acme-dns-persist-02 §4.1.
+    pub(super) account_hash_prefix: Option<String>,
+}
+
+/// The latest answer of the CA within one operation.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Noted {
+    pub(super) status: u16,
+    pub(super) retry_after: Option<SignedDuration>,
+    pub(super) location: Option<String>,
+    /// Other chains for the same certificate (RFC 8555 §7.4.2).
+    pub(super) alternates: Vec<String>,
+    pub(super) body: Bytes,
+}
+
+/// What happened on the way to the CA, or in it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("{0}")]
+    Network(String),
+    #[error("its answer is larger than {MAX_BODY} bytes")]
+    TooLarge,
+    #[error("it answered with status {0} and no problem document: {1}")]
+    Status(u16, String),
+}
+
+tokio::task_local! {
+    static NOTED: RefCell<Noted>;
+}
+
+/// Runs one operation of the library; gives what it gave, and the latest answer it heard.
+pub(super) async fn listening<T>(operation: impl Future<Output = T>) -> (T, Noted) {
+    NOTED
+        .scope(RefCell::default(), async {
+            let outcome = operation.await;
+            (outcome, NOTED.with(|noted| noted.take()))
+        })
+        .await
+}
+
+impl Wire {
+    /// Fetches the directory.
+    ///
+    /// # Errors
+    /// When the roots cannot be read or the CA gives no directory.
+    pub(super) async fn connect(spec: &AcmeSpec) -> Result<Self, ObtainError> {
+        let http = client(spec)?;
+        let (outcome, noted) = listening(fetch(http.clone(), &spec.directory)).await;
+        let body = outcome.map_err(|fault| ObtainError::Down {
+            issuer: spec.name.clone(),
+            why: format!("{}: {fault}", spec.directory),
+            retry_after: noted.retry_after,
+        })?;
+        let directory = serde_json::from_slice(&body).map_err(|e| ObtainError::Misbehaved {
+            issuer: spec.name.clone(),
+            why: format!("{} is no ACME directory ({e}); check its URL", spec.directory),
+        })?;
+        let directory_url = spec.directory.clone();
+        Ok(Self { http, directory_url, directory_body: body, directory: Arc::new(directory) })
+    }
+
+    /// Gets a resource that needs no signature.
+    ///
+    /// # Errors
+    /// [`Fault`], unless the answer is a success.
+    pub(super) async fn get(&self, url: &str) -> Result<Bytes, Fault> {
+        fetch(self.http.clone(), url).await
+    }
+}
+
+impl HttpClient for Wire {
+    fn request(
+        &self,
+        request: Request<BodyWrapper<Bytes>>,
+    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
+        let known = request.method() == Method::GET && *request.uri() == *self.directory_url;
+        if known {
+            let response = Response::new(Full::new(self.directory_body.clone()));
+            return Box::pin(async { Ok(response.into()) });
+        }
+        let http = self.http.clone();
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let Ok(body) = body.collect().await;
+            let request = Request::from_parts(parts, body.to_bytes());
+            let response = exchange(http, request).await.map_err(|e| Error::Other(Box::new(e)))?;
+            Ok(response.map(Full::new).into())
+        })
+    }
+}
+
+async fn fetch(http: reqwest::Client, url: &str) -> Result<Bytes, Fault> {
+    let request = Request::builder().uri(url).body(Bytes::new());
+    let request = request.map_err(|e| Fault::Network(format!("{url} cannot be asked: {e}")))?;
+    let response = exchange(http, request).await?;
+    if response.status() != StatusCode::OK {
+        return Err(Fault::Status(response.status().as_u16(), text(response.body())));
+    }
+    Ok(response.into_body())
+}
+
+/// One request and its answer, noted. An answer is a success or a problem document.
+async fn exchange(
+    http: reqwest::Client,
+    request: Request<Bytes>,
+) -> Result<Response<Bytes>, Fault> {
+    let head = request.method() == Method::HEAD;
+    let request = reqwest::Request::try_from(request).map_err(|e| network(&e))?;
+    let mut response = http.execute(request).await.map_err(|e| network(&e))?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(|e| network(&e))? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(Fault::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let body = body.freeze();
+    // Outside of an operation there is nobody to listen.
+    let _ = NOTED.try_with(|noted| *noted.borrow_mut() = Noted::of(status, &headers, &body));
+    let problem = || serde_json::from_slice::<instant_acme::Problem>(&body);
+    if !status.is_success() && (head || problem().is_err()) {
+        return Err(Fault::Status(status.as_u16(), text(&body)));
+    }
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    *answer.headers_mut() = headers;
+    Ok(answer)
+}
+
+impl Noted {
+    fn of(status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Self {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let links = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
+        Self {
+            status: status.as_u16(),
+            retry_after: text(RETRY_AFTER).and_then(|value| retry_after(value, text(DATE))),
+            location: text(LOCATION).map(str::to_owned),
+            alternates: links.flat_map(alternates).take(MAX_ALTERNATES).collect(),
+            body: body.clone(),
+        }
+    }
+}
+
+/// RFC 9110 §10.2.3: seconds, or a date by the CA's own clock.
+fn retry_after(value: &str, date: Option<&str>) -> Option<SignedDuration> {
+    let value = value.trim();
+    let wait = match value.parse::<u32>() {
+        Ok(seconds) => SignedDuration::from_secs(seconds.into()),
+        Err(_) => {
+            let instant = |text| DateTimeParser::new().parse_timestamp(text).ok();
+            instant(value)?.duration_since(instant(date?)?)
+        }
+    };
+    Some(wait.clamp(SignedDuration::ZERO, MAX_RETRY_AFTER))
+}
+
+/// The targets of relation `alternate` in a Link header (RFC 8288 §3).
+fn alternates(header: &str) -> Vec<String> {
+    let links = header.split(',').filter_map(|link| link.trim().strip_prefix('<')?.split_once('>'));
+    let is_alternate = |parameters: &str| {
+        parameters.split(';').any(|parameter| {
+            let (name, value) = parameter.trim().split_once('=').unwrap_or_default();
+            name.trim().eq_ignore_ascii_case("rel")
+                && value.trim().trim_matches('"').eq_ignore_ascii_case("alternate")
+        })
+    };
+    links.filter(|(_, p)| is_alternate(p)).map(|(target, _)| target.to_owned()).collect()
+}
+
+fn client(spec: &AcmeSpec) -> Result<reqwest::Client, ObtainError> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("perennial/", env!("CARGO_PKG_VERSION")))
+        // A redirect would lead a signed request to a URL that its signature does not name.
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT)
+        .timeout(EXCHANGE);
+    if Url::parse(&spec.directory).is_ok_and(|url| is_loopback(&url)) {
+        builder = builder.no_proxy();
+    }
+    if let Some(path) = &spec.roots {
+        let fault = |why: String| {
+            ObtainError::Settings(format!("roots {}: {why}; name a PEM file", path.display()))
+        };
+        let pem = fs::read_to_string(path).map_err(|e| fault(e.to_string()))?;
+        let roots = ca::Certificate::from_pem(&pem).map_err(|e| fault(e.to_string()))?;
+        let roots: Result<Vec<_>, _> =
+            roots.iter().map(|root| reqwest::Certificate::from_der(root.der())).collect();
+        builder = builder.tls_certs_only(roots.map_err(|e| fault(causes(&e)))?);
+    }
+    builder.build().map_err(|e| ObtainError::Settings(format!("HTTPS cannot be set up: {e}")))
+}
+
+fn network(error: &reqwest::Error) -> Fault {
+    Fault::Network(causes(error))
+}
+
+/// An error with what caused it: reqwest's own words say little.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn text(body: &Bytes) -> String {
+    excerpt(&String::from_utf8_lossy(body))
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Wire").field(&self.directory_url).finish()
+    }
+}
+
+/// A chain is some 10 KB, an order of a hundred names as well.
+const MAX_BODY: usize = 1024 * 1024;
+const MAX_ALTERNATES: usize = 10;
+const CONNECT: Duration = Duration::from_secs(10);
+const EXCHANGE: Duration = Duration::from_secs(60);
+const MAX_RETRY_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
