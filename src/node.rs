@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::keys::Keys;
+use crate::perform::issuers::Issuers;
 use crate::perform::obtain::acme::Answers;
 use crate::seal::KeyEncryptionKey;
 use crate::steps::Steps;
@@ -29,6 +30,8 @@ pub(crate) struct Node {
     pub(crate) limiter: Limiter,
     pub(crate) metrics: Metrics,
     pub(crate) steps: Steps,
+    /// Issuers outside, as they stand.
+    pub(crate) issuers: Issuers,
     /// Keys known to be compromised, by file.
     pub(crate) blocked: ca::BlockedKeys,
     /// `http://host:port`: what certificates name for CRLs and issuers.
@@ -115,6 +118,7 @@ pub(crate) mod tests {
             limiter: Limiter::default(),
             metrics: Metrics::new(),
             steps: Steps::new(),
+            issuers: Issuers::default(),
             blocked: ca::BlockedKeys::default(),
             http_url: "http://localhost:8080".into(),
             https_url: "https://localhost:8443".into(),

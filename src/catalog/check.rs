@@ -76,10 +76,19 @@ impl Declared {
                 ));
             }
         }
+        for issuer in self.issuers.values() {
+            let name = &issuer.name;
+            issuer.check().map_err(|why| format!("issuer {name:?}: {why}"))?;
+            if self.authorities.contains_key(name) {
+                return Err(format!(
+                    "{name:?} is an authority and an issuer; certificates could not tell which is meant"
+                ));
+            }
+        }
         for spec in self.certificates.values() {
             let name = &spec.name;
             for issuer in &spec.issuers {
-                if !self.authorities.contains_key(issuer) {
+                if !self.authorities.contains_key(issuer) && !self.issuers.contains_key(issuer) {
                     return Err(missing("certificate", name, "issuer", issuer));
                 }
             }

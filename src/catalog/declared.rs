@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::issuing::{AuthoritySpec, DirectorySpec};
 use super::managed::{CertificateSpec, TargetSpec};
+use crate::perform::obtain::acme::AcmeSpec;
 
 /// One declared thing, whatever its kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +90,7 @@ kinds! {
     authorities: AuthoritySpec, "authority", |spec: &AuthoritySpec| spec.name.clone();
     profiles: Profile, "profile", |spec: &Profile| spec.name.clone();
     directories: DirectorySpec, "directory", |spec: &DirectorySpec| spec.name.clone();
+    issuers: AcmeSpec, "issuer", |spec: &AcmeSpec| spec.name.clone();
     certificates: CertificateSpec, "certificate", |spec: &CertificateSpec| spec.name.clone();
     targets: TargetSpec, "target", |spec: &TargetSpec| spec.name().to_owned();
 }

@@ -19,6 +19,7 @@ pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
 pub(crate) use managed::{CertificateSpec, TargetSpec, digest_of};
 pub(crate) use plan::{Change, plan};
 
+use crate::perform::obtain::acme::AcmeSpec;
 use crate::perform::validate::Validator;
 
 /// An internal CA, ready to sign.
@@ -95,6 +96,7 @@ pub(crate) struct Catalog {
     pub(crate) authorities: BTreeMap<String, Arc<Authority>>,
     pub(crate) profiles: BTreeMap<String, Arc<ca::Profile>>,
     pub(crate) directories: BTreeMap<String, Arc<Directory>>,
+    pub(crate) issuers: BTreeMap<String, Arc<AcmeSpec>>,
     pub(crate) certificates: BTreeMap<String, Arc<Certificate>>,
     pub(crate) targets: BTreeMap<String, Arc<Target>>,
 }

@@ -68,6 +68,9 @@ enum Kind {
     /// Certificates: `get` lists those issued here, `status` those managed
     #[value(alias = "certificates")]
     Certificate,
+    /// CAs outside that managed certificates come from
+    #[value(alias = "issuers")]
+    Issuer,
     /// Places that serve managed certificates
     #[value(alias = "targets")]
     Target,
@@ -89,6 +92,7 @@ impl Kind {
             Self::Profile => "/profiles",
             Self::Directory => "/directories",
             Self::Certificate => "/certificates",
+            Self::Issuer => "/issuers",
             Self::Target => "/targets",
             Self::Rotation => "/rotations",
             Self::Account => "/accounts",
@@ -102,6 +106,7 @@ impl Kind {
             Self::Profile => &["name", "lifetime", "extended_key_usages", "keys"],
             Self::Directory => &["name", "authority", "profiles", "url"],
             Self::Certificate => &["id", "serial", "status", "names", "profile", "not_after"],
+            Self::Issuer => &["name", "directory", "account", "resting_until"],
             Self::Target => &["name", "kind", "probe"],
             Self::Rotation => &["id", "because", "phase", "from", "to"],
             Self::Account => &["id", "directory", "status", "contact", "created_at"],

@@ -39,6 +39,16 @@ pub(super) struct RollBackArguments {
     following: Following,
 }
 
+/// What `rotate` is to rotate.
+#[derive(Debug, clap::Args)]
+pub(super) struct RotateArguments {
+    /// The issuer
+    name: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Debug, clap::Args)]
 struct Following {
     /// Return at once, with the id of the rotation
@@ -56,6 +66,18 @@ pub(super) fn renew(arguments: &RenewArguments, client: &Client) -> Result<ExitC
     let reason = arguments.reason.as_deref().map(camel);
     let wanted = json!({ "emergency": arguments.emergency, "reason": reason });
     follow(&client.send(&path, &wanted)?, &arguments.following, client)
+}
+
+/// `rotate`: a new key for our account at an issuer.
+pub(super) fn rotate(arguments: &RotateArguments, client: &Client) -> Result<ExitCode, Failure> {
+    let path = format!("/issuers/{}/roll-key", escape(&arguments.name));
+    let shown = client.send(&path, &Value::Null)?;
+    if arguments.json {
+        output::json(&shown)?;
+    } else {
+        output::line(format_args!("the account at {} has a new key", arguments.name))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `rollback`: an earlier version, now.

@@ -45,6 +45,8 @@ enum Command {
     Issue(issue::Arguments),
     /// Renew a managed certificate now, and follow it to its targets
     Renew(managed::RenewArguments),
+    /// Give our account at an issuer a new key
+    Rotate(managed::RotateArguments),
     /// Put an earlier version of a managed certificate back on its targets
     Rollback(managed::RollBackArguments),
     /// Revoke a certificate, by serial number or file
@@ -73,6 +75,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Get(arguments) => list::get(&arguments, &client()),
         Command::Issue(arguments) => issue::run(&arguments, &client()),
         Command::Renew(arguments) => managed::renew(&arguments, &client()),
+        Command::Rotate(arguments) => managed::rotate(&arguments, &client()),
         Command::Rollback(arguments) => managed::roll_back(&arguments, &client()),
         Command::Revoke(arguments) => revoke::run(&arguments, &client()),
         Command::Audit(arguments) => list::audit(&arguments, &client()),

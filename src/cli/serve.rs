@@ -25,6 +25,7 @@ use crate::http::metrics::Metrics;
 use crate::http::{self, server, tls};
 use crate::keys::Keys;
 use crate::node::{Current, Inventory, Node};
+use crate::perform::issuers::Issuers;
 use crate::perform::obtain::acme::Answers;
 use crate::perform::{establish, managed, own, revocation};
 use crate::seal::{KeyEncryptionKey, Sealed};
@@ -147,6 +148,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         limiter,
         metrics: Metrics::new(),
         steps: Steps::new(),
+        issuers: Issuers::default(),
         catalog: Current::new(Catalog::default()),
         inventory: Current::new(Inventory::default()),
         crls: Current::new(BTreeMap::new()),

@@ -57,6 +57,26 @@ impl Limiter {
         Ok(())
     }
 
+    /// Takes one token out of the bucket `name` ahead of time: gives the instant at which it will be
+    /// there, and where the bucket stands then; no bucket is no limit.
+    pub(crate) fn reserve(
+        &self,
+        bucket: Option<&Bucket>,
+        name: &str,
+        now: Timestamp,
+    ) -> (Timestamp, Option<Timestamp>) {
+        let Some(bucket) = bucket else { return (now, None) };
+        let mut buckets = lock(&self.buckets);
+        let arrival = buckets.arrivals.get(name).copied().unwrap_or(Timestamp::MIN);
+        let slot = match bucket.take(arrival, now, 1) {
+            Ok(_) => now,
+            Err(RetryAfter(wait)) => whole_second(now.checked_add(wait).unwrap_or(Timestamp::MAX)),
+        };
+        let Ok(next) = bucket.take(arrival, slot, 1) else { return (slot, None) };
+        buckets.arrivals.insert(name.to_owned(), next);
+        (slot, Some(next))
+    }
+
     /// Where the buckets stand that still limit something.
     pub(crate) fn standing(&self, now: Timestamp) -> Vec<(String, i64)> {
         let buckets = lock(&self.buckets);
@@ -141,6 +161,12 @@ impl Drop for PendingOrder<'_> {
             self.of.ended(self.account);
         }
     }
+}
+
+/// The second that begins at `at` or after it: rows store no less.
+fn whole_second(at: Timestamp) -> Timestamp {
+    let second = at.as_second() + i64::from(at.subsec_nanosecond() > 0);
+    Timestamp::from_second(second).unwrap_or(at)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -140,6 +140,8 @@ fn build(
         let directory = directory(node, spec, &authorities, &profiles)?;
         directories.insert(name, Arc::new(directory));
     }
+    let issuers =
+        (declared.issuers.into_iter()).map(|(name, spec)| (name, Arc::new(spec))).collect();
     let certificates = (declared.certificates.into_iter())
         .map(|(name, spec)| (name, Arc::new(crate::catalog::Certificate::new(spec))))
         .collect();
@@ -148,7 +150,7 @@ fn build(
         .into_iter()
         .map(|(name, spec)| (name, Arc::new(Target::new(spec))))
         .collect();
-    Ok(Catalog { authorities, profiles, directories, certificates, targets })
+    Ok(Catalog { authorities, profiles, directories, issuers, certificates, targets })
 }
 
 /// What is declared, from the stored rows.

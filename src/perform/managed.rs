@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use renew::need::{Facts, Need, need};
 use renew::{Cause, Phase, Suggestion, jitter};
 use serde_json::json;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
+use super::issuers::{self, IssuerError};
 use super::rotation;
 use crate::catalog::{Catalog, Certificate, digest_of};
 use crate::node::Node;
@@ -33,7 +34,15 @@ pub(crate) async fn enlist(node: &Node, actor: &str) -> Result<(), ManagedError>
             None => fresh(node.store.id(), name, declared, now),
         };
         let event = Event::new(actor, "certificate.enlist", format!("managed/{name}"));
-        node.store.commit(Commit::new(event).put(row), now).await?;
+        let mut commit = Commit::new(event);
+        if let Some(rotation) = row.rotation
+            && let Some(rotation) = node.store.rotation(rotation)?
+            && !rotation.phase.is_over()
+        {
+            // It may wait for what this declaration mends.
+            commit = commit.put(RotationRow { due_at: Some(now), ..rotation });
+        }
+        node.store.commit(commit.put(row), now).await?;
     }
     Ok(())
 }
@@ -128,8 +137,7 @@ async fn look_at(node: &Node, id: i64) -> Result<Option<i64>, ManagedError> {
         return Ok(None);
     };
     let mut known = Known::of(node, row)?;
-    ask(node, &mut known, now).await?;
-    let asked = now + ASK - jitter::part(ASK / 4, id.unsigned_abs(), 0);
+    let asked = now + ask(node, &mut known, now).await?;
     let next = match known.need(&catalog, certificate, now) {
         Need::Rotate { cause, to } => return Ok(Some(open(node, known, cause, to, now).await?)),
         Need::Later { at, .. } => at,
@@ -177,15 +185,28 @@ async fn open(
 }
 
 /// Learns what has become of the current version where it was issued: revoked, or to be replaced.
-async fn ask(node: &Node, known: &mut Known, now: Timestamp) -> Result<(), ManagedError> {
+/// Gives when to ask again.
+async fn ask(
+    node: &Node,
+    known: &mut Known,
+    now: Timestamp,
+) -> Result<SignedDuration, ManagedError> {
     let current = known.row.current;
     let Some(version) = known.versions.iter_mut().find(|v| Some(v.number) == current) else {
-        return Ok(());
+        return Ok(ASK);
     };
-    let Some(issued) = issued_here(node, version)? else { return Ok(()) };
-    let revoked_at = issued.revoked.map(|(when, _)| when);
     let seed = version.id.unsigned_abs();
-    let suggestion = issued.must_go_at.map(|at| Suggestion::within(at, at, None, seed));
+    let mut next = ASK - jitter::part(ASK / 4, seed, 0);
+    let (revoked_at, suggestion) = match issued_here(node, version)? {
+        Some(issued) => {
+            let suggestion = issued.must_go_at.map(|at| Suggestion::within(at, at, None, seed));
+            (issued.revoked.map(|(when, _)| when), suggestion)
+        }
+        None => {
+            let told = suggested(node, version, seed, &mut next).await;
+            (version.revoked_at, told.unwrap_or_else(|| version.suggestion.clone()))
+        }
+    };
     if (revoked_at, &suggestion) != (version.revoked_at, &version.suggestion) {
         let learned = VersionRow { revoked_at, suggestion, ..version.clone() };
         let event = Event::new("worker", "version.learn", format!("managed/{}", known.row.name))
@@ -193,7 +214,35 @@ async fn ask(node: &Node, known: &mut Known, now: Timestamp) -> Result<(), Manag
         node.store.commit(Commit::new(event).put(learned.clone()), now).await?;
         *version = VersionRow { version: learned.version + 1, ..learned };
     }
-    Ok(())
+    Ok(next)
+}
+
+/// What the CA outside that issued a version suggests, if it can be asked: some window, or none. A
+/// window that stands keeps the moment that was chosen in it.
+async fn suggested(
+    node: &Node,
+    version: &VersionRow,
+    seed: u64,
+    next: &mut SignedDuration,
+) -> Option<Option<Suggestion>> {
+    let issuer = node.catalog.load().issuers.get(&version.issuer).map(Arc::clone)?;
+    let leaf = leaf(version)?;
+    let told = match issuers::client(node, &issuer).await {
+        Ok(client) => client.renewal_info(&leaf).await.map_err(IssuerError::from),
+        Err(error) => Err(error),
+    };
+    match told {
+        Ok(Some(info)) => {
+            *next = info.poll_again_after;
+            Some(Some(Suggestion::within(info.start, info.end, info.explanation_url, seed)))
+        }
+        Ok(None) => Some(None),
+        Err(error) => {
+            // The stored moment stands, and it is asked again in time (RFC 9773 §4.3.3).
+            debug!(issuer = issuer.name, %error, "renewal information cannot be had");
+            None
+        }
+    }
 }
 
 /// The certificate a version is, if an authority here issued it.

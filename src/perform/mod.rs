@@ -5,6 +5,7 @@ pub(crate) mod calendar;
 pub(crate) mod establish;
 pub(crate) mod inventory;
 pub(crate) mod issuance;
+pub(crate) mod issuers;
 pub(crate) mod managed;
 pub(crate) mod obtain;
 pub(crate) mod own;

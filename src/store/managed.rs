@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::error::ReadError;
 use super::reads::{Page, all, one};
-use super::rows::{Managed, PlacementRow, RotationRow, VersionRow};
+use super::rows::{ClientAccountRow, Managed, PlacementRow, RotationRow, VersionRow};
 use super::sqlite::Store;
 
 impl Store {
@@ -58,5 +58,13 @@ impl Store {
     ) -> Result<Vec<RotationRow>, ReadError> {
         let tail = "WHERE managed = ?1 ORDER BY id DESC LIMIT ?2";
         self.read(|c| all(c, tail, params![managed, limit]))
+    }
+
+    /// Our account at an issuer outside.
+    pub(crate) fn client_account(
+        &self,
+        issuer: &str,
+    ) -> Result<Option<ClientAccountRow>, ReadError> {
+        self.read(|c| one(c, "WHERE issuer = ?1", [issuer]))
     }
 }

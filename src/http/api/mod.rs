@@ -5,6 +5,7 @@ mod declare;
 mod external_key;
 mod inventory;
 mod issue;
+mod issuer;
 mod managed;
 mod views;
 
@@ -46,6 +47,9 @@ pub(super) fn router() -> Router<Arc<Node>> {
         .route("/managed/{name}", get(managed::show))
         .route("/managed/{name}/renew", post(managed::renew))
         .route("/managed/{name}/rollback", post(managed::roll_back))
+        .route("/issuers", get(issuer::list))
+        .route("/issuers/{name}", get(issuer::show))
+        .route("/issuers/{name}/roll-key", post(issuer::roll_key))
         .route("/rotations/{id}", get(managed::rotation))
         .route("/targets", get(managed::targets))
         .route("/targets/{name}", get(managed::target))

@@ -5,6 +5,7 @@
 mod deploy;
 mod end;
 mod obtain;
+mod outside;
 
 use std::sync::Arc;
 

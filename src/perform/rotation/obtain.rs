@@ -6,39 +6,69 @@ use std::sync::Arc;
 use ca::issue::Request;
 use ca::{Csr, MemorySigner, RevocationReason, Signer};
 use data_encoding::BASE64;
+use jiff::Timestamp;
 use renew::{Cause, Phase, moment};
 use serde_json::json;
 
-use super::{Outcome, RotationError, Run, identity, stumble};
+use super::{RotationError, Run, identity, outside, stumble};
 use crate::catalog::Authority;
 use crate::node::Node;
 use crate::perform::issuance::{self, Commission, IssuanceError};
-use crate::perform::{managed, revocation};
+use crate::perform::{issuers, managed, revocation};
 use crate::seal::{Sealed, Secret};
 use crate::store::{Commit, Event, Managed, RotationRow, VersionRow};
 
 /// Obtains the version of a rotation.
-pub(super) async fn obtain(node: &Arc<Node>, run: Run) -> Result<Outcome, RotationError> {
-    let mut complaints = Vec::new();
+pub(super) async fn obtain(node: &Arc<Node>, run: Run) -> Result<super::Outcome, RotationError> {
+    let (mut complaints, mut back_at) = (Vec::new(), Vec::new());
     for issuer in &run.certificate.spec.issuers {
-        let outcome = match run.catalog.authorities.get(issuer) {
-            Some(authority) => from_authority(node, &run, authority).await,
-            None => Err(Refusal::Issuer("it is not declared".into())),
+        let authority = run.catalog.authorities.get(issuer);
+        let outcome = match (authority, run.catalog.issuers.get(issuer)) {
+            (Some(authority), _) => from_authority(node, &run, authority).await,
+            (None, Some(outside)) => outside::from_issuer(node, &run, outside).await,
+            (None, None) => Err(Refusal::Issuer("it is not declared".into())),
         };
         match outcome {
-            Ok(()) => return Ok(Outcome::More),
-            Err(Refusal::Issuer(why)) => complaints.push(format!("{issuer}: {why}")),
+            Ok(Obtained::Version) => return Ok(super::Outcome::More),
+            Ok(Obtained::At(slot)) => return queue(node, &run, slot).await,
             Err(Refusal::Ours(error)) => return Err(error),
+            Err(Refusal::Issuer(why)) => complaints.push(format!("{issuer}: {why}")),
+            Err(Refusal::Until(until, why)) => {
+                complaints.push(format!("{issuer}: {why}"));
+                back_at.push(until);
+            }
         }
     }
-    let why = complaints.join("; ");
-    stumble(node, &run, "rotation.not-obtained", why, None).await
+    // What an issuer stored in between is not to be undone.
+    let row = node.store.rotation(run.row.id)?.unwrap_or(run.row);
+    let run = Run { row, ..run };
+    let all_rest = back_at.len() == complaints.len();
+    let not_before = back_at.into_iter().min().filter(|_| all_rest);
+    stumble(node, &run, "rotation.not-obtained", complaints.join("; "), not_before).await
+}
+
+/// Waits for the time at which the issuer takes our order.
+async fn queue(node: &Node, run: &Run, slot: Timestamp) -> Result<super::Outcome, RotationError> {
+    if let Some(row) = node.store.rotation(run.row.id)? {
+        node.store.schedule(&row, Some(slot), node.world.now()).await?;
+    }
+    Ok(super::Outcome::Rest)
+}
+
+/// What came of asking an issuer.
+pub(super) enum Obtained {
+    /// A version, which is stored.
+    Version,
+    /// A place in its queue.
+    At(Timestamp),
 }
 
 /// Why an issuer gave nothing.
-enum Refusal {
-    /// It is down, or will not: the next one is asked.
+pub(super) enum Refusal {
+    /// It will not: the next one is asked.
     Issuer(String),
+    /// It is down, or wants to be left alone until then: the next one is asked.
+    Until(Timestamp, String),
     /// The fault is ours: the next one would not help.
     Ours(RotationError),
 }
@@ -50,16 +80,23 @@ impl<E: Into<RotationError>> From<E> for Refusal {
 }
 
 /// What is to be certified: a key made here, or a request made elsewhere.
-enum Subject {
-    Key { signer: MemorySigner, secret: Secret },
-    Request(Csr),
+pub(super) enum Subject {
+    Key {
+        signer: MemorySigner,
+        secret: Secret,
+    },
+    /// Made elsewhere; the DER as it came.
+    Request {
+        csr: Csr,
+        der: Vec<u8>,
+    },
 }
 
 impl Subject {
     fn public_key(&self) -> &ca::PublicKey {
         match self {
             Self::Key { signer, .. } => signer.public_key(),
-            Self::Request(csr) => csr.public_key(),
+            Self::Request { csr, .. } => csr.public_key(),
         }
     }
 }
@@ -68,7 +105,7 @@ async fn from_authority(
     node: &Arc<Node>,
     run: &Run,
     authority: &Arc<Authority>,
-) -> Result<(), Refusal> {
+) -> Result<Obtained, Refusal> {
     let spec = &run.certificate.spec;
     let profile = run.catalog.profiles.get(&spec.profile);
     let profile = profile
@@ -88,10 +125,10 @@ async fn from_authority(
     let actor = format!("rotation/{}", run.row.id);
     let issued = issuance::issue_with(node, &actor, &commission, &request, None, |leaf, commit| {
         let whole: Vec<_> = std::iter::once(leaf.clone()).chain(chain).collect();
-        store(node, run, commit, &authority.name, &whole, &subject)
+        store(node, run, commit, &authority.name, &whole, &subject, run.row.clone())
     });
     match issued.await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(Obtained::Version),
         Err(IssuanceError::Refused(error)) => Err(Refusal::Issuer(error.to_string())),
         Err(IssuanceError::Commit(error)) => Err(Refusal::Ours(error.into())),
         Err(error) => Err(Refusal::Ours(RotationError::Other(error.to_string()))),
@@ -99,11 +136,11 @@ async fn from_authority(
 }
 
 /// The key or request that this rotation has certified.
-async fn subject(node: &Node, run: &Run) -> Result<Subject, Refusal> {
+pub(super) async fn subject(node: &Node, run: &Run) -> Result<Subject, Refusal> {
     let spec = &run.certificate.spec;
     if let Some(pem) = &spec.csr {
-        let csr = csr_from_pem(pem).map_err(RotationError::Other)?;
-        return Ok(Subject::Request(csr));
+        let (csr, der) = csr_from_pem(pem).map_err(RotationError::Other)?;
+        return Ok(Subject::Request { csr, der });
     }
     let kept = spec.reuse_key && !matches!(run.row.cause, Cause::Emergency { .. });
     if kept
@@ -125,14 +162,15 @@ async fn subject(node: &Node, run: &Run) -> Result<Subject, Refusal> {
     Ok(Subject::Key { signer, secret })
 }
 
-/// Puts a new version into the commit that makes it known.
-fn store(
+/// Puts a new version into the commit that makes it known, with `row`, the rotation as it is stored.
+pub(super) fn store(
     node: &Node,
     run: &Run,
     commit: Commit,
     issuer: &str,
     chain: &[ca::Certificate],
     subject: &Subject,
+    row: RotationRow,
 ) -> Commit {
     let now = node.world.now();
     let managed = &run.known.row;
@@ -140,7 +178,7 @@ fn store(
     let leaf = &chain[0];
     let sealed_key = match subject {
         Subject::Key { secret, .. } => Some(seal(node, &managed.name, number, secret)),
-        Subject::Request(_) => None,
+        Subject::Request { .. } => None,
     };
     let id = node.store.id();
     let share = run.certificate.spec.share();
@@ -171,7 +209,7 @@ fn store(
         attempts: 0,
         error: None,
         due_at: Some(now),
-        ..run.row.clone()
+        ..row
     };
     commit.put(version).put(row).put(Managed { newest: number, ..managed.clone() })
 }
@@ -190,9 +228,7 @@ pub(super) async fn revoke(
     let reason: RevocationReason =
         reason.parse().map_err(|error: ca::crl::BadReason| error.to_string())?;
     let issued = managed::issued_here(node, version).map_err(|error| error.to_string())?;
-    let Some(row) = issued else {
-        return Err(format!("version {} was issued elsewhere", version.number));
-    };
+    let Some(row) = issued else { return revoke_outside(node, run, version, reason).await };
     if row.revoked.is_some() {
         return Ok(());
     }
@@ -202,13 +238,27 @@ pub(super) async fn revoke(
     revocation::revoke(node, event, row, reason, true).await.map(|_| ()).map_err(|e| e.to_string())
 }
 
+async fn revoke_outside(
+    node: &Node,
+    run: &Run,
+    version: &VersionRow,
+    reason: RevocationReason,
+) -> Result<(), String> {
+    let issuer = run.catalog.issuers.get(&version.issuer);
+    let issuer = issuer.ok_or_else(|| format!("issuer {:?} is not declared", version.issuer))?;
+    let leaf = managed::leaf(version).ok_or("its certificate cannot be read")?;
+    let client = issuers::client(node, issuer).await.map_err(|error| error.to_string())?;
+    client.revoke(&leaf, reason).await.map_err(|error| error.to_string())
+}
+
 /// The request in a PEM text (RFC 7468 §7).
-pub(crate) fn csr_from_pem(pem: &str) -> Result<Csr, String> {
+pub(crate) fn csr_from_pem(pem: &str) -> Result<(Csr, Vec<u8>), String> {
     let body = pem.split_once("-----BEGIN CERTIFICATE REQUEST-----").and_then(|(_, rest)| {
         rest.split_once("-----END CERTIFICATE REQUEST-----").map(|(body, _)| body)
     });
     let body = body.ok_or("csr holds no PEM block CERTIFICATE REQUEST")?;
     let body: String = body.split_ascii_whitespace().collect();
     let der = BASE64.decode(body.as_bytes()).map_err(|_| "csr is not valid PEM")?;
-    Csr::parse(&der).map_err(|error| format!("csr: {error}"))
+    let csr = Csr::parse(&der).map_err(|error| format!("csr: {error}"))?;
+    Ok((csr, der))
 }

@@ -110,12 +110,25 @@ pub(crate) struct RotationRow {
 }
 
 /// An order under way at a CA outside: enough to take it up again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pending {
     /// The issuer's name in the declarations.
     pub(crate) issuer: String,
     /// The order's URL, once the CA has made it.
     pub(crate) order: Option<String>,
+    /// From when on the CA takes it without hitting its limits.
+    pub(crate) slot: Timestamp,
+}
+
+/// Our account at a CA outside.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientAccountRow {
+    pub(crate) id: i64,
+    pub(crate) version: i64,
+    /// The issuer's name in the declarations.
+    pub(crate) issuer: String,
+    pub(crate) sealed_credentials: Sealed,
+    pub(crate) created_at: Timestamp,
 }
 
 /// Where a managed certificate stands on one of its targets.
@@ -339,6 +352,25 @@ impl Stored for PlacementRow {
             error: c.next()?,
             changed_at: c.time()?,
             due_at: c.maybe_time()?,
+        })
+    }
+}
+
+impl Stored for ClientAccountRow {
+    const TABLE: &'static str = "client_account";
+    const COLUMNS: &'static [&'static str] = &["issuer", "sealed_credentials", "created_at"];
+
+    fn values(&self) -> Vec<Value> {
+        vec![text(&self.issuer), self.sealed_credentials.0.clone().into(), at(self.created_at)]
+    }
+
+    fn from_columns((id, version): (i64, i64), c: &mut Columns<'_, '_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id,
+            version,
+            issuer: c.next()?,
+            sealed_credentials: Sealed(c.next()?),
+            created_at: c.time()?,
         })
     }
 }

@@ -15,7 +15,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use acme::{Account, Authorization, ExternalKey, Order};
-pub(crate) use managed::{Managed, PlacementRow, RotationRow, VersionRow};
+pub(crate) use managed::{
+    ClientAccountRow, Managed, Pending, PlacementRow, RotationRow, VersionRow,
+};
 pub(crate) use pki::{AuthorityRow, CertificatePhase, CertificateRow, CrlRow, Declaration};
 
 use crate::world::second;
@@ -72,6 +74,7 @@ tables!(
     VersionRow,
     RotationRow,
     PlacementRow,
+    ClientAccountRow,
 );
 
 /// The statements that write one table, spelled once.

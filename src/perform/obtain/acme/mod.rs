@@ -16,13 +16,9 @@ pub(crate) mod spec;
 mod tests;
 mod wire;
 
-#[allow(
-    unused_imports,
-    reason = "what calls it, the renewal of managed certificates, comes next"
-)]
 pub(crate) use {
     answers::Answers,
-    client::{Client, RenewalInfo, account},
+    client::{Client, account},
     csr::csr,
     error::ObtainError,
     order::Wanted,
