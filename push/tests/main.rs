@@ -5,6 +5,10 @@
 //! rotations in a row the tests under load make.
 
 mod apache;
+mod bundle;
+mod exec;
+mod files;
 mod haproxy;
 mod nginx;
 mod scene;
+mod spec;
