@@ -56,14 +56,12 @@ async fn lego_hooks_of_both_versions_run_unchanged() {
 #[tokio::test]
 async fn an_acme_sh_deploy_hook_runs_unchanged() {
     let (folder, bundle) = (Folder::new(), Issuer::new().bundle(&["shop.test", "*.shop.test"]));
-    let hook = format!(
-        "#!/usr/bin/env sh\n# Deploys to a directory.\nmyhook_deploy() {{\n  _cdomain=\"$1\"\n  _ckey=\"$2\"\n  \
+    let hook = "#!/usr/bin/env sh\n# Deploys to a directory.\nmyhook_deploy() {\n  _cdomain=\"$1\"\n  _ckey=\"$2\"\n  \
          _ccert=\"$3\"\n  _cca=\"$4\"\n  _cfullchain=\"$5\"\n  _debug _cdomain \"$_cdomain\"\n  \
          _getdeployconf MYHOOK_DIR\n  if [ -z \"$MYHOOK_DIR\" ]; then\n    _err 'MYHOOK_DIR is not set'\n    \
          return 1\n  fi\n  _savedeployconf MYHOOK_DIR \"$MYHOOK_DIR\"\n  cat \"$_ckey\" > \"$MYHOOK_DIR/out.key\"\n  \
          cat \"$_ccert\" \"$_cca\" > \"$MYHOOK_DIR/out.crt\"\n  cmp \"$MYHOOK_DIR/out.crt\" \"$_cfullchain\" \
-         || return 1\n  if _contains \"$Le_Alt\" 'shop'; then _info \"deployed $_cdomain\"; fi\n  return 0\n}}\n",
-    );
+         || return 1\n  if _contains \"$Le_Alt\" 'shop'; then _info \"deployed $_cdomain\"; fi\n  return 0\n}\n";
     let path = folder.write("myhook.sh", hook);
     let table = |environment: &str| {
         spec(&format!("name = \"h\"\nkind = \"exec\"\nacme_sh = {path:?}\n{environment}"))

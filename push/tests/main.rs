@@ -10,5 +10,8 @@ mod exec;
 mod files;
 mod haproxy;
 mod nginx;
+mod peer;
+mod probe;
 mod scene;
 mod spec;
+mod starttls;
