@@ -9,6 +9,7 @@ mod bundle;
 mod exec;
 mod files;
 mod haproxy;
+mod keystore;
 mod nginx;
 mod peer;
 mod probe;
