@@ -318,6 +318,9 @@ fn password(path: &Path) -> Result<Zeroizing<String>, PushError> {
     let content = disk::read(path)?.ok_or_else(|| refused("it is not there; make it"))?;
     let text = std::str::from_utf8(&content).map_err(|_| refused("it is no text"))?;
     match text.lines().next() {
+        Some(line) if line.chars().any(|one| !matches!(one, ' '..='~')) => {
+            Err(refused("its first line has characters beyond ASCII, which Java refuses"))
+        }
         Some(line) if line.len() >= MIN_PASSWORD => Ok(Zeroizing::new(line.to_owned())),
         _ => Err(refused("its first line has less than 6 characters, which Java refuses")),
     }

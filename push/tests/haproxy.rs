@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use push::probe::{self, Expected};
 use push::{Bundle, Fault, PushError, Spec};
@@ -131,6 +131,60 @@ async fn the_open_transaction_of_another_certificate_is_neither_used_nor_destroy
     haproxy.serves("a.test", &a).await;
     haproxy.serves("b.test", &b).await;
     assert!(haproxy.say("show ssl cert\n").contains("# transaction"));
+}
+
+#[tokio::test]
+async fn a_certificate_staged_under_another_name_is_never_committed() {
+    let issuer = Issuer::new();
+    let (a, b) = (issuer.bundle(&["a.test"]), issuer.bundle(&["b.test"]));
+    let haproxy = Haproxy::start(&a, &b);
+    // Somebody stages a certificate for a.pem after we have looked and before we stage ours.
+    let theirs = issuer.bundle(&["a.test"]).combined_pem().expect("a key");
+    let staging = format!("set ssl cert {} <<\n{}\n", haproxy.folder.text("certs/a.pem"), *theirs);
+    let meddler = UnixListener::bind(haproxy.folder.path("meddler.sock")).expect("a socket");
+    let real = haproxy.folder.path("admin.sock");
+    std::thread::spawn(move || {
+        for stream in meddler.incoming() {
+            meddle(stream.expect("a connection"), &real, &staging);
+        }
+    });
+    let mut spec = haproxy.spec("certs/b.pem", "");
+    if let push::Kind::Haproxy(kind) = &mut spec.kind {
+        kind.socket = haproxy.folder.text("meddler.sock");
+    }
+    let error = push(&spec, 2, &issuer.bundle(&["b.test"])).await.expect_err("mixed up");
+    assert!(error.to_string().contains(&haproxy.folder.text("certs/a.pem")), "{error}");
+    haproxy.holds("certs/b.pem", &b);
+    assert!(!haproxy.say("show ssl cert\n").contains("# transaction"));
+    haproxy.serves("a.test", &a).await;
+    haproxy.serves("b.test", &b).await;
+}
+
+/// Passes one command on to HAProxy; before a `set`, it sends `staging`.
+fn meddle(mut stream: UnixStream, real: &std::path::Path, staging: &str) {
+    let mut command = Vec::new();
+    let is_whole = |command: &[u8]| match command.starts_with(b"set ") {
+        true => command.ends_with(b"\n\n"),
+        false => command.ends_with(b"\n"),
+    };
+    while !is_whole(&command) {
+        let mut octet = [0];
+        if stream.read_exact(&mut octet).is_err() {
+            return;
+        }
+        command.push(octet[0]);
+    }
+    let ask = |command: &[u8]| {
+        let mut socket = UnixStream::connect(real).expect("the socket");
+        socket.write_all(command).expect("sent");
+        let mut reply = Vec::new();
+        socket.read_to_end(&mut reply).expect("a reply");
+        reply
+    };
+    if command.starts_with(b"set ") {
+        ask(staging.as_bytes());
+    }
+    stream.write_all(&ask(&command)).expect("answered");
 }
 
 #[tokio::test]

@@ -5,6 +5,14 @@
 //! rotations in a row the tests under load make.
 
 mod apache;
+mod bundle;
+mod exec;
+mod files;
 mod haproxy;
+mod keystore;
 mod nginx;
+mod peer;
+mod probe;
 mod scene;
+mod spec;
+mod starttls;

@@ -65,6 +65,10 @@ impl Issuer {
             .expect("all belongs together")
     }
 
+    pub(crate) fn root(&self) -> &Certificate {
+        &self.root
+    }
+
     /// Leaf, issuing authority, root.
     pub(crate) fn certificates(
         &self,

@@ -139,7 +139,6 @@ async fn send(stream: &mut TcpStream, connection: &mut ClientConnection) -> io::
 async fn goodbye(stream: &mut TcpStream, connection: &mut ClientConnection) {
     connection.send_close_notify();
     let _ = send(stream, connection).await;
-    let _ = stream.shutdown().await;
 }
 
 const ALERT: &str = "the server sent the alert ";
