@@ -101,12 +101,17 @@ pub(crate) mod tests {
 
     /// A node on a fresh data directory that declares its defaults, and its clock.
     pub(crate) async fn node() -> (Arc<Node>, Arc<AtomicI64>) {
+        node_at(2_000_000_000).await
+    }
+
+    /// The same, with its clock at `seconds` of the Unix epoch.
+    pub(crate) async fn node_at(seconds: i64) -> (Arc<Node>, Arc<AtomicI64>) {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let name =
             format!("perennial-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let data_dir: PathBuf = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&data_dir).expect("a data directory");
-        let clock = Arc::new(AtomicI64::new(2_000_000_000));
+        let clock = Arc::new(AtomicI64::new(seconds));
         let world = World::manual(Arc::clone(&clock));
         let key_file = data_dir.join("key-encryption-key");
         let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));

@@ -135,15 +135,24 @@ impl ObtainError {
         match error {
             Error::Api(problem) => Self::refused(issuer, &problem, noted),
             Error::Other(cause) => match cause.downcast::<Fault>() {
-                Ok(fault) => {
-                    Self::Down { issuer, why: fault.to_string(), retry_after: noted.retry_after }
-                }
+                Ok(fault) => Self::fault(issuer, &fault, noted.retry_after),
                 Err(other) => misbehaved(issuer, other.to_string()),
             },
             Error::Crypto | Error::KeyRejected => {
                 Self::Settings(format!("the account key for {issuer} is not usable: {error}"))
             }
             other => misbehaved(issuer, other.to_string()),
+        }
+    }
+
+    /// What happened on the way, or in the CA. Some say no without a document.
+    fn fault(issuer: String, fault: &Fault, retry_after: Option<SignedDuration>) -> Self {
+        match fault {
+            Fault::Status(status @ 400..500, _) if *status != 429 => {
+                let refusal = Refusal { detail: fault.to_string(), ..Refusal::default() };
+                Self::Refused { issuer, refusal: Box::new(refusal), retry_after }
+            }
+            _ => Self::Down { issuer, why: fault.to_string(), retry_after },
         }
     }
 

@@ -1,9 +1,15 @@
 //! Certificates from real CAs: Debian's Pebble, which misbehaves on purpose, and our own server
 //! for what Pebble does not have.
 
+mod accounts;
+mod alpn;
+mod crash;
 mod http;
+mod own;
 mod pebble;
 #[allow(dead_code, reason = "it is shared with the tests from outside, which use all of it")]
 #[path = "../../../../../tests/program.rs"]
 mod program;
+mod refusals;
+mod renewal;
 mod scene;

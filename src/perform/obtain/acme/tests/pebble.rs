@@ -52,7 +52,7 @@ pub(super) struct Pebble {
     pub(super) management: String,
     /// Its log.
     pub(super) log: PathBuf,
-    _daemons: Vec<Daemon>,
+    daemons: Vec<Daemon>,
 }
 
 impl Pebble {
@@ -99,7 +99,12 @@ impl Pebble {
         daemons.push(daemon);
         let directory = format!("https://localhost:{port}/dir");
         let management = format!("https://localhost:{management}");
-        Self { directory, roots, management, log, _daemons: daemons }
+        Self { directory, roots, management, log, daemons }
+    }
+
+    /// Ends it.
+    pub(super) fn stop(&mut self) {
+        self.daemons.clear();
     }
 
     /// What it has logged so far.
