@@ -7,6 +7,7 @@ mod external_key;
 mod issue;
 mod list;
 mod output;
+mod process;
 mod revoke;
 mod serve;
 
