@@ -114,6 +114,9 @@ impl Config {
             },
             uncounted: [&file.listen.proxies[..], &LOOPBACK].concat(),
         };
+        if let (Err(why), Some(path)) = (file.validation.check(), &overrides.config) {
+            return Err(ConfigError::Validation { path: path.clone(), why });
+        }
         if let Some(url) = file.store.url.filter(|url| url != "sqlite:") {
             return Err(ConfigError::Store(url));
         }
@@ -152,6 +155,8 @@ pub(crate) enum ConfigError {
     Malformed { path: PathBuf, line: usize, why: String },
     #[error("{url:?} is no base URL: write {scheme}host or {scheme}host:port, without a path")]
     BaseUrl { url: String, scheme: &'static str },
+    #[error("{}: {why}; correct or remove it", path.display())]
+    Validation { path: PathBuf, why: validate::InvalidSettings },
     #[error("[listen] connections_per_address = 0 lets nobody in; leave it out, or give a number")]
     NoConnections,
     #[error(

@@ -180,27 +180,18 @@ fn show_list(arguments: &Arguments, kind: Kind, client: &Client) -> Result<(), F
     query.add("after", arguments.after);
     query.add("names", arguments.names.as_deref().map(escape));
     query.add("expiring_within", arguments.expiring_within.as_deref().map(escape));
-    let answer = client.read(&query.0)?;
-    if arguments.json {
-        return output::json(&answer);
-    }
-    let items = answer["items"].as_array().cloned().unwrap_or_default();
-    output::table(kind.columns(), &items)?;
-    if let Some(next) = answer["next"].as_i64() {
-        eprintln!("there are more: add --after {next}");
-    }
-    Ok(())
+    output::page(kind.columns(), &client.read(&query.0)?, arguments.json)
 }
 
 /// A path with a query, grown parameter by parameter.
-struct Query(String);
+pub(super) struct Query(pub(super) String);
 
 impl Query {
-    fn new(path: &str) -> Self {
+    pub(super) fn new(path: &str) -> Self {
         Self(path.to_owned())
     }
 
-    fn add(&mut self, name: &str, value: Option<impl std::fmt::Display>) {
+    pub(super) fn add(&mut self, name: &str, value: Option<impl std::fmt::Display>) {
         let Some(value) = value else { return };
         let mark = if self.0.contains('?') { '&' } else { '?' };
         self.0.push_str(&format!("{mark}{name}={value}"));

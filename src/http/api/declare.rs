@@ -11,6 +11,7 @@ use super::{Answer, body};
 use crate::catalog::{self, Change, Declared};
 use crate::node::Node;
 use crate::perform::{establish, revocation};
+use crate::store::Actor;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,8 +33,8 @@ pub(super) async fn plan(State(node): State<Arc<Node>>, request: Request) -> Ans
 }
 
 /// Makes it change, all or nothing.
-pub(super) async fn apply(State(node): State<Arc<Node>>, request: Request) -> Answer {
-    Answer(converge(&node, request).await)
+pub(super) async fn apply(State(node): State<Arc<Node>>, actor: Actor, request: Request) -> Answer {
+    Answer(converge(&node, actor, request).await)
 }
 
 async fn decide(
@@ -50,11 +51,11 @@ async fn decide(
     Ok((standing, wanted, changes))
 }
 
-async fn converge(node: &Node, request: Request) -> Result<Value, Problem> {
+async fn converge(node: &Node, actor: Actor, request: Request) -> Result<Value, Problem> {
     // One after the other: each builds on what the one before it left.
     let _turn = APPLYING.lock().await;
     let (standing, wanted, changes) = decide(node, request).await?;
-    let catalog = establish::apply(node, "admin", &standing, &wanted).await;
+    let catalog = establish::apply(node, actor, &standing, &wanted).await;
     let catalog = catalog.map_err(|e| failed(&e))?;
     node.catalog.replace(catalog);
     revocation::ensure_crls(node).await.map_err(|e| failed(&e))?;

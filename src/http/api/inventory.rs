@@ -195,7 +195,7 @@ pub(super) async fn events(State(node): Shared, Query(log): Query<Log>) -> Answe
 }
 
 impl Listing {
-    fn page(&self) -> Page {
+    pub(super) fn page(&self) -> Page {
         Page { after: self.after, limit: self.limit.min(MAX_LIMIT) }
     }
 }
@@ -205,7 +205,7 @@ fn all(items: impl Iterator<Item = Value>) -> Value {
 }
 
 /// A page, and where the next one starts if this one is full.
-fn paged(page: Page, items: impl Iterator<Item = (i64, Value)>) -> Value {
+pub(super) fn paged(page: Page, items: impl Iterator<Item = (i64, Value)>) -> Value {
     let (ids, items): (Vec<_>, Vec<_>) = items.unzip();
     let next = ids.last().filter(|_| ids.len() >= page.limit as usize).copied();
     json!({ "items": items, "next": next })
