@@ -104,9 +104,11 @@ async fn serve(config: Config) -> Result<(), Failure> {
     tasks.spawn(server::serve_unix(socket, http::api_router(&node), draining.clone()));
     tasks.spawn(worker::run(Arc::clone(&node), draining));
     writeln!(io::stdout(), "{ready}")?;
+    process::notify(process::State::Ready);
 
     stop_signal().await?;
     info!("draining");
+    process::notify(process::State::Stopping);
     drain.send_replace(true);
     while tasks.join_next().await.is_some() {}
     keep_limits(&node).await;
