@@ -1,10 +1,11 @@
 //! Node settings: `perennial.toml`, overridden by `PERENNIAL_*` variables, overridden by flags.
 //! What the node manages is not here but declared and stored (see `catalog`).
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Deserialize;
 
 use crate::perform::validate;
@@ -55,6 +56,10 @@ pub(crate) struct Listen {
     pub(crate) public_url: Option<String>,
     /// `http://host[:port]`: what certificates name for CRLs and issuers.
     pub(crate) public_http_url: Option<String>,
+    /// Connections at once from one address, over all listeners.
+    pub(crate) connections_per_address: u32,
+    /// Networks whose connections are not counted: load balancers, and this machine.
+    pub(crate) uncounted: Vec<IpNet>,
 }
 
 /// How the node logs.
@@ -103,7 +108,15 @@ impl Config {
             public_http_url: (overrides.public_http_url.clone().or(file.listen.public_http_url))
                 .map(|url| base_url(&url, "http://"))
                 .transpose()?,
+            connections_per_address: match file.listen.connections_per_address {
+                Some(0) => return Err(ConfigError::NoConnections),
+                most => most.unwrap_or(CONNECTIONS_PER_ADDRESS),
+            },
+            uncounted: [&file.listen.proxies[..], &LOOPBACK].concat(),
         };
+        if let (Err(why), Some(path)) = (file.validation.check(), &overrides.config) {
+            return Err(ConfigError::Validation { path: path.clone(), why });
+        }
         if let Some(url) = file.store.url.filter(|url| url != "sqlite:") {
             return Err(ConfigError::Store(url));
         }
@@ -142,6 +155,10 @@ pub(crate) enum ConfigError {
     Malformed { path: PathBuf, line: usize, why: String },
     #[error("{url:?} is no base URL: write {scheme}host or {scheme}host:port, without a path")]
     BaseUrl { url: String, scheme: &'static str },
+    #[error("{}: {why}; correct or remove it", path.display())]
+    Validation { path: PathBuf, why: validate::InvalidSettings },
+    #[error("[listen] connections_per_address = 0 lets nobody in; leave it out, or give a number")]
+    NoConnections,
     #[error(
         "store {0:?} is not supported: the embedded SQLite store is the only one yet; remove [store] url"
     )]
@@ -167,6 +184,8 @@ struct FileListen {
     admin: Option<SocketAddr>,
     public_url: Option<String>,
     public_http_url: Option<String>,
+    connections_per_address: Option<u32>,
+    proxies: Vec<IpNet>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -207,6 +226,13 @@ fn base_url(url: &str, scheme: &'static str) -> Result<String, ConfigError> {
     Ok(trimmed.to_ascii_lowercase())
 }
 
+/// Many clients may come from behind one address; all that are not exempt have eight thousand.
+const CONNECTIONS_PER_ADDRESS: u32 = 256;
+const LOOPBACK: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +241,24 @@ mod tests {
     fn an_unknown_setting_is_a_mistake_and_not_ignored() {
         assert!(toml::from_str::<File>("[listen]\nhtps = '127.0.0.1:1'").is_err());
         assert!(toml::from_str::<File>("data_dir = '/x'\n[log]\nformat = 'json'").is_ok());
+    }
+
+    #[test]
+    fn connections_from_this_machine_and_from_proxies_are_not_counted() {
+        let path = env::temp_dir().join(format!("perennial-listen-{}", std::process::id()));
+        let load = |text: &str| {
+            fs::write(&path, text).expect("settings");
+            let overrides = Overrides { config: Some(path.clone()), ..Overrides::default() };
+            Config::load(&overrides, None)
+        };
+        let listen = load("[listen]\nproxies = ['10.0.0.0/8']").expect("settings").listen;
+        for address in ["10.1.2.3", "127.0.0.1", "::1"] {
+            let address: std::net::IpAddr = address.parse().expect("an address");
+            assert!(listen.uncounted.iter().any(|net| net.contains(&address)), "{address}");
+        }
+        assert_eq!(listen.connections_per_address, CONNECTIONS_PER_ADDRESS);
+        assert!(load("[listen]\nconnections_per_address = 0").is_err());
+        fs::remove_file(&path).expect("clean up");
     }
 
     #[test]

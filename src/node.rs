@@ -139,6 +139,8 @@ pub(crate) mod tests {
                     admin: any,
                     public_url: None,
                     public_http_url: None,
+                    connections_per_address: 1,
+                    uncounted: Vec::new(),
                 },
                 key_file,
                 validation: validate::Settings::default(),

@@ -45,6 +45,9 @@ impl Declared {
         for directory in self.directories.values() {
             directory.check_limits()?;
             let name = &directory.name;
+            if let Some(settings) = &directory.validation {
+                settings.check().map_err(|why| format!("directory {name:?}: {why}"))?;
+            }
             if !self.authorities.contains_key(&directory.authority) {
                 return Err(missing("directory", name, "authority", &directory.authority));
             }

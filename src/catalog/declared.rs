@@ -209,6 +209,7 @@ mod tests {
             ("authority = \"edge\"", "authority = \"edge\"\norder_lifetime = \"400d\""),
             ("authority = \"edge\"", "authority = \"edge\"\nauthorization_lifetime = \"0s\""),
             ("limits.orders_per_account = \"10/1h\"", "limits.names_per_order = 0"),
+            ("limits.orders_per_account = \"10/1h\"", "validation.http_port = 0"),
             ("limits.orders_per_account = \"10/1h\"", "limits.pending_orders_per_account = 0"),
         ] {
             assert!(GOOD.contains(from), "{from}");

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::client::Client;
-use super::list::escape;
+use super::list::{Query, escape};
 use super::{Failure, output};
 
 /// What to do with external account keys.
@@ -32,6 +32,12 @@ pub(super) enum Command {
     },
     /// List the keys and what they have bound, without the secrets
     List {
+        /// How many at the most, up to 1000
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+        /// The next page: what follows the one with this id
+        #[arg(long, value_name = "ID")]
+        after: Option<i64>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -60,15 +66,13 @@ pub(super) fn run(command: &Command, client: &Client) -> Result<ExitCode, Failur
                 output::fields(&made)?;
             }
         }
-        Command::List { json } => {
-            let answer = client.read("/external-keys")?;
-            if *json {
-                output::json(&answer)?;
-            } else {
-                let items = answer["items"].as_array().cloned().unwrap_or_default();
-                let columns = ["kid", "directory", "permitted", "status", "account", "comment"];
-                output::table(&columns, &items)?;
-            }
+        Command::List { limit, after, json } => {
+            let mut query = Query::new("/external-keys");
+            query.add("limit", Some(limit));
+            query.add("after", *after);
+            let answer = client.read(&query.0)?;
+            let columns = ["kid", "directory", "permitted", "status", "account", "comment"];
+            output::page(&columns, &answer, *json)?;
         }
         Command::Revoke { kid } => {
             client.send(&format!("/external-keys/{}/revoke", escape(kid)), &json!({}))?;

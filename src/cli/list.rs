@@ -197,16 +197,7 @@ fn show_list(arguments: &Arguments, kind: Kind, client: &Client) -> Result<(), F
     query.add("after", arguments.after);
     query.add("names", arguments.names.as_deref().map(escape));
     query.add("expiring_within", arguments.expiring_within.as_deref().map(escape));
-    let answer = client.read(&query.0)?;
-    if arguments.json {
-        return output::json(&answer);
-    }
-    let items = answer["items"].as_array().cloned().unwrap_or_default();
-    output::table(kind.columns(), &items)?;
-    if let Some(next) = answer["next"].as_i64() {
-        eprintln!("there are more: add --after {next}");
-    }
-    Ok(())
+    output::page(kind.columns(), &client.read(&query.0)?, arguments.json)
 }
 
 /// A path with a query, grown parameter by parameter.

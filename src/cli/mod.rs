@@ -8,10 +8,12 @@ mod issue;
 mod list;
 mod managed;
 mod output;
+mod process;
 mod revoke;
 mod serve;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -61,6 +63,18 @@ enum Command {
         /// The shell to complete in
         shell: clap_complete::Shell,
     },
+    /// Write the manual pages of the program and its commands into a directory
+    Man {
+        /// The directory, which is made if it is not there
+        directory: PathBuf,
+    },
+}
+
+/// Writes `perennial.1` and a page for each command, as `perennial-apply.1`.
+fn write_manual(directory: &Path) -> Result<(), Failure> {
+    let written = fs::create_dir_all(directory)
+        .and_then(|()| clap_mangen::generate_to(Arguments::command(), directory));
+    written.map_err(|error| Failure::new(format!("{}: {error}", directory.display())))
 }
 
 /// Runs the program and says how it went: 0 done, 1 failed, 2 usage, 3 something to do.
@@ -85,6 +99,7 @@ pub(crate) fn run() -> ExitCode {
             clap_complete::generate(shell, &mut Arguments::command(), "perennial", &mut script);
             output::raw(&script).map(|()| ExitCode::SUCCESS)
         }
+        Command::Man { directory } => write_manual(&directory).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|failure| {
         eprintln!("perennial: {failure}");

@@ -68,6 +68,19 @@ pub(super) fn table(columns: &[&str], rows: &[Value]) -> Result<(), Failure> {
     raw(out.as_bytes())
 }
 
+/// Prints a page of a list as the API answers it, and where the next one begins.
+pub(super) fn page(columns: &[&str], answer: &Value, as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        return json(answer);
+    }
+    let items = answer["items"].as_array().cloned().unwrap_or_default();
+    table(columns, &items)?;
+    if let Some(next) = answer["next"].as_i64() {
+        eprintln!("there are more: add --after {next}");
+    }
+    Ok(())
+}
+
 /// Prints one thing, a line per field.
 pub(super) fn fields(value: &Value) -> Result<(), Failure> {
     let Value::Object(object) = value else { return json(value) };

@@ -14,14 +14,14 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::info;
-use tracing_subscriber::EnvFilter;
 
-use super::Failure;
 use super::client::ADMIN_SOCKET;
+use super::{Failure, process};
 use crate::catalog::Catalog;
-use crate::config::{Config, Log, LogFormat, Overrides};
+use crate::config::{Config, Overrides};
 use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
+use crate::http::peers::Peers;
 use crate::http::{self, server, tls};
 use crate::keys::Keys;
 use crate::node::{Current, Inventory, Node};
@@ -44,9 +44,9 @@ pub(super) struct Arguments {
 /// Runs `serve` until it is told to stop.
 pub(super) fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<ExitCode, Failure> {
     let config = Config::load(&arguments.overrides, data_dir)?;
-    start_log(&config.log)?;
-    forbid_core_dumps();
-    raise_file_limit();
+    process::start_log(&config.log)?;
+    process::forbid_core_dumps();
+    process::raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(config))?;
     Ok(ExitCode::SUCCESS)
@@ -94,15 +94,24 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let ready = ready_line(&node, &listeners, &root)?;
     let mut tasks = tokio::task::JoinSet::new();
     let Listeners { https, http, admin } = listeners;
-    tasks.spawn(server::serve_tcp(https, Some(tls), http::https_router(&node), draining.clone()));
-    tasks.spawn(server::serve_tcp(http, None, http::http_router(&node), draining.clone()));
-    tasks.spawn(server::serve_tcp(admin, None, http::admin_router(&node), draining.clone()));
+    let listen = &node.config.listen;
+    let peers = Peers::new(listen.connections_per_address, listen.uncounted.clone());
+    for (listener, tls, router) in [
+        (https, Some(tls), http::https_router(&node)),
+        (http, None, http::http_router(&node)),
+        (admin, None, http::admin_router(&node)),
+    ] {
+        let peers = Arc::clone(&peers);
+        tasks.spawn(server::serve_tcp(listener, tls, router, peers, draining.clone()));
+    }
     tasks.spawn(server::serve_unix(socket, http::api_router(&node), draining.clone()));
     tasks.spawn(worker::run(Arc::clone(&node), draining));
     writeln!(io::stdout(), "{ready}")?;
+    process::notify(process::State::Ready);
 
     stop_signal().await?;
     info!("draining");
+    process::notify(process::State::Stopping);
     drain.send_replace(true);
     while tasks.join_next().await.is_some() {}
     keep_limits(&node).await;
@@ -350,35 +359,6 @@ async fn keep_limits(node: &Node) {
     });
     if let Err(error) = node.store.commit(commit, now).await {
         tracing::error!(%error, "rate limits are not kept");
-    }
-}
-
-fn start_log(log: &Log) -> Result<(), Failure> {
-    let level = log.level.as_deref().unwrap_or("info");
-    let filter = EnvFilter::try_new(level)
-        .map_err(|e| Failure::new(format!("[log] level {level:?} is not understood: {e}")))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match log.format {
-        LogFormat::Text => builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
-        LogFormat::Json => builder.json().init(),
-    }
-    Ok(())
-}
-
-/// A core dump would hold keys in the clear.
-fn forbid_core_dumps() {
-    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
-    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
-        tracing::warn!(%error, "core dumps cannot be switched off");
-    }
-}
-
-/// Each connection is a file, and the usual limit is made for programs with few of them.
-fn raise_file_limit() {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let most = rustix::process::Rlimit { current: limit.maximum, ..limit };
-    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, most) {
-        tracing::warn!(%error, "the limit of open files cannot be raised");
     }
 }
 

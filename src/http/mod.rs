@@ -9,7 +9,9 @@ mod error;
 mod idle;
 pub(crate) mod limits;
 pub(crate) mod metrics;
+pub(crate) mod peers;
 mod pki;
+mod progress;
 pub(crate) mod server;
 pub(crate) mod tls;
 

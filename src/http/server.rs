@@ -21,6 +21,8 @@ use tower::ServiceExt;
 use tracing::debug;
 
 use super::idle::Idle;
+use super::peers::Peers;
+use super::progress::{Answer, Progress};
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +42,13 @@ pub(crate) async fn begun(drain: &mut Drain) {
     let _ = drain.wait_for(|drain| *drain).await;
 }
 
-/// Serves `router` on `listener`, over TLS if `tls` is given, until `drain`; then waits for the
-/// requests under way, at most [`DRAIN`].
+/// Serves `router` on `listener` to `peers`, over TLS if `tls` is given, until `drain`; then waits
+/// for the requests under way, at most [`DRAIN`].
 pub(crate) async fn serve_tcp(
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
     router: Router,
+    peers: Arc<Peers>,
     mut drain: Drain,
 ) {
     let graceful = GracefulShutdown::new();
@@ -59,6 +62,10 @@ pub(crate) async fn serve_tcp(
                 Err(error) => { rest_after(&error).await; continue }
             },
             () = begun(&mut drain) => break,
+        };
+        let Some(place) = peers.admit(peer.ip()) else {
+            debug!(%peer, "a client has as many connections as it may: one more is closed");
+            continue;
         };
         let _ = stream.set_nodelay(true);
         let (router, acceptor, watcher) = (router.clone(), acceptor.clone(), graceful.watcher());
@@ -77,7 +84,7 @@ pub(crate) async fn serve_tcp(
                     }
                 }
             }
-            drop(permit);
+            drop((place, permit));
         });
     }
     drop(listener);
@@ -105,16 +112,23 @@ async fn serve_connection<S>(stream: S, peer: Peer, router: Router, watcher: Wat
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service::service_fn(move |mut request: Request<Incoming>| {
+    let progress = Progress::new(IDLE, LONGEST);
+    let service = service::service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        router.clone().oneshot(request)
+        let (begun, answer) = (progress.begin(), router.clone().oneshot(request));
+        async move { answer.await.map(|answer| answer.map(|body| Answer::new(body, begun))) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(MAX_HEAD);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        debug!(?peer, %error, "connection ended");
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        ended = watcher.watch(connection) => {
+            if let Err(error) = ended {
+                debug!(?peer, %error, "connection ended");
+            }
+        }
+        () = progress.stalled() => debug!(?peer, "connection ended: it gets nowhere"),
     }
 }
 
@@ -131,8 +145,55 @@ const MAX_HEAD: usize = 32 * 1024;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long the head of a request may take, from the end of the one before it.
 const HEADERS: Duration = Duration::from_secs(60);
-/// How long a connection is kept on which nothing moves at all. Longer than [`HEADERS`], which ends
-/// an idle connection of HTTP/1 with a farewell.
+/// How long a connection is kept on which nothing moves at all, or no request comes to its end.
+/// Longer than [`HEADERS`], which ends an idle connection of HTTP/1 with a farewell.
 const IDLE: Duration = Duration::from_secs(75);
+/// How long a request may take, its answer included: a long CRL over a slow line.
+const LONGEST: Duration = Duration::from_secs(600);
 /// How long requests under way may take to finish once a drain began.
 const DRAIN: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use axum::routing;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn ask(stream: &mut TcpStream) -> io::Result<String> {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await?;
+        let mut answer = vec![0; 4096];
+        let read = stream.read(&mut answer).await?;
+        Ok(String::from_utf8_lossy(&answer[..read]).into_owned())
+    }
+
+    #[tokio::test]
+    async fn one_client_cannot_take_the_connections_of_all() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let router = Router::new().route("/", routing::get(|| async { "here" }));
+        let (_drain, draining) = watch::channel(false);
+        let peers = Peers::new(2, Vec::new());
+        tokio::spawn(serve_tcp(listener, None, router, peers, draining));
+        let mut open = Vec::new();
+        for _ in 0..2 {
+            let mut stream = TcpStream::connect(address).await.expect("connected");
+            assert!(ask(&mut stream).await.expect("an answer").ends_with("here"));
+            open.push(stream);
+        }
+        let mut third = TcpStream::connect(address).await.expect("connected");
+        assert!(
+            ask(&mut third).await.is_err() || ask(&mut third).await.is_ok_and(|a| a.is_empty())
+        );
+        drop(open);
+        for _ in 0..100 {
+            let mut again = TcpStream::connect(address).await.expect("connected");
+            if ask(&mut again).await.is_ok_and(|answer| answer.ends_with("here")) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("places that were given back are not given out again");
+    }
+}

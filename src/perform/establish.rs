@@ -14,7 +14,7 @@ use crate::catalog::{
 };
 use crate::node::Node;
 use crate::perform::validate::Validator;
-use crate::store::{AuthorityRow, Commit, CommitError, Declaration, Event, ReadError};
+use crate::store::{Actor, AuthorityRow, Commit, CommitError, Declaration, Event, ReadError};
 
 /// What is declared, from the store; a node that was told nothing declares its defaults first.
 ///
@@ -26,7 +26,7 @@ pub(crate) async fn declared(node: &Node) -> Result<Declared, EstablishError> {
         return from_rows(&rows);
     }
     let declared = defaults();
-    declare(node, "serve", &Declared::default(), &declared).await?;
+    declare(node, "serve".into(), &Declared::default(), &declared).await?;
     Ok(declared)
 }
 
@@ -36,7 +36,7 @@ pub(crate) async fn declared(node: &Node) -> Result<Declared, EstablishError> {
 /// When the store fails, or somebody else declared something in between.
 async fn declare(
     node: &Node,
-    actor: &str,
+    actor: Actor,
     standing: &Declared,
     wanted: &Declared,
 ) -> Result<(), EstablishError> {
@@ -67,7 +67,7 @@ async fn declare(
 /// When an authority cannot be made or its key not opened, or the store fails.
 pub(crate) async fn establish(node: &Node) -> Result<Catalog, EstablishError> {
     let (catalog, made) = raise(node, declared(node).await?)?;
-    record(node, made).await?;
+    record(node, &"serve".into(), made).await?;
     Ok(catalog)
 }
 
@@ -78,13 +78,14 @@ pub(crate) async fn establish(node: &Node) -> Result<Catalog, EstablishError> {
 /// As for [`establish`]; unless the store failed half-way, nothing is changed then.
 pub(crate) async fn apply(
     node: &Node,
-    actor: &str,
+    actor: impl Into<Actor>,
     standing: &Declared,
     wanted: &Declared,
 ) -> Result<Catalog, EstablishError> {
+    let actor = actor.into();
     let (catalog, made) = raise(node, standing.clone().with(wanted))?;
-    declare(node, actor, standing, wanted).await?;
-    record(node, made).await?;
+    declare(node, actor.clone(), standing, wanted).await?;
+    record(node, &actor, made).await?;
     Ok(catalog)
 }
 
@@ -117,11 +118,12 @@ fn raise(node: &Node, declared: Declared) -> Result<(Catalog, Vec<AuthorityRow>)
 }
 
 /// Stores authorities just made.
-async fn record(node: &Node, made: Vec<AuthorityRow>) -> Result<(), EstablishError> {
+async fn record(node: &Node, actor: &Actor, made: Vec<AuthorityRow>) -> Result<(), EstablishError> {
     for row in made {
         let certificate = Certificate::from_der(&row.certificate)?;
-        let event = Event::new("serve", "authority.create", format!("authority/{}", row.name))
-            .with(json!({ "serial": certificate.serial().to_string() }));
+        let event =
+            Event::new(actor.clone(), "authority.create", format!("authority/{}", row.name))
+                .with(json!({ "serial": certificate.serial().to_string() }));
         let at = row.created_at;
         node.store.commit(Commit::new(event).put(row), at).await?;
     }
@@ -238,15 +240,16 @@ fn directory(
     let authority = Arc::clone(authorities.get(&spec.authority).ok_or_else(gone)?);
     let of_name = |name: &String| profiles.get(name).map(Arc::clone).ok_or_else(gone);
     let profiles = spec.profiles.iter().map(of_name).collect::<Result<Vec<_>, _>>()?;
-    let settings = spec.validation.as_ref().unwrap_or(&node.config.validation);
-    let mut settings = settings.clone();
+    let own = spec.validation.as_ref();
+    let mut settings = own.unwrap_or(&node.config.validation).clone();
     // A node that only this machine can reach is being tried out, or serves this machine: names
     // that lead back to it are what its users have.
     // Behind a public URL it is not such a node, wherever it listens: a proxy stands before it.
     let listen = &node.config.listen;
     settings.loopback |= listen.https.ip().is_loopback() && listen.public_url.is_none();
+    let whose = own.map_or("the node's".to_owned(), |_| format!("directory {:?}:", spec.name));
     let validator = Validator::new(settings)
-        .map_err(|e| EstablishError::Declared(format!("directory {:?}: {e}", spec.name)))?;
+        .map_err(|error| EstablishError::Declared(format!("{whose} {error}")))?;
     Ok(Directory { spec, authority, profiles, validator })
 }
 

@@ -16,7 +16,8 @@ use crate::catalog::{Authority, Directory};
 use crate::node::Node;
 use crate::seal::Sealed;
 use crate::store::{
-    Account, CertificatePhase, CertificateRow, Commit, CommitError, Event, Order, ReadError, Row,
+    Account, Actor, CertificatePhase, CertificateRow, Commit, CommitError, Event, Order, ReadError,
+    Row,
 };
 
 /// A certificate decided upon: linted, its serial number drawn, not signed.
@@ -93,7 +94,7 @@ impl Intent {
 /// When the request does not fit, or the store fails.
 pub(crate) async fn issue(
     node: &Node,
-    actor: &str,
+    actor: impl Into<Actor>,
     commission: &Commission<'_>,
     request: &Request<'_>,
     sealed_key: Option<Sealed>,
@@ -108,7 +109,7 @@ pub(crate) async fn issue(
 /// As for [`issue`].
 pub(crate) async fn issue_with(
     node: &Node,
-    actor: &str,
+    actor: impl Into<Actor>,
     commission: &Commission<'_>,
     request: &Request<'_>,
     sealed_key: Option<Sealed>,
@@ -116,8 +117,8 @@ pub(crate) async fn issue_with(
 ) -> Result<(Certificate, CertificateRow), IssuanceError> {
     let mut intent = Intent::decide(node, commission, request)?;
     intent.row.sealed_key = sealed_key;
-    let subject = format!("certificate/{}", intent.row.serial);
-    let event = Event::new(actor, "certificate.intend", subject.clone());
+    let (actor, subject): (Actor, _) = (actor.into(), format!("certificate/{}", intent.row.serial));
+    let event = Event::new(actor.clone(), "certificate.intend", subject.clone());
     let now = node.world.now();
     node.store.commit(Commit::new(event).put(intent.row.clone()), now).await?;
     let (certificate, row) = intent.recorded().sign()?;

@@ -15,7 +15,7 @@ use crate::catalog::{Catalog, Certificate, digest_of};
 use crate::node::Node;
 use crate::steps::Subject;
 use crate::store::{
-    Commit, CommitError, Event, Managed, PlacementRow, ReadError, RotationRow, VersionRow,
+    Actor, Commit, CommitError, Event, Managed, PlacementRow, ReadError, RotationRow, VersionRow,
 };
 
 /// Gives every declared certificate a row, and has those looked at whose declaration is not what it
@@ -23,7 +23,8 @@ use crate::store::{
 ///
 /// # Errors
 /// When the store fails.
-pub(crate) async fn enlist(node: &Node, actor: &str) -> Result<(), ManagedError> {
+pub(crate) async fn enlist(node: &Node, actor: impl Into<Actor>) -> Result<(), ManagedError> {
+    let actor = actor.into();
     let (catalog, now) = (node.catalog.load(), node.world.now());
     for certificate in catalog.certificates.values() {
         let declared = declaration(&catalog, certificate);
@@ -33,7 +34,7 @@ pub(crate) async fn enlist(node: &Node, actor: &str) -> Result<(), ManagedError>
             Some(row) => Managed { declared, due_at: due_unless_busy(&row, now), ..row },
             None => fresh(node.store.id(), name, declared, now),
         };
-        let event = Event::new(actor, "certificate.enlist", format!("managed/{name}"));
+        let event = Event::new(actor.clone(), "certificate.enlist", format!("managed/{name}"));
         let mut commit = Commit::new(event);
         if let Some(rotation) = row.rotation
             && let Some(rotation) = node.store.rotation(rotation)?

@@ -7,7 +7,7 @@ use std::time::Duration;
 use acme::{Problem, ProblemType};
 use ca::crl::{self, Revoked};
 use ca::{RevocationReason, Serial};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tracing::{error, info};
 
@@ -35,7 +35,7 @@ pub(crate) async fn revoke(
     let event = event.with(json!({ "reason": reason.to_string() }));
     let key_hash = row.key_hash;
     let revoked = CertificateRow {
-        revoked: Some((now, reason)),
+        revoked: Some((date_of_revocation(node, row.authority, now), reason)),
         must_go_at: Some(row.must_go_at.unwrap_or(now)),
         ..row
     };
@@ -63,6 +63,16 @@ pub(crate) async fn revoke(
     Ok(revoked)
 }
 
+/// When a certificate that is revoked now was revoked: not before the newest CRL of its authority was
+/// made, which does not list it. If the clock was set back a little it would be, and once the clock
+/// is right again nothing would tell that a CRL is missing.
+fn date_of_revocation(node: &Node, authority: i64, now: Timestamp) -> Timestamp {
+    match node.crls.load().get(&authority).map(|crl| crl.this_update) {
+        Some(made_at) if made_at > now && made_at.duration_since(now) < SLIP => made_at,
+        _ => now,
+    }
+}
+
 /// Makes the CRL of an authority anew.
 pub(crate) async fn refresh_crl(node: Arc<Node>, authority: i64) {
     if let Err(error) = make_crl(&node, authority).await {
@@ -74,7 +84,7 @@ pub(crate) async fn refresh_crl(node: Arc<Node>, authority: i64) {
 }
 
 /// Publishes the stored CRL of every authority, makes the first where there is none, and asks for a
-/// new one wherever a revocation came after the last.
+/// new one wherever the last may not list all that is revoked.
 ///
 /// # Errors
 /// When one cannot be made.
@@ -82,14 +92,11 @@ pub(crate) async fn ensure_crls(node: &Node) -> Result<(), CrlError> {
     for authority in node.catalog.load().authorities.values() {
         match node.store.crl(authority.id)? {
             None => make_crl(node, authority.id).await?,
-            Some(crl) => {
-                if node.store.revoked_since(authority.id, crl.this_update)? {
-                    node.steps.want_crl(authority.id);
-                }
-                publish(node, crl);
-            }
+            Some(crl) => publish(node, crl),
         }
     }
+    let outdated = node.store.outdated_crls(node.world.now())?;
+    outdated.into_iter().for_each(|authority| node.steps.want_crl(authority));
     Ok(())
 }
 
@@ -160,6 +167,8 @@ fn halfway(from: Timestamp, to: Timestamp) -> Timestamp {
     from + to.duration_since(from) / 2
 }
 
+/// By how much a clock is set that is not plainly wrong.
+const SLIP: SignedDuration = SignedDuration::from_hours(24);
 /// How long a CRL that cannot be made is left alone.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -257,13 +266,55 @@ mod tests {
         crate::perform::own::ensure(&node).await.expect("issued");
         let row = node.store.own_certificate().expect("read").expect("there");
         let (authority, now) = (row.authority, node.world.now());
-        assert!(node.store.unlisted_revocations().expect("read").is_empty());
+        let outdated = |node: &Node| node.store.outdated_crls(node.world.now()).expect("read");
+        assert!(outdated(&node).is_empty());
         let revoked = CertificateRow { revoked: Some((now, RevocationReason::Superseded)), ..row };
         let event = Event::new("test", "certificate.revoke", "certificate/1");
         node.store.commit(Commit::new(event).put(revoked), now).await.expect("stored");
-        assert_eq!(node.store.unlisted_revocations().expect("read"), [authority]);
+        assert_eq!(outdated(&node), [authority]);
         clock.fetch_add(1, Ordering::SeqCst);
         make_crl(&node, authority).await.expect("made");
-        assert!(node.store.unlisted_revocations().expect("read").is_empty());
+        assert!(outdated(&node).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_back_keeps_no_revocation_from_the_crl() {
+        let (node, clock) = node().await;
+        ensure_crls(&node).await.expect("made");
+        crate::perform::own::ensure(&node).await.expect("issued");
+        let row = node.store.own_certificate().expect("read").expect("there");
+        let authority = row.authority;
+        let outdated = |node: &Node| node.store.outdated_crls(node.world.now()).expect("read");
+        clock.fetch_sub(3600, Ordering::SeqCst);
+        let event = Event::new("test", "certificate.revoke", "certificate/1");
+        revoke(&node, event, row, RevocationReason::Superseded, false).await.expect("revoked");
+        // The server ends before the CRL is made, as in a crash.
+        node.steps.take_wanted_crls();
+        assert!(outdated(&node).contains(&authority), "its CRL is from the future");
+        clock.fetch_add(3600 + 60, Ordering::SeqCst);
+        assert_eq!(outdated(&node), [authority], "nor is it forgotten once the clock is right");
+        ensure_crls(&node).await.expect("published");
+        assert!(node.steps.take_wanted_crls().contains(&authority));
+        make_crl(&node, authority).await.expect("made");
+        assert!(outdated(&node).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_crl_from_the_future_is_replaced_and_is_due_in_time_again() {
+        let (node, clock) = node().await;
+        ensure_crls(&node).await.expect("made");
+        let year = 365 * 24 * 3600;
+        clock.fetch_sub(year, Ordering::SeqCst);
+        let wanted = node.store.outdated_crls(node.world.now()).expect("read");
+        assert_eq!(wanted.len(), node.catalog.load().authorities.len());
+        for authority in wanted {
+            make_crl(&node, authority).await.expect("made");
+            let crl = node.store.crl(authority).expect("read").expect("there");
+            assert_eq!(crl.this_update, node.world.now());
+            let wait = crl.due_at.expect("due").duration_since(node.world.now());
+            assert!(wait <= SignedDuration::from_hours(24), "{wait}");
+            assert_eq!(node.crls.load()[&authority].number, crl.number, "published");
+        }
+        assert!(node.store.outdated_crls(node.world.now()).expect("read").is_empty());
     }
 }

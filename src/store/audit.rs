@@ -3,6 +3,32 @@
 
 use serde_json::Value;
 
+/// Who acts, and the HTTP request that asked for it, if one did.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Actor {
+    name: String,
+    request: Option<String>,
+}
+
+impl Actor {
+    /// Whoever is called `name`, asked by HTTP request `id`.
+    pub(crate) fn asked_by(name: &str, id: &str) -> Self {
+        Self { name: name.to_owned(), request: Some(id.to_owned()) }
+    }
+}
+
+impl From<String> for Actor {
+    fn from(name: String) -> Self {
+        Self { name, request: None }
+    }
+}
+
+impl From<&str> for Actor {
+    fn from(name: &str) -> Self {
+        name.to_owned().into()
+    }
+}
+
 /// One audit record, before it has a number and a time.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Event {
@@ -23,12 +49,12 @@ pub(crate) struct Event {
 impl Event {
     /// `actor` did `action` to `subject`.
     pub(crate) fn new(
-        actor: impl Into<String>,
+        actor: impl Into<Actor>,
         action: &'static str,
         subject: impl Into<String>,
     ) -> Self {
-        let (actor, subject) = (actor.into(), subject.into());
-        Self { actor, action, subject, request: None, rotation: None, detail: Value::Null }
+        let (Actor { name, request }, subject) = (actor.into(), subject.into());
+        Self { actor: name, action, subject, request, rotation: None, detail: Value::Null }
     }
 
     /// The same event with what else an auditor needs.

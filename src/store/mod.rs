@@ -15,7 +15,7 @@ pub(crate) mod rows;
 mod sqlite;
 mod waiting;
 
-pub(crate) use audit::{Event, Recorded};
+pub(crate) use audit::{Actor, Event, Recorded};
 pub(crate) use commit::{Commit, CommitError, Kept, Row};
 pub(crate) use error::ReadError;
 pub(crate) use reads::{CertificateFilter, OWN_CERTIFICATE, Page};

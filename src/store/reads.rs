@@ -243,25 +243,14 @@ impl Store {
         .await
     }
 
-    /// Whether an authority has revoked anything at `since` or later.
-    pub(crate) fn revoked_since(
-        &self,
-        authority: i64,
-        since: Timestamp,
-    ) -> Result<bool, ReadError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM certificate WHERE authority = ?1
-                   AND revoked_at IS NOT NULL AND revoked_at >= ?2)";
-        self.read(|c| {
-            c.prepare_cached(sql)?.query_row(params![authority, since.as_second()], |r| r.get(0))
-        })
-    }
-
-    /// The authorities that revoked something their newest CRL may not list.
-    pub(crate) fn unlisted_revocations(&self) -> Result<Vec<i64>, ReadError> {
-        let sql = "SELECT authority FROM crl c WHERE EXISTS (SELECT 1 FROM certificate r
-                   WHERE r.authority = c.authority AND r.revoked_at IS NOT NULL
-                   AND r.revoked_at >= c.this_update)";
-        self.read(|c| c.prepare_cached(sql)?.query_map([], |r| r.get(0))?.collect())
+    /// The authorities that revoked something their newest CRL may not list, or whose newest CRL
+    /// is from a time that is still to come: the clock was set back since, and neither what is
+    /// revoked now nor when the next CRL is due can be told by it.
+    pub(crate) fn outdated_crls(&self, now: Timestamp) -> Result<Vec<i64>, ReadError> {
+        let sql = "SELECT authority FROM crl c WHERE this_update > ?1 OR EXISTS (
+                     SELECT 1 FROM certificate r WHERE r.authority = c.authority
+                     AND r.revoked_at IS NOT NULL AND r.revoked_at BETWEEN c.this_update AND ?1)";
+        self.read(|c| c.prepare_cached(sql)?.query_map([now.as_second()], |r| r.get(0))?.collect())
     }
 
     /// The order that claims to replace a certificate, with its authorizations.

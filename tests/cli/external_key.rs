@@ -31,6 +31,29 @@ fn certbot_binds_an_account_and_the_key_serves_once() {
 }
 
 #[test]
+fn keys_are_listed_by_page_and_each_is_on_record_with_its_request() {
+    let scene = bound("eab-pages", "");
+    let create = || scene.server.json(["eab", "create", "--directory", "bound"]);
+    let kids = [create(), create(), create()].map(|key| word(&key, "kid").to_owned());
+    let listed = |more: &[&str]| {
+        let page = scene.server.json([&["eab", "list", "--limit", "2"], more].concat());
+        let items = page["items"].as_array().expect("items").clone();
+        let kids: Vec<_> = items.iter().map(|key| word(key, "kid").to_owned()).collect();
+        (kids, page["next"].as_i64())
+    };
+    let (first, next) = listed(&[]);
+    let (second, end) = listed(&["--after", &next.expect("there are more").to_string()]);
+    assert_eq!([first, second].concat(), kids);
+    assert_eq!(end, None);
+
+    let subject = format!("external-key/{}", kids[0]);
+    let log = succeed(&mut scene.server.command(["audit", "--subject", &subject, "--json"]));
+    let event: Value = serde_json::from_str(&log).expect("one event");
+    assert_eq!(event["actor"], "admin");
+    assert_eq!(word(&event, "request").len(), 16, "{event}");
+}
+
+#[test]
 fn an_account_the_operator_revoked_can_do_nothing() {
     let scene = bound("revoked-account", "");
     let key = scene.server.json(["eab", "create", "--directory", "bound"]);

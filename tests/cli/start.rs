@@ -1,12 +1,17 @@
 //! The first minutes with the program, as the README and the samples in `deploy` have them.
 
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::chain::Chain;
+use crate::node::Site;
 use crate::program::{Daemon, free_port, program, run, succeed};
-use crate::scene::Scene;
+use crate::scene::{Home, Scene};
 use crate::server::{Server, download};
 
 #[test]
@@ -82,4 +87,43 @@ fn the_sample_settings_serve() {
 /// A file that the repository offers for use.
 fn deployed(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)
+}
+
+#[test]
+fn a_service_manager_hears_when_the_node_is_ready_and_when_it_stops() {
+    let home = Home::clear("start-notify");
+    let site = Site::alone(&home.directory("node"));
+    let path = home.directory("manager").join("notify");
+    let socket = UnixDatagram::bind(&path).expect("a socket");
+    let patience = Some(Duration::from_secs(30));
+    socket.set_read_timeout(patience).expect("a time limit");
+    let heard = || {
+        let mut text = [0; 64];
+        let length = socket.recv(&mut text).expect("the node says something");
+        String::from_utf8_lossy(&text[..length]).into_owned()
+    };
+    let mut variable = OsString::from("NOTIFY_SOCKET=");
+    variable.push(&path);
+    let serve = [env!("CARGO_BIN_EXE_perennial"), "serve", "--config"].map(OsString::from);
+    let arguments = [variable].into_iter().chain(serve).chain([site.settings.clone().into()]);
+    let mut node = Daemon::start("env", arguments, &home.directory("run"));
+    assert_eq!(heard(), "READY=1");
+    assert_eq!(site.admin("/readyz").0, 200, "it is ready when it says so");
+    assert!(node.end(Signal::TERM).success());
+    assert_eq!(heard(), "STOPPING=1");
+}
+
+#[test]
+fn the_manual_has_a_page_for_each_command() {
+    let home = Home::clear("start-manual");
+    let pages = home.directory("manual");
+    succeed(program(env!("CARGO_BIN_EXE_perennial")).arg("man").arg(&pages));
+    for (page, what) in [
+        ("perennial.1", "perennial\\-serve(1)"),
+        ("perennial-serve.1", "public\\-url"),
+        ("perennial-eab-create.1", "permit"),
+    ] {
+        let text = fs::read_to_string(pages.join(page)).expect(page);
+        assert!(text.starts_with(".ie") && text.contains(what), "{page}: {text}");
+    }
 }

@@ -26,6 +26,10 @@ fn a_mistake_in_the_settings_names_file_and_line() {
         let place = format!("{}:{}: ", site.settings.display(), at + 1);
         assert_says(&site.refused(), &[&place, what]);
     }
+    let text = good.replace("[validation]\n", "[validation]\ntimeout = \"2h\"\n");
+    fs::write(&site.settings, text).expect("settings");
+    let name = site.settings.display().to_string();
+    assert_says(&site.refused(), &[&name, "validation.timeout"]);
     fs::remove_file(&site.settings).expect("settings");
     let name = site.settings.display().to_string();
     assert_says(&site.refused(), &[&name, "No such file", "--config"]);

@@ -1,8 +1,6 @@
 //! Accounts (RFC 8555 §7.3): made, read, updated, deactivated, given another key, their orders
 //! listed.
 
-use std::net::{IpAddr, Ipv6Addr};
-
 use acme::request::{AccountUpdate, NewAccount, OrdersQuery, post_as_get};
 use acme::resource::{self, AccountStatus};
 use acme::{Jwk, Jws, Problem, ProblemType, eab, key_change};
@@ -13,6 +11,7 @@ use serde_json::json;
 use super::call::{Call, Signed, check_active, with_header, with_link};
 use super::resource::Resource;
 use crate::http::error::{uncommitted, unreadable};
+use crate::http::peers;
 use crate::http::server::Peer;
 use crate::store::{Account, Commit, CommitError, ExternalKey, Page};
 
@@ -201,17 +200,9 @@ pub(crate) fn sealed_identity(kid: &str) -> String {
 fn limit(call: &Call) -> Result<(), Problem> {
     let Peer::Network(address) = call.peer else { return Ok(()) };
     let Some(bucket) = &call.directory.spec.limits.accounts_per_address else { return Ok(()) };
-    let name = || format!("{}/accounts/{}", call.directory.spec.name, client(address.ip()));
+    let name = || format!("{}/accounts/{}", call.directory.spec.name, peers::client(address.ip()));
     let taken = call.node.limiter.take(Some(bucket), name, call.node.world.now());
     taken.map_err(|wait| wait.problem("new accounts from this address", bucket))
-}
-
-/// Who counts as one client: an address, or the 64 bits that an IPv6 site has to itself.
-fn client(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
-        v4 => v4,
-    }
 }
 
 fn check_owner(account: i64, wanted: i64) -> Result<(), Problem> {
@@ -244,20 +235,3 @@ fn taken(call: &Call, other: &Account) -> Response<Body> {
 }
 
 const ORDERS_PER_PAGE: u32 = 50;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_whole_ipv6_network_is_one_client() {
-        for (address, counted) in [
-            ("192.0.2.7", "192.0.2.7"),
-            ("::ffff:192.0.2.7", "192.0.2.7"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-        ] {
-            let parse = |text: &str| text.parse::<IpAddr>().expect("test address");
-            assert_eq!(client(parse(address)), parse(counted));
-        }
-    }
-}

@@ -13,6 +13,7 @@ use crate::catalog::{self, Change, Declared};
 use crate::http::error::unreadable;
 use crate::node::Node;
 use crate::perform::{calendar, establish, managed, revocation};
+use crate::store::Actor;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,8 +37,8 @@ pub(super) async fn plan(State(node): State<Arc<Node>>, request: Request) -> Ans
 }
 
 /// Makes it change, all or nothing.
-pub(super) async fn apply(State(node): State<Arc<Node>>, request: Request) -> Answer {
-    Answer(converge(&node, request).await)
+pub(super) async fn apply(State(node): State<Arc<Node>>, actor: Actor, request: Request) -> Answer {
+    Answer(converge(&node, actor, request).await)
 }
 
 async fn foresee(node: &Node, request: Request) -> Result<Value, Problem> {
@@ -59,16 +60,16 @@ async fn decide(node: &Node, files: &Files) -> Result<(Declared, Declared, Vec<C
     Ok((standing, wanted, changes))
 }
 
-async fn converge(node: &Node, request: Request) -> Result<Value, Problem> {
+async fn converge(node: &Node, actor: Actor, request: Request) -> Result<Value, Problem> {
     // One after the other: each builds on what the one before it left.
     let _turn = APPLYING.lock().await;
     let files: Files = body(request).await?;
     let (standing, wanted, changes) = decide(node, &files).await?;
-    let catalog = establish::apply(node, "admin", &standing, &wanted).await;
+    let catalog = establish::apply(node, actor.clone(), &standing, &wanted).await;
     let catalog = catalog.map_err(|e| failed(&e))?;
     node.catalog.replace(catalog);
     revocation::ensure_crls(node).await.map_err(|e| failed(&e))?;
-    managed::enlist(node, "admin").await.map_err(|e| failed(&e))?;
+    managed::enlist(node, actor).await.map_err(|e| failed(&e))?;
     Ok(json!({ "changes": changes }))
 }
 

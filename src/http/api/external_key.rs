@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use acme::{Problem, ProblemType};
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use ca::NamePattern;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::inventory::{Listing, paged};
 use super::{Answer, body, missing, views};
 use crate::http::acme::external_key_identity;
 use crate::http::error::{uncommitted, unreadable};
 use crate::node::Node;
-use crate::store::{Commit, Event, ExternalKey, Page};
+use crate::store::{Actor, Commit, Event, ExternalKey};
 use crate::world::World;
 
 #[derive(Debug, Deserialize)]
@@ -29,27 +30,33 @@ struct Wanted {
     comment: String,
 }
 
-/// All keys, without the keys themselves.
-pub(super) async fn list(State(node): State<Arc<Node>>) -> Answer {
-    let page = Page { after: 0, limit: 1000 };
+/// A page of the keys, without the keys themselves.
+pub(super) async fn list(State(node): State<Arc<Node>>, Query(listing): Query<Listing>) -> Answer {
+    let (page, now) = (listing.page(), node.world.now());
     let keys = node.store.external_keys(page).map_err(unreadable);
-    let now = node.world.now();
-    Answer(keys.map(|keys| {
-        json!({ "items": keys.iter().map(|key| views::external_key(key, now)).collect::<Vec<_>>() })
-    }))
+    let shown = |key: &ExternalKey| (key.id, views::external_key(key, now));
+    Answer(keys.map(|keys| paged(page, keys.iter().map(shown))))
 }
 
 /// Makes a key; this answer is the only place where it is ever shown.
-pub(super) async fn create(State(node): State<Arc<Node>>, request: Request) -> Answer {
-    Answer(create_one(&node, request).await)
+pub(super) async fn create(
+    State(node): State<Arc<Node>>,
+    actor: Actor,
+    request: Request,
+) -> Answer {
+    Answer(create_one(&node, actor, request).await)
 }
 
 /// Revokes a key.
-pub(super) async fn revoke(State(node): State<Arc<Node>>, Path(kid): Path<String>) -> Answer {
-    Answer(revoke_one(&node, &kid).await)
+pub(super) async fn revoke(
+    State(node): State<Arc<Node>>,
+    Path(kid): Path<String>,
+    actor: Actor,
+) -> Answer {
+    Answer(revoke_one(&node, actor, &kid).await)
 }
 
-async fn create_one(node: &Node, request: Request) -> Result<Value, Problem> {
+async fn create_one(node: &Node, actor: Actor, request: Request) -> Result<Value, Problem> {
     let wanted: Wanted = body(request).await?;
     if !node.catalog.load().directories.contains_key(&wanted.directory) {
         return Err(missing("directory", &wanted.directory));
@@ -75,7 +82,7 @@ async fn create_one(node: &Node, request: Request) -> Result<Value, Problem> {
         expires_at: lifetime.map(|lifetime| now + lifetime),
         revoked_at: None,
     };
-    let event = Event::new("admin", "external-key.create", format!("external-key/{kid}"))
+    let event = Event::new(actor, "external-key.create", format!("external-key/{kid}"))
         .with(json!({ "directory": key.directory, "permitted": key.permitted }));
     let mut shown = views::external_key(&key, now);
     node.store.commit(Commit::new(event).put(key), now).await.map_err(uncommitted)?;
@@ -83,7 +90,7 @@ async fn create_one(node: &Node, request: Request) -> Result<Value, Problem> {
     Ok(shown)
 }
 
-async fn revoke_one(node: &Node, kid: &str) -> Result<Value, Problem> {
+async fn revoke_one(node: &Node, actor: Actor, kid: &str) -> Result<Value, Problem> {
     let found = node.store.external_key(kid).map_err(unreadable)?;
     let key = found.ok_or_else(|| missing("external account key", kid))?;
     if key.revoked_at.is_some() {
@@ -91,7 +98,7 @@ async fn revoke_one(node: &Node, kid: &str) -> Result<Value, Problem> {
     }
     let now = node.world.now();
     let key = ExternalKey { revoked_at: Some(now), ..key };
-    let event = Event::new("admin", "external-key.revoke", format!("external-key/{kid}"));
+    let event = Event::new(actor, "external-key.revoke", format!("external-key/{kid}"));
     let shown = views::external_key(&key, now);
     node.store.commit(Commit::new(event).put(key), now).await.map_err(uncommitted)?;
     Ok(shown)

@@ -16,7 +16,7 @@ use crate::http::error::{not_issued, uncommitted, unreadable};
 use crate::node::Node;
 use crate::perform::issuance::{self, Commission};
 use crate::perform::revocation;
-use crate::store::{Account, Commit, Event};
+use crate::store::{Account, Actor, Commit, Event};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,38 +34,47 @@ struct Why {
 }
 
 /// Issues a certificate for a CSR.
-pub(super) async fn create(State(node): State<Arc<Node>>, request: Request) -> Answer {
-    Answer(create_for(&node, request).await)
+pub(super) async fn create(
+    State(node): State<Arc<Node>>,
+    actor: Actor,
+    request: Request,
+) -> Answer {
+    Answer(create_for(&node, actor, request).await)
 }
 
 /// Revokes a certificate.
 pub(super) async fn revoke(
     State(node): State<Arc<Node>>,
     Path(serial): Path<String>,
+    actor: Actor,
     request: Request,
 ) -> Answer {
-    Answer(revoke_one(&node, &serial, request).await)
+    Answer(revoke_one(&node, actor, &serial, request).await)
 }
 
 /// Takes an account out of use (RFC 8555 §7.1.6: revoked by the server).
-pub(super) async fn revoke_account(State(node): State<Arc<Node>>, Path(id): Path<i64>) -> Answer {
-    Answer(revoke_account_of(&node, id).await)
+pub(super) async fn revoke_account(
+    State(node): State<Arc<Node>>,
+    Path(id): Path<i64>,
+    actor: Actor,
+) -> Answer {
+    Answer(revoke_account_of(&node, actor, id).await)
 }
 
-async fn revoke_account_of(node: &Node, id: i64) -> Result<Value, Problem> {
+async fn revoke_account_of(node: &Node, actor: Actor, id: i64) -> Result<Value, Problem> {
     let found = node.store.account(id).map_err(unreadable)?;
     let account = found.ok_or_else(|| missing("account", &id.to_string()))?;
     if account.status != AccountStatus::Valid {
         return Err(Problem::new(ProblemType::Malformed, "the account is out of use already"));
     }
     let account = Account { status: AccountStatus::Revoked, ..account };
-    let event = Event::new("admin", "account.revoke", format!("account/{id}"));
+    let event = Event::new(actor, "account.revoke", format!("account/{id}"));
     let commit = Commit::new(event).put(account.clone());
     node.store.commit(commit, node.world.now()).await.map_err(uncommitted)?;
     Ok(views::account(&account))
 }
 
-async fn create_for(node: &Node, request: Request) -> Result<Value, Problem> {
+async fn create_for(node: &Node, actor: Actor, request: Request) -> Result<Value, Problem> {
     let wanted: Wanted = body(request).await?;
     let catalog = node.catalog.load();
     let authority = catalog.authorities.get(&wanted.authority);
@@ -89,12 +98,17 @@ async fn create_for(node: &Node, request: Request) -> Result<Value, Problem> {
         blocked: &node.blocked,
     };
     let commission = Commission { authority, profile, account: None };
-    let issued = issuance::issue(node, "admin", &commission, &request, None).await;
+    let issued = issuance::issue(node, actor, &commission, &request, None).await;
     let (_, row) = issued.map_err(not_issued)?;
     Ok(views::certificate_with_chain(&row, Some(authority), node.world.now()))
 }
 
-async fn revoke_one(node: &Node, serial: &str, request: Request) -> Result<Value, Problem> {
+async fn revoke_one(
+    node: &Node,
+    actor: Actor,
+    serial: &str,
+    request: Request,
+) -> Result<Value, Problem> {
     let why: Why = body(request).await?;
     let reason: RevocationReason =
         why.reason.parse().map_err(|e: ca::crl::BadReason| Problem::malformed(e.to_string()))?;
@@ -102,7 +116,7 @@ async fn revoke_one(node: &Node, serial: &str, request: Request) -> Result<Value
     let number: Serial = serial.parse().map_err(|_| unknown())?;
     let found = node.store.certificate_by_serial(&number).map_err(unreadable)?;
     let row = found.filter(|row| row.der.is_some()).ok_or_else(unknown)?;
-    let event = Event::new("admin", "certificate.revoke", format!("certificate/{number}"));
+    let event = Event::new(actor, "certificate.revoke", format!("certificate/{number}"));
     let row = revocation::revoke(node, event, row, reason, true).await?;
     let catalog = node.catalog.load();
     let authority = catalog.authority(row.authority).map(AsRef::as_ref);

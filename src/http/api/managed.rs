@@ -13,12 +13,11 @@ use serde_json::{Value, json};
 use super::inventory::{Listing, all, paged};
 use super::{Answer, body, missing, views};
 use crate::catalog::Target;
-use crate::http::RequestId;
 use crate::http::error::{uncommitted, unreadable};
 use crate::node::Node;
 use crate::perform::managed::{self, Known};
 use crate::steps::Subject;
-use crate::store::{Commit, Event, Managed, PlacementRow, RotationRow, VersionRow};
+use crate::store::{Actor, Commit, Event, Managed, PlacementRow, RotationRow, VersionRow};
 
 type Shared = State<Arc<Node>>;
 
@@ -62,18 +61,20 @@ pub(super) async fn rotation(State(node): Shared, Path(id): Path<i64>) -> Answer
 pub(super) async fn renew(
     State(node): Shared,
     Path(name): Path<String>,
+    actor: Actor,
     request: Request,
 ) -> Answer {
-    Answer(renew_one(&node, &name, request).await)
+    Answer(renew_one(&node, &name, actor, request).await)
 }
 
 /// Puts an older version back on the targets of a certificate.
 pub(super) async fn roll_back(
     State(node): Shared,
     Path(name): Path<String>,
+    actor: Actor,
     request: Request,
 ) -> Answer {
-    Answer(roll_back_one(&node, &name, request).await)
+    Answer(roll_back_one(&node, &name, actor, request).await)
 }
 
 /// Every declared target.
@@ -89,8 +90,12 @@ pub(super) async fn target(State(node): Shared, Path(name): Path<String>) -> Ans
     Answer(found.ok_or_else(|| missing("target", &name)))
 }
 
-async fn renew_one(node: &Arc<Node>, name: &str, request: Request) -> Result<Value, Problem> {
-    let by = request.extensions().get::<RequestId>().cloned();
+async fn renew_one(
+    node: &Arc<Node>,
+    name: &str,
+    actor: Actor,
+    request: Request,
+) -> Result<Value, Problem> {
     let wanted: Renewal = body(request).await?;
     let wish = match (wanted.emergency, wanted.reason) {
         (false, None) => Wish::Renew,
@@ -104,11 +109,15 @@ async fn renew_one(node: &Arc<Node>, name: &str, request: Request) -> Result<Val
             Wish::Emergency { reason: known.to_string() }
         }
     };
-    grant(node, name, wish, by).await
+    grant(node, name, wish, actor).await
 }
 
-async fn roll_back_one(node: &Arc<Node>, name: &str, request: Request) -> Result<Value, Problem> {
-    let by = request.extensions().get::<RequestId>().cloned();
+async fn roll_back_one(
+    node: &Arc<Node>,
+    name: &str,
+    actor: Actor,
+    request: Request,
+) -> Result<Value, Problem> {
     let wanted: RollBack = body(request).await?;
     let known = known(node, name)?;
     let current = known.row.current;
@@ -128,16 +137,11 @@ async fn roll_back_one(node: &Arc<Node>, name: &str, request: Request) -> Result
     if Some(to.number) == current {
         return Err(conflict("that version is the one served"));
     }
-    grant(node, name, Wish::RollBack { to: to.number }, by).await
+    grant(node, name, Wish::RollBack { to: to.number }, actor).await
 }
 
 /// Stores what an operator wants, and begins it.
-async fn grant(
-    node: &Arc<Node>,
-    name: &str,
-    wish: Wish,
-    by: Option<RequestId>,
-) -> Result<Value, Problem> {
+async fn grant(node: &Arc<Node>, name: &str, wish: Wish, actor: Actor) -> Result<Value, Problem> {
     let now = node.world.now();
     let catalog = node.catalog.load();
     if !catalog.certificates.contains_key(name) {
@@ -154,10 +158,7 @@ async fn grant(
         Wish::RollBack { .. } => "certificate.roll-back",
         _ => "certificate.renew",
     };
-    let mut event = Event::new("admin", action, format!("managed/{name}")).with(json!(wish));
-    if let Some(RequestId(id)) = &by {
-        event = event.asked_by(id);
-    }
+    let event = Event::new(actor, action, format!("managed/{name}")).with(json!(wish));
     let (id, busy) = (row.id, row.rotation);
     let due_at = busy.is_none().then_some(now);
     let row = Managed { wish: Some(wish), due_at, retry_at: None, ..row };

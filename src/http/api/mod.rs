@@ -9,20 +9,23 @@ mod issuer;
 mod managed;
 mod views;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use acme::{Problem, ProblemType};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{FromRequestParts, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::routing::{get, post};
 use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::error;
+use super::{RequestId, error};
 use crate::node::Node;
+use crate::store::Actor;
 
 /// Every route of the API.
 pub(super) fn router() -> Router<Arc<Node>> {
@@ -78,6 +81,16 @@ impl axum::response::IntoResponse for Answer {
     }
 }
 
+/// Who asks for something here, for the audit log.
+impl<S: Sync> FromRequestParts<S> for Actor {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(request: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let id = request.extensions.get::<RequestId>();
+        Ok(id.map_or_else(|| ADMIN.into(), |id| Self::asked_by(ADMIN, &id.0)))
+    }
+}
+
 /// The JSON body of a request.
 async fn body<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
     let bytes = Limited::new(request.into_body(), MAX_BODY).collect().await;
@@ -91,4 +104,6 @@ fn missing(what: &str, name: &str) -> Problem {
     Problem::new(ProblemType::Malformed, format!("there is no {what} {name:?}")).with_status(404)
 }
 
+/// Whoever may open the admin socket.
+const ADMIN: &str = "admin";
 const MAX_BODY: usize = 4 * 1024 * 1024;

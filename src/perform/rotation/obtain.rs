@@ -123,7 +123,7 @@ async fn from_authority(
     let commission = Commission { authority, profile, account: None };
     let chain: Vec<_> = authority.ca.path().cloned().collect();
     let actor = format!("rotation/{}", run.row.id);
-    let issued = issuance::issue_with(node, &actor, &commission, &request, None, |leaf, commit| {
+    let issued = issuance::issue_with(node, actor, &commission, &request, None, |leaf, commit| {
         let whole: Vec<_> = std::iter::once(leaf.clone()).chain(chain).collect();
         store(node, run, commit, &authority.name, &whole, &subject, run.row.clone())
     });

@@ -176,6 +176,10 @@ fn refusal(node: &Node, issuer: &AcmeSpec, error: IssuerError, now: Timestamp) -
         node.issuers.rest(&issuer.name, until, why.clone());
         return Refusal::Until(until, why);
     }
+    if error.is_final_for_names() {
+        // Only another declaration helps, and that is looked at when it comes.
+        return Refusal::Until(now + HOPELESS, why);
+    }
     Refusal::Issuer(why)
 }
 
@@ -193,5 +197,6 @@ fn identity(rotation: i64) -> String {
 
 /// With this part of its life left, a certificate does not queue.
 const LAST_PART: i32 = 20;
+const HOPELESS: SignedDuration = SignedDuration::from_hours(6);
 const REST: SignedDuration = SignedDuration::from_mins(1);
 const LONGEST_REST: SignedDuration = SignedDuration::from_hours(24);

@@ -13,6 +13,7 @@ use super::super::client::{Client, account};
 use super::super::spec::AcmeSpec;
 use super::scene::home;
 use crate::catalog::parse;
+use crate::http::peers::Peers;
 use crate::http::{http_router, https_router, server, tls};
 use crate::node::Node;
 use crate::perform::{establish, own};
@@ -53,8 +54,11 @@ impl Own {
         fs::write(&roots, root).expect("the root");
         let (drain, draining) = watch::channel(false);
         let tls = tls::config(&node).expect("TLS");
-        tokio::spawn(server::serve_tcp(https, Some(tls), https_router(&node), draining.clone()));
-        tokio::spawn(server::serve_tcp(http, None, http_router(&node), draining.clone()));
+        let peers = Peers::new(1000, Vec::new());
+        let (secure, plain) = (https_router(&node), http_router(&node));
+        let (shared, drains) = (Arc::clone(&peers), draining.clone());
+        tokio::spawn(server::serve_tcp(https, Some(tls), secure, shared, drains));
+        tokio::spawn(server::serve_tcp(http, None, plain, peers, draining.clone()));
         tokio::spawn(worker::run(Arc::clone(&node), draining));
         Self { node, port: ports[0], roots, _drain: drain }
     }

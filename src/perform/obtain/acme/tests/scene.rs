@@ -17,6 +17,7 @@ use super::super::order::Wanted;
 use super::super::spec::{AcmeSpec, ChallengeSpec};
 use super::pebble::{Manner, Pebble};
 use super::program::free_port;
+use crate::http::peers::Peers;
 use crate::http::{http_router, server, tls};
 use crate::node::Node;
 
@@ -49,8 +50,10 @@ impl Scene {
         let router = http_router(&node);
         let (plain, secure) = (bind(http).await, bind(tls_port).await);
         let tls = tls::config(&node).expect("TLS");
-        tokio::spawn(server::serve_tcp(plain, None, router.clone(), draining.clone()));
-        tokio::spawn(server::serve_tcp(secure, Some(tls), router, draining));
+        let peers = Peers::new(1000, Vec::new());
+        let (shared, drains) = (peers.clone(), draining.clone());
+        tokio::spawn(server::serve_tcp(plain, None, router.clone(), shared, drains));
+        tokio::spawn(server::serve_tcp(secure, Some(tls), router, peers, draining));
         let home = home();
         let pebble = Pebble::start(&home, &manner, seen, tls_port);
         Self { node, pebble, home, _drain: drain }
