@@ -198,10 +198,14 @@ fn follow(answer: &Value, how: &Following, client: &Client) -> Result<ExitCode, 
 fn moment(event: &Value) -> Result<(), Failure> {
     let detail = &event["detail"];
     let mut told = Vec::new();
-    for key in ["why", "version", "from", "to", "targets", "proven", "failed", "retry_at"] {
+    for key in TOLD {
         match &detail[key] {
             Value::Null => {}
             Value::Array(list) if list.is_empty() => {}
+            Value::Array(list) => {
+                let list: Vec<_> = list.iter().filter_map(Value::as_str).collect();
+                told.push(format!("{}: {}", key.replace('_', " "), list.join(", ")));
+            }
             Value::Object(fields) if fields.is_empty() => {}
             Value::String(text) => told.push(format!("{}: {text}", key.replace('_', " "))),
             other => told.push(format!("{}: {other}", key.replace('_', " "))),
@@ -224,6 +228,21 @@ fn camel(reason: &str) -> String {
     text
 }
 
+/// What a timeline tells of an event.
+const TOLD: [&str; 12] = [
+    "why",
+    "version",
+    "issuer",
+    "from",
+    "to",
+    "slot",
+    "targets",
+    "against_calendar",
+    "proven",
+    "failed",
+    "note",
+    "retry_at",
+];
 const COLUMNS: [&str; 8] =
     ["name", "status", "version", "issuer", "not_after", "renews_at", "targets", "error"];
 const POLL: Duration = Duration::from_millis(200);

@@ -86,9 +86,10 @@ async fn begin(
 ) -> Result<Run, RotationError> {
     let now = node.world.now();
     let event = run.event("rotation.deploy").with(json!({
-        "version": to.number, "targets": targets, "against_calendar": forced,
+        "version": to.number, "issuer": to.issuer, "targets": targets,
+        "against_calendar": forced, "note": run.row.error,
     }));
-    let row = RotationRow { phase: Phase::Deploying, ..run.row.clone() };
+    let row = RotationRow { phase: Phase::Deploying, error: None, ..run.row.clone() };
     let mut commit = Commit::new(event).put(row.clone());
     for name in targets {
         let placement = placement(node, &run, name);

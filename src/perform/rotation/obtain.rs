@@ -19,13 +19,17 @@ use crate::seal::{Sealed, Secret};
 use crate::store::{Commit, Event, Managed, RotationRow, VersionRow};
 
 /// Obtains the version of a rotation.
-pub(super) async fn obtain(node: &Arc<Node>, run: Run) -> Result<super::Outcome, RotationError> {
+pub(super) async fn obtain(
+    node: &Arc<Node>,
+    mut run: Run,
+) -> Result<super::Outcome, RotationError> {
     let (mut complaints, mut back_at) = (Vec::new(), Vec::new());
-    for issuer in &run.certificate.spec.issuers {
+    let certificate = Arc::clone(&run.certificate);
+    for issuer in &certificate.spec.issuers {
         let authority = run.catalog.authorities.get(issuer);
         let outcome = match (authority, run.catalog.issuers.get(issuer)) {
-            (Some(authority), _) => from_authority(node, &run, authority).await,
-            (None, Some(outside)) => outside::from_issuer(node, &run, outside).await,
+            (Some(authority), _) => from_authority(node, &run, authority, &complaints).await,
+            (None, Some(outside)) => outside::from_issuer(node, &run, outside, &complaints).await,
             (None, None) => Err(Refusal::Issuer("it is not declared".into())),
         };
         match outcome {
@@ -38,13 +42,17 @@ pub(super) async fn obtain(node: &Arc<Node>, run: Run) -> Result<super::Outcome,
                 back_at.push(until);
             }
         }
+        // What was stored on the way is not to be undone.
+        run.row = node.store.rotation(run.row.id)?.unwrap_or(run.row);
     }
-    // What an issuer stored in between is not to be undone.
-    let row = node.store.rotation(run.row.id)?.unwrap_or(run.row);
-    let run = Run { row, ..run };
     let all_rest = back_at.len() == complaints.len();
     let not_before = back_at.into_iter().min().filter(|_| all_rest);
     stumble(node, &run, "rotation.not-obtained", complaints.join("; "), not_before).await
+}
+
+/// What the issuers before said, for the timeline.
+pub(super) fn said(passed_over: &[String]) -> Option<String> {
+    (!passed_over.is_empty()).then(|| format!("passed over: {}", passed_over.join("; ")))
 }
 
 /// Waits for the time at which the issuer takes our order.
@@ -105,6 +113,7 @@ async fn from_authority(
     node: &Arc<Node>,
     run: &Run,
     authority: &Arc<Authority>,
+    passed_over: &[String],
 ) -> Result<Obtained, Refusal> {
     let spec = &run.certificate.spec;
     let profile = run.catalog.profiles.get(&spec.profile);
@@ -125,7 +134,9 @@ async fn from_authority(
     let actor = format!("rotation/{}", run.row.id);
     let issued = issuance::issue_with(node, actor, &commission, &request, None, |leaf, commit| {
         let whole: Vec<_> = std::iter::once(leaf.clone()).chain(chain).collect();
-        store(node, run, commit, &authority.name, &whole, &subject, run.row.clone())
+        let error = said(passed_over);
+        let row = RotationRow { error, pending: None, pending_key: None, ..run.row.clone() };
+        store(node, run, commit, &authority.name, &whole, &subject, row)
     });
     match issued.await {
         Ok(_) => Ok(Obtained::Version),
@@ -207,7 +218,6 @@ pub(super) fn store(
         phase: Phase::Deploying,
         to: Some(number),
         attempts: 0,
-        error: None,
         due_at: Some(now),
         ..row
     };

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use renew::{Cause, Phase};
+use renew::Cause;
 use serde_json::json;
 
 use super::obtain::{self, Obtained, Refusal, Subject};
@@ -20,6 +20,7 @@ pub(super) async fn from_issuer(
     node: &Arc<Node>,
     run: &Run,
     issuer: &AcmeSpec,
+    passed_over: &[String],
 ) -> Result<Obtained, Refusal> {
     let now = node.world.now();
     if let Some((until, why)) = node.issuers.resting(&issuer.name, now) {
@@ -44,7 +45,7 @@ pub(super) async fn from_issuer(
     };
     match outcome {
         Ok(chain) => {
-            keep(node, run, issuer, &chain, &subject).await?;
+            keep(node, run, issuer, &chain, &subject, passed_over).await?;
             Ok(Obtained::Version)
         }
         Err(error) => {
@@ -145,6 +146,7 @@ async fn keep(
     issuer: &AcmeSpec,
     chain: &[ca::Certificate],
     subject: &Subject,
+    passed_over: &[String],
 ) -> Result<(), Refusal> {
     let now = node.world.now();
     let names = run.certificate.spec.identifiers();
@@ -158,7 +160,8 @@ async fn keep(
     // The order's URL was stored in between.
     let row = node.store.rotation(run.row.id)?;
     let row = row.ok_or_else(|| RotationError::Other("the rotation is gone".into()))?;
-    let row = RotationRow { pending: None, pending_key: None, phase: Phase::Deploying, ..row };
+    let error = obtain::said(passed_over);
+    let row = RotationRow { pending: None, pending_key: None, error, ..row };
     let event = run.event("rotation.obtain").with(json!({
         "issuer": issuer.name, "serial": chain[0].serial().to_string(),
     }));
