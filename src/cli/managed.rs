@@ -229,10 +229,11 @@ fn camel(reason: &str) -> String {
 }
 
 /// What a timeline tells of an event.
-const TOLD: [&str; 12] = [
+const TOLD: [&str; 13] = [
     "why",
     "version",
     "issuer",
+    "order",
     "from",
     "to",
     "slot",
