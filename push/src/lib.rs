@@ -18,6 +18,7 @@ mod pair;
 mod placement;
 pub mod probe;
 mod process;
+mod pull;
 mod spec;
 
 use std::future::Future;
@@ -32,6 +33,7 @@ pub use haproxy::Haproxy;
 pub use nginx::Nginx;
 pub use placement::{Format, Mode, Placement};
 pub use probe::starttls::StartTls;
+pub use pull::Pull;
 pub use spec::{Kind, Spec};
 
 /// A place that serves certificates.
