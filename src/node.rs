@@ -1,6 +1,7 @@
 //! The node: everything a request or a step needs, in one place to hand around. It holds no logic.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use acme::nonce::Nonces;
@@ -45,7 +46,9 @@ pub(crate) struct Node {
     /// What our listeners answer to CAs that validate our names.
     pub(crate) answers: Answers,
     /// What the HTTPS listener presents; none only while the node starts.
-    pub(crate) presented: Current<Option<Arc<CertifiedKey>>>,
+    pub(crate) presented: Arc<Current<Option<Arc<CertifiedKey>>>>,
+    /// Where the HTTPS listener listens; none: nobody asks.
+    pub(crate) https_address: Option<SocketAddr>,
 }
 
 /// How many issued certificates had not expired at `at`, and how many of them end within each of some
@@ -96,8 +99,8 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::config::{Listen, Log};
-    use crate::perform::{establish, validate};
-    use crate::store::{Account, Commit, Event};
+    use crate::perform::{establish, managed, own, validate};
+    use crate::store::{Account, CertificateRow, Commit, Event};
 
     /// A node on a fresh data directory that declares its defaults, and its clock.
     pub(crate) async fn node() -> (Arc<Node>, Arc<AtomicI64>) {
@@ -114,7 +117,7 @@ pub(crate) mod tests {
         let clock = Arc::new(AtomicI64::new(seconds));
         let world = World::manual(Arc::clone(&clock));
         let key_file = data_dir.join("key-encryption-key");
-        let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let node = Arc::new(Node {
             key: KeyEncryptionKey::create(&key_file, &world).expect("a key"),
             store: Store::open(&data_dir.join("perennial.db"), &world).expect("a store"),
@@ -128,7 +131,8 @@ pub(crate) mod tests {
             http_url: "http://localhost:8080".into(),
             https_url: "https://localhost:8443".into(),
             catalog: Current::new(Catalog::default()),
-            presented: Current::new(None),
+            presented: Arc::new(Current::new(None)),
+            https_address: None,
             answers: Answers::default(),
             inventory: Current::new(Inventory::default()),
             crls: Current::new(BTreeMap::new()),
@@ -152,6 +156,21 @@ pub(crate) mod tests {
         });
         node.catalog.replace(establish::establish(&node).await.expect("the defaults stand"));
         (node, clock)
+    }
+
+    /// Lets the node obtain and present its own certificate; gives the row of what was issued.
+    pub(crate) async fn present(node: &Arc<Node>) -> CertificateRow {
+        managed::enlist(node, "test").await.expect("enlisted");
+        own::settle(node).await.expect("settled");
+        own_row(node)
+    }
+
+    /// The row of the certificate that the node presents.
+    pub(crate) fn own_row(node: &Node) -> CertificateRow {
+        let presented = node.presented.load().as_ref().clone().expect("it presents one");
+        let leaf = ca::Certificate::from_der(&presented.cert[0]).expect("a certificate");
+        let row = node.store.certificate_by_serial(&leaf.serial()).expect("a read");
+        row.expect("it was issued here")
     }
 
     /// An account of the directory `default`, stored.

@@ -22,8 +22,6 @@ pub(crate) enum Subject {
     Placement(i64),
     /// The CRL of an authority.
     Crl(i64),
-    /// The node's own certificate.
-    OwnCertificate,
     /// What is no longer needed.
     Ended,
     /// The counts of the inventory.

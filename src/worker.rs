@@ -100,7 +100,6 @@ fn start_validations(node: &Arc<Node>) {
 
 fn start_housekeeping(node: &Arc<Node>) {
     let steps = &node.steps;
-    steps.start(Subject::OwnCertificate, perform::own::renew(Arc::clone(node)));
     match node.store.outdated_crls(node.world.now()) {
         Ok(authorities) => authorities.into_iter().for_each(|id| steps.want_crl(id)),
         Err(error) => error!(%error, "cannot look for revocations that no CRL lists"),

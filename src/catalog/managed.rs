@@ -61,6 +61,27 @@ pub(crate) struct CertificateSpec {
 }
 
 impl CertificateSpec {
+    /// A certificate about which nothing but its names is said.
+    pub(crate) fn new(name: &str, names: Vec<Identifier>) -> Self {
+        Self {
+            name: name.to_owned(),
+            names,
+            issuers: default_issuers(),
+            profile: default_profile(),
+            key: default_key(),
+            reuse_key: false,
+            csr: None,
+            targets: Vec::new(),
+            canary: Vec::new(),
+            wave: 0,
+            renew_before: None,
+            grace: default_grace(),
+            revoke_replaced: false,
+            keep: default_keep(),
+            owner: None,
+        }
+    }
+
     /// The names as a set.
     pub(crate) fn identifiers(&self) -> BTreeSet<Identifier> {
         self.names.iter().cloned().collect()
@@ -253,7 +274,7 @@ fn default_keep() -> u32 {
     5
 }
 
-fn default_watch() -> SignedDuration {
+pub(super) fn default_watch() -> SignedDuration {
     SignedDuration::from_hours(1)
 }
 

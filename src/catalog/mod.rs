@@ -9,14 +9,16 @@ mod managed;
 mod plan;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use acme::ChallengeType;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use renew::Calendar;
 
 pub(crate) use declared::{Declared, Entry, parse};
 pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
-pub(crate) use managed::{CertificateSpec, TargetSpec, digest_of};
+pub(crate) use managed::{Care, CertificateSpec, TargetSpec, digest_of};
 pub(crate) use plan::{Change, plan};
 
 use crate::perform::obtain::acme::AcmeSpec;
@@ -82,6 +84,24 @@ impl Target {
     /// The target that `spec` declares.
     pub(crate) fn new(spec: TargetSpec) -> Self {
         Self { digest: digest_of(&spec.push), way: spec.push.open(), spec }
+    }
+
+    /// This process as the target `name`, brought there by `way` and seen at `address`.
+    pub(crate) fn own(name: &str, address: Option<SocketAddr>, way: Box<dyn push::Target>) -> Self {
+        let push = push::Spec {
+            name: name.to_owned(),
+            probe: address.iter().map(ToString::to_string).collect(),
+            sni: None,
+            starttls: None,
+            matches: 2,
+            over: SignedDuration::ZERO,
+            window: None,
+            kind: push::Kind::Pull(push::Pull {}),
+        };
+        let care =
+            Care { calendar: Calendar::default(), watch: managed::default_watch(), mend: true };
+        // Where it listens may change with each start, and is no reason to push again.
+        Self { digest: digest_of(&name), way, spec: TargetSpec { push, care } }
     }
 
     /// When what it serves is looked at next; never, where there is no address to look at.

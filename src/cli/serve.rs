@@ -77,13 +77,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     };
     let node = Arc::new(open(config, &listeners).await?);
     node.catalog.replace(establish::establish(&node).await?);
-    match own::ensure(&node).await {
-        // The remedy is a declaration, and the admin socket is where it is applied.
-        Err(error) if error.is_about_authorities() => {
-            tracing::error!(%error, "there is no certificate to serve HTTPS with");
-        }
-        outcome => outcome?,
-    }
+    own::present_stored(&node)?;
     revocation::ensure_crls(&node).await?;
     managed::enlist(&node, "serve").await?;
     let root = write_root(&data_dir, &node.catalog.load())?;
@@ -105,6 +99,8 @@ async fn serve(config: Config) -> Result<(), Failure> {
         tasks.spawn(server::serve_tcp(listener, tls, router, peers, draining.clone()));
     }
     tasks.spawn(server::serve_unix(socket, http::api_router(&node), draining.clone()));
+    // It is proven like any other, so the listener must answer by now.
+    own::settle(&node).await?;
     tasks.spawn(worker::run(Arc::clone(&node), draining));
     writeln!(io::stdout(), "{ready}")?;
     process::notify(process::State::Ready);
@@ -161,7 +157,8 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         catalog: Current::new(Catalog::default()),
         inventory: Current::new(Inventory::default()),
         crls: Current::new(BTreeMap::new()),
-        presented: Current::new(None),
+        presented: Arc::new(Current::new(None)),
+        https_address: Some(listeners.https.local_addr()?),
         answers: Answers::default(),
         config,
         world,

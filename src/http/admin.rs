@@ -59,14 +59,13 @@ const ENDED: &str = "the thread that writes the store has ended; restart the ser
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::tests::node;
-    use crate::perform::own;
+    use crate::node::tests::{node, present};
     use crate::store::break_thread;
 
     #[tokio::test]
     async fn a_node_whose_commit_thread_died_is_neither_ready_nor_worth_keeping() {
         let (node, _) = node().await;
-        own::ensure(&node).await.expect("a certificate");
+        present(&node).await;
         assert_eq!(ready(State(Arc::clone(&node))).await.0, StatusCode::OK);
         assert_eq!(alive(State(Arc::clone(&node))).await.0, StatusCode::OK);
         break_thread(&node.store);

@@ -5,7 +5,7 @@ use renew::forecast::{Happening, Outlook, forecast};
 use renew::need::Need;
 use serde::Serialize;
 
-use super::managed::Known;
+use super::known::Known;
 use crate::catalog::{Catalog, Certificate, CertificateSpec, Declared, Target};
 use crate::node::Node;
 use crate::store::{ReadError, VersionRow};

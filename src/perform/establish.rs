@@ -13,6 +13,7 @@ use crate::catalog::{
     Authority, AuthoritySpec, Catalog, Declared, Directory, DirectorySpec, Entry, Target, defaults,
 };
 use crate::node::Node;
+use crate::perform::own;
 use crate::perform::validate::Validator;
 use crate::store::{Actor, AuthorityRow, Commit, CommitError, Declaration, Event, ReadError};
 
@@ -152,7 +153,10 @@ fn build(
         .into_iter()
         .map(|(name, spec)| (name, Arc::new(Target::new(spec))))
         .collect();
-    Ok(Catalog { authorities, profiles, directories, issuers, certificates, targets })
+    let mut catalog =
+        Catalog { authorities, profiles, directories, issuers, certificates, targets };
+    own::declare(node, &mut catalog);
+    Ok(catalog)
 }
 
 /// What is declared, from the stored rows.

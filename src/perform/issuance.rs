@@ -14,7 +14,6 @@ use tracing::{error, info};
 
 use crate::catalog::{Authority, Directory};
 use crate::node::Node;
-use crate::seal::Sealed;
 use crate::store::{
     Account, Actor, CertificatePhase, CertificateRow, Commit, CommitError, Event, Order, ReadError,
     Row,
@@ -61,7 +60,6 @@ impl Intent {
             key_hash: request.public_key.spki_sha256(),
             intended: Some(prepared.tbs().to_vec()),
             der: None,
-            sealed_key: None,
             replaced_by: None,
             must_go_at: None,
             revoked: None,
@@ -97,9 +95,8 @@ pub(crate) async fn issue(
     actor: impl Into<Actor>,
     commission: &Commission<'_>,
     request: &Request<'_>,
-    sealed_key: Option<Sealed>,
 ) -> Result<(Certificate, CertificateRow), IssuanceError> {
-    issue_with(node, actor, commission, request, sealed_key, |_, commit| commit).await
+    issue_with(node, actor, commission, request, |_, commit| commit).await
 }
 
 /// As [`issue`]; `with` adds to the commit that makes the certificate known what must be stored in
@@ -112,11 +109,9 @@ pub(crate) async fn issue_with(
     actor: impl Into<Actor>,
     commission: &Commission<'_>,
     request: &Request<'_>,
-    sealed_key: Option<Sealed>,
     with: impl FnOnce(&Certificate, Commit) -> Commit,
 ) -> Result<(Certificate, CertificateRow), IssuanceError> {
-    let mut intent = Intent::decide(node, commission, request)?;
-    intent.row.sealed_key = sealed_key;
+    let intent = Intent::decide(node, commission, request)?;
     let (actor, subject): (Actor, _) = (actor.into(), format!("certificate/{}", intent.row.serial));
     let event = Event::new(actor.clone(), "certificate.intend", subject.clone());
     let now = node.world.now();

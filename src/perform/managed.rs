@@ -4,19 +4,18 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use renew::need::{Facts, Need, need};
+use renew::need::Need;
 use renew::{Cause, Phase, Suggestion, jitter};
 use serde_json::json;
 use tracing::{debug, error, info};
 
 use super::issuers::{self, IssuerError};
+use super::known::{Known, ManagedError, issued_here, leaf};
 use super::rotation;
 use crate::catalog::{Catalog, Certificate, digest_of};
 use crate::node::Node;
 use crate::steps::Subject;
-use crate::store::{
-    Actor, Commit, CommitError, Event, Managed, PlacementRow, ReadError, RotationRow, VersionRow,
-};
+use crate::store::{Actor, Commit, Event, Managed, RotationRow, VersionRow};
 
 /// Gives every declared certificate a row, and has those looked at whose declaration is not what it
 /// was. Run at the start and after each `apply`; running it again changes nothing.
@@ -48,6 +47,23 @@ pub(crate) async fn enlist(node: &Node, actor: impl Into<Actor>) -> Result<(), M
     Ok(())
 }
 
+/// Looks at a managed certificate that was not due, and takes the rotation it needs as far as it
+/// goes now.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn look_now(node: &Arc<Node>, id: i64) -> Result<(), ManagedError> {
+    let under_way = node.store.managed(id)?.and_then(|row| row.rotation);
+    let rotation = match under_way {
+        Some(rotation) => Some(rotation),
+        None => look_at(node, id).await?,
+    };
+    if let Some(rotation) = rotation {
+        rotation::advance(Arc::clone(node), rotation).await;
+    }
+    Ok(())
+}
+
 /// Looks at a managed certificate, and begins the rotation it needs.
 pub(crate) async fn look(node: Arc<Node>, id: i64) {
     match look_at(&node, id).await {
@@ -60,71 +76,6 @@ pub(crate) async fn look(node: Arc<Node>, id: i64) {
 /// Starts the steps of a rotation; one that is under way already is left alone.
 pub(crate) fn begin(node: &Arc<Node>, rotation: i64) {
     node.steps.start(Subject::Rotation(rotation), rotation::advance(Arc::clone(node), rotation));
-}
-
-/// What is stored of a managed certificate.
-pub(crate) struct Known {
-    pub(crate) row: Managed,
-    /// Newest first.
-    pub(crate) versions: Vec<VersionRow>,
-    pub(crate) placements: Vec<PlacementRow>,
-}
-
-impl Known {
-    /// What is stored of the certificate whose row is `row`.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub(crate) fn of(node: &Node, row: Managed) -> Result<Self, ReadError> {
-        let versions = node.store.versions(row.id)?;
-        let placements = node.store.placements(row.id)?;
-        Ok(Self { row, versions, placements })
-    }
-
-    /// The version of this number.
-    pub(crate) fn version(&self, number: Option<u32>) -> Option<&VersionRow> {
-        let number = number?;
-        self.versions.iter().find(|version| version.number == number)
-    }
-
-    /// What the certificate needs.
-    pub(crate) fn need(
-        &self,
-        catalog: &Catalog,
-        certificate: &Certificate,
-        now: Timestamp,
-    ) -> Need {
-        let current = self.version(self.row.current).map(VersionRow::facts);
-        let newer = self
-            .versions
-            .first()
-            .filter(|newest| newest.proven_at.is_none() && Some(newest.number) > self.row.current);
-        let candidate = newer.map(VersionRow::facts);
-        let facts = Facts {
-            current: current.as_ref(),
-            candidate: candidate.as_ref(),
-            request: certificate.request,
-            held: self.row.held,
-            issuers: &certificate.spec.issuers,
-            unserved: self.is_unserved(catalog, certificate),
-            wish: self.row.wish.as_ref(),
-            retry_at: self.row.retry_at,
-        };
-        need(&facts, now)
-    }
-
-    /// Whether a target does not serve the current version, or is not what it was when it was
-    /// last proven to.
-    fn is_unserved(&self, catalog: &Catalog, certificate: &Certificate) -> bool {
-        certificate.spec.targets.iter().any(|name| {
-            let placement = self.placements.iter().find(|placement| placement.target == *name);
-            let target = catalog.targets.get(name);
-            placement.is_none_or(|placement| {
-                placement.serves != self.row.current
-                    || target.is_some_and(|target| placement.spec != Some(target.digest))
-            })
-        })
-    }
 }
 
 async fn look_at(node: &Node, id: i64) -> Result<Option<i64>, ManagedError> {
@@ -246,35 +197,6 @@ async fn suggested(
     }
 }
 
-/// The certificate a version is, if an authority here issued it.
-pub(crate) fn issued_here(
-    node: &Node,
-    version: &VersionRow,
-) -> Result<Option<crate::store::CertificateRow>, ReadError> {
-    let Some(leaf) = leaf(version) else { return Ok(None) };
-    let row = node.store.certificate_by_serial(&leaf.serial())?;
-    Ok(row.filter(|row| row.der.as_deref() == Some(leaf.der())))
-}
-
-/// The leaf of a version.
-pub(crate) fn leaf(version: &VersionRow) -> Option<ca::Certificate> {
-    ca::Certificate::from_pem(&version.chain).ok()?.into_iter().next()
-}
-
-/// Has the managed certificates looked at that a leaf is a version of: something happened to it.
-///
-/// # Errors
-/// When the store fails.
-pub(crate) async fn leaf_changed(node: &Node, leaf: &[u8; 32]) -> Result<(), ManagedError> {
-    let now = node.world.now();
-    for id in node.store.managed_of_leaf(leaf)? {
-        if let Some(row) = node.store.managed(id)?.filter(|row| row.rotation.is_none()) {
-            node.store.schedule(&row, Some(now), now).await?;
-        }
-    }
-    Ok(())
-}
-
 /// A certificate that has a rotation is looked at when that is over.
 fn due_unless_busy(row: &Managed, now: Timestamp) -> Option<Timestamp> {
     row.rotation.is_none().then_some(now)
@@ -304,15 +226,6 @@ fn declaration(catalog: &Catalog, certificate: &Certificate) -> [u8; 32] {
         .map(|name| catalog.targets.get(name).map(|target| &target.spec))
         .collect();
     digest_of(&(&certificate.spec, targets))
-}
-
-/// A managed certificate could not be looked at.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ManagedError {
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error(transparent)]
-    Commit(#[from] CommitError),
 }
 
 /// How often an issuer is asked what has become of a certificate (RFC 9773 §4.3.2 has clients poll

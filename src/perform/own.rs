@@ -1,94 +1,152 @@
-//! The node's own HTTPS certificate: issued by its own authority, renewed when two thirds of its
-//! life are spent, put in place without a restart.
+//! The node's own HTTPS certificate: a managed certificate like any other, which nobody has to
+//! declare. Its target is this process, where it is put in place without a restart.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 
-use ca::issue::Request;
-use ca::{Identifier, KeyAlgorithm, MemorySigner, Profile, Signer};
+use ca::{Identifier, Profile};
 use jiff::{SignedDuration, Timestamp};
+use push::{Bundle, Delivery, Observed, PushError, Receipt};
+use renew::need::Need;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use tracing::{error, info};
 
-use super::issuance::{Commission, IssuanceError, issue};
-use crate::catalog::{Authority, Catalog};
-use crate::node::Node;
-use crate::seal::Unsealable;
-use crate::store::{CertificateRow, Commit, CommitError, Event, OWN_CERTIFICATE, ReadError, Row};
+use super::known::{Known, ManagedError, bundle};
+use super::managed::look_now;
+use crate::catalog::{Authority, Catalog, Certificate, CertificateSpec, Target};
+use crate::node::{Current, Node};
+use crate::store::{Managed, ReadError};
 
-/// Puts a certificate in place that is good now: the stored one, or a new one.
+/// What the node calls its certificate, its profile and its target.
+pub(crate) const NODE: &str = "node";
+
+/// Puts the node's own certificate, its profile and its target into a catalog. A certificate that is
+/// declared under its name takes its place; the target is added to it.
+pub(crate) fn declare(node: &Node, catalog: &mut Catalog) {
+    let profile = Profile { name: NODE.into(), lifetime: LIFETIME, ..Profile::tls_server() };
+    catalog.profiles.entry(NODE.into()).or_insert_with(|| Arc::new(profile));
+    let declared = catalog.certificates.get(NODE).map(|certificate| certificate.spec.clone());
+    let Some(mut spec) = declared.or_else(|| own_certificate(node, catalog)) else {
+        return error!(
+            "there is no authority that could issue the node's own certificate; declare one"
+        );
+    };
+    if !spec.targets.iter().any(|target| target == NODE) {
+        spec.targets.insert(0, NODE.into());
+    }
+    catalog.certificates.insert(NODE.into(), Arc::new(Certificate::new(spec)));
+    let way = Presentation(Arc::clone(&node.presented));
+    let target = Target::own(NODE, node.https_address.map(reachable), Box::new(way));
+    catalog.targets.insert(NODE.into(), Arc::new(target));
+}
+
+/// Presents the stored certificate, if there is one that can be served.
 ///
 /// # Errors
-/// When none can be had.
-pub(crate) async fn ensure(node: &Node) -> Result<(), OwnError> {
-    let catalog = node.catalog.load();
-    let (authority, names) =
-        own_authority(&catalog, own_names(node), node.world.now()).ok_or(OwnError::NoAuthority)?;
-    if let Some(row) = node.store.own_certificate()?
-        && row.authority == authority.id
-        && row.revoked.is_none()
-        && node.world.now() < renewal_point(&row)
-        && let Some(der) = &row.der
-        && let Ok(certificate) = ca::Certificate::from_der(der)
-        && certificate.identifiers().iter().cloned().collect::<BTreeSet<_>>() == names
-        && let Some(sealed) = &row.sealed_key
-    {
-        if node.presented.load().is_none() {
-            let key = node.key.open(OWN_CERTIFICATE, sealed)?;
-            present(node, authority, der, &key)?;
-        }
+/// When the store cannot be read, or what it holds is not usable.
+pub(crate) fn present_stored(node: &Node) -> Result<(), OwnError> {
+    let Some(row) = node.store.managed_by_name(NODE)? else { return Ok(()) };
+    let known = Known::of(node, row)?;
+    let Some(version) = known.version(known.row.current) else { return Ok(()) };
+    if !version.facts().is_usable(node.world.now()) {
         return Ok(());
     }
-    obtain(node, authority, names).await
+    let bundle = bundle(node, NODE, version).map_err(|error| OwnError(error.to_string()))?;
+    present(&node.presented, &bundle).map_err(|error| OwnError(error.to_string()))
 }
 
-/// Renews the certificate if it is time.
-pub(crate) async fn renew(node: Arc<Node>) {
-    if let Err(error) = ensure(&node).await {
-        error!(%error, "the node's own certificate cannot be renewed; it will be retried");
+/// Sees to it that the node presents a certificate that is right for it now, and waits until it is
+/// proven to; the HTTPS listener must answer. A node for which none can be had goes on without, for
+/// the remedy is a declaration.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn settle(node: &Arc<Node>) -> Result<(), OwnError> {
+    for _ in 0..ATTEMPTS {
+        let Some(row) = node.store.managed_by_name(NODE)? else { return Ok(()) };
+        if row.rotation.is_none() && !is_needed(node, row.clone())? {
+            return Ok(());
+        }
+        look_now(node, row.id).await?;
+        if node.presented.load().is_some() {
+            return Ok(());
+        }
+    }
+    error!("the node's own certificate is not in place yet; it will be retried");
+    Ok(())
+}
+
+fn is_needed(node: &Node, row: Managed) -> Result<bool, OwnError> {
+    let catalog = node.catalog.load();
+    let Some(certificate) = catalog.certificates.get(NODE) else { return Ok(false) };
+    let known = Known::of(node, row)?;
+    Ok(matches!(known.need(&catalog, certificate, node.world.now()), Need::Rotate { .. }))
+}
+
+/// This process, as a target.
+struct Presentation(Arc<Current<Option<Arc<CertifiedKey>>>>);
+
+impl push::Target for Presentation {
+    fn push<'a>(
+        &'a self,
+        delivery: &'a Delivery<'a>,
+    ) -> Pin<Box<dyn Future<Output = Result<Receipt, PushError>> + Send + 'a>> {
+        let presented = present(&self.0, delivery.bundle);
+        if presented.is_ok() {
+            info!(version = delivery.version, "the node presents a new certificate");
+        }
+        Box::pin(std::future::ready(presented.map(|()| Receipt::default())))
+    }
+
+    fn observe<'a>(
+        &'a self,
+    ) -> Pin<Box<dyn Future<Output = Result<Observed, PushError>> + Send + 'a>> {
+        let presented = self.0.load();
+        let leaf = presented.as_ref().as_ref().and_then(|key| key.cert.first().cloned());
+        let leaf = leaf.and_then(|der| ca::Certificate::from_der(&der).ok());
+        let fingerprint = leaf.map(|leaf| leaf.fingerprint());
+        Box::pin(std::future::ready(Ok(Observed { fingerprint })))
     }
 }
 
-async fn obtain(
-    node: &Node,
-    authority: &Arc<Authority>,
-    names: BTreeSet<Identifier>,
-) -> Result<(), OwnError> {
-    let signer = MemorySigner::generate(KeyAlgorithm::EcdsaP256)?;
-    let key = signer.pkcs8()?;
-    let sealed = node.key.seal(&node.world, OWN_CERTIFICATE, &key);
-    let profile = Profile { name: "node".into(), lifetime: LIFETIME, ..Profile::tls_server() };
-    let commission = Commission { authority, profile: &profile, account: None };
-    let identifiers: Vec<_> = names.into_iter().collect();
-    let request = Request {
-        public_key: signer.public_key(),
-        identifiers: &identifiers,
-        not_before: None,
-        not_after: None,
-        must_staple: false,
-        blocked: &node.blocked,
-    };
-    let (certificate, row) = issue(node, "serve", &commission, &request, Some(sealed)).await?;
-    let event = Event::new("serve", "node.present", format!("certificate/{}", row.serial));
-    let fact = Row::Meta { name: OWN_CERTIFICATE, value: row.id.to_string().into_bytes() };
-    node.store.commit(Commit::new(event).put(fact), node.world.now()).await?;
-    present(node, authority, certificate.der(), &key)?;
-    info!(serial = %row.serial, not_after = %row.not_after, "the node presents a new certificate");
+fn present(to: &Current<Option<Arc<CertifiedKey>>>, bundle: &Bundle) -> Result<(), PushError> {
+    let unusable = |why: String| PushError::Format(why);
+    let key = bundle.key_pkcs8().ok_or_else(|| unusable("it comes without its key".into()))?;
+    let chain = std::iter::once(bundle.leaf()).chain(bundle.chain());
+    let chain = chain.map(|one| CertificateDer::from(one.der().to_vec())).collect();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.to_vec()));
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let certified = CertifiedKey::from_der(chain, key, &provider);
+    let certified =
+        certified.map_err(|error| unusable(format!("TLS does not accept it: {error}")))?;
+    to.replace(Some(Arc::new(certified)));
     Ok(())
 }
 
-fn present(node: &Node, authority: &Authority, leaf: &[u8], key: &[u8]) -> Result<(), OwnError> {
-    let mut chain = vec![CertificateDer::from(leaf.to_vec())];
-    // The root is what clients have already.
-    let above = authority.ca.path().filter(|ca| !ca.is_self_issued());
-    chain.extend(above.map(|ca| CertificateDer::from(ca.der().to_vec())));
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.to_vec()));
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let certified = CertifiedKey::from_der(chain, key, &provider)?;
-    node.presented.replace(Some(Arc::new(certified)));
-    Ok(())
+/// The certificate of a node about which nothing is declared.
+fn own_certificate(node: &Node, catalog: &Catalog) -> Option<CertificateSpec> {
+    let (authority, names) = own_authority(catalog, own_names(node), node.world.now())?;
+    Some(CertificateSpec {
+        issuers: vec![authority.name.clone()],
+        profile: NODE.into(),
+        targets: vec![NODE.into()],
+        keep: 2,
+        ..CertificateSpec::new(NODE, names.into_iter().collect())
+    })
+}
+
+/// Where this process reaches its own listener.
+fn reachable(mut listening: SocketAddr) -> SocketAddr {
+    match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => listening.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => listening.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    listening
 }
 
 /// The authority that certifies this node, and the names it may certify: the directory
@@ -144,44 +202,32 @@ fn host_of(url: &str) -> &str {
     }
 }
 
-/// Two thirds into the certificate's life.
-fn renewal_point(row: &CertificateRow) -> Timestamp {
-    row.not_before + row.not_after.duration_since(row.not_before) / 3 * 2
-}
-
-/// The node cannot present a certificate.
+/// The node's own certificate cannot be put in place.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum OwnError {
-    #[error("there is no authority that could issue the node's own certificate; declare one")]
-    NoAuthority,
-    #[error(transparent)]
-    Issuance(#[from] IssuanceError),
-    #[error(transparent)]
-    Key(#[from] ca::SignError),
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error(transparent)]
-    Commit(#[from] CommitError),
-    #[error(transparent)]
-    Seal(#[from] Unsealable),
-    #[error("TLS does not accept it: {0}")]
-    Tls(#[from] rustls::Error),
+#[error("the node's own certificate: {0}")]
+pub(crate) struct OwnError(String);
+
+impl From<ReadError> for OwnError {
+    fn from(error: ReadError) -> Self {
+        Self(error.to_string())
+    }
 }
 
-impl OwnError {
-    /// Whether another declaration of authorities would mend it.
-    pub(crate) fn is_about_authorities(&self) -> bool {
-        matches!(self, Self::NoAuthority | Self::Issuance(IssuanceError::Refused(_)))
+impl From<ManagedError> for OwnError {
+    fn from(error: ManagedError) -> Self {
+        Self(error.to_string())
     }
 }
 
 const LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// A rotation that was interrupted is taken up, and another may follow.
+const ATTEMPTS: u32 = 3;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::catalog::parse;
-    use crate::node::tests::node;
+    use crate::node::tests::{node, present};
     use crate::perform::establish;
 
     #[tokio::test]
@@ -194,8 +240,7 @@ mod tests {
         let standing = establish::declared(&node).await.expect("defaults");
         let catalog = establish::apply(&node, "admin", &standing, &wanted).await.expect("stands");
         node.catalog.replace(catalog);
-        ensure(&node).await.expect("another authority certifies it");
-        assert!(node.presented.load().is_some());
+        present(&node).await;
     }
 
     #[test]

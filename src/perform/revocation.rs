@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tracing::{error, info};
 
-use super::managed;
+use super::known;
 use crate::node::Node;
 use crate::store::{CertificateRow, Commit, CommitError, CrlRow, Event, ReadError, Row};
 use crate::world::second;
@@ -55,7 +55,7 @@ pub(crate) async fn revoke(
     node.steps.want_crl(revoked.authority);
     if let Some(der) = &revoked.der
         && let Ok(leaf) = ca::Certificate::from_der(der)
-        && let Err(error) = managed::leaf_changed(node, &leaf.fingerprint()).await
+        && let Err(error) = known::leaf_changed(node, &leaf.fingerprint()).await
     {
         error!(%error, "a managed certificate is not told at once that it was revoked");
     }
@@ -218,7 +218,7 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::node::tests::node;
+    use crate::node::tests::{node, present};
 
     #[tokio::test]
     async fn an_expired_authority_makes_no_crl_and_asks_for_none() {
@@ -238,8 +238,7 @@ mod tests {
     #[tokio::test]
     async fn a_compromised_key_takes_its_other_certificates_along() {
         let (node, _) = node().await;
-        crate::perform::own::ensure(&node).await.expect("issued");
-        let row = node.store.own_certificate().expect("read").expect("there");
+        let row = present(&node).await;
         let twin = CertificateRow {
             id: node.store.id(),
             version: 0,
@@ -263,8 +262,7 @@ mod tests {
     async fn a_revocation_nobody_asked_a_crl_for_is_found() {
         let (node, clock) = node().await;
         ensure_crls(&node).await.expect("made");
-        crate::perform::own::ensure(&node).await.expect("issued");
-        let row = node.store.own_certificate().expect("read").expect("there");
+        let row = present(&node).await;
         let (authority, now) = (row.authority, node.world.now());
         let outdated = |node: &Node| node.store.outdated_crls(node.world.now()).expect("read");
         assert!(outdated(&node).is_empty());
@@ -281,8 +279,7 @@ mod tests {
     async fn a_clock_that_is_set_back_keeps_no_revocation_from_the_crl() {
         let (node, clock) = node().await;
         ensure_crls(&node).await.expect("made");
-        crate::perform::own::ensure(&node).await.expect("issued");
-        let row = node.store.own_certificate().expect("read").expect("there");
+        let row = present(&node).await;
         let authority = row.authority;
         let outdated = |node: &Node| node.store.outdated_crls(node.world.now()).expect("read");
         clock.fetch_sub(3600, Ordering::SeqCst);

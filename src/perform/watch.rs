@@ -8,7 +8,7 @@ use push::probe::{self, Expected, Found, Probe, Proof};
 use serde_json::json;
 use tracing::{error, warn};
 
-use super::managed::{Known, ManagedError};
+use super::known::{Known, ManagedError};
 use crate::catalog::Target;
 use crate::node::Node;
 use crate::store::{Commit, Event, Managed, PlacementRow, VersionRow};

@@ -207,13 +207,6 @@ impl Store {
         self.read(|c| all(c, tail, params![key_hash, now.as_second()]))
     }
 
-    /// The newest certificate the node holds the key of.
-    pub(crate) fn own_certificate(&self) -> Result<Option<CertificateRow>, ReadError> {
-        let id =
-            self.meta(OWN_CERTIFICATE)?.and_then(|id| String::from_utf8(id).ok()?.parse().ok());
-        id.map_or(Ok(None), |id| self.certificate(id))
-    }
-
     /// A small fact of the node's own.
     pub(crate) fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
         let sql = "SELECT value FROM meta WHERE name = ?1";
@@ -382,9 +375,6 @@ pub(crate) struct Due {
     /// Authorities whose CRL is to be made anew.
     pub(crate) authorities: Vec<i64>,
 }
-
-/// The fact that says which certificate the node presents.
-pub(crate) const OWN_CERTIFICATE: &str = "own-certificate";
 
 fn select<T: Stored>(tail: &str) -> String {
     format!("SELECT id, version, {} FROM {} {tail}", T::COLUMNS.join(", "), T::TABLE)

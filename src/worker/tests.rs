@@ -19,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Subject, perform, start_due, start_housekeeping};
 use crate::catalog::Catalog;
 use crate::node::Node;
+use crate::node::tests::{own_row, present};
 use crate::perform::issuance::{Commission, Intent};
 use crate::steps::{Asker, Busy, MAX_STEPS, Steps};
 use crate::store::{
@@ -166,15 +167,13 @@ async fn crls_and_the_nodes_own_certificate_never_lapse() {
             assert!(left >= SignedDuration::from_hours(16), "{} left of {}", left, authority.name);
             numbers.insert((authority.id, crl.number));
         }
-        let row = node.store.own_certificate().expect("a read").expect("a certificate");
+        let row = own_row(node);
         let life = row.not_after.duration_since(row.not_before);
         let spent = bench.now().duration_since(row.not_before);
         assert!(spent < life / 3 * 2 + step, "{spent} of {life} are spent");
         if own.insert(row.serial.to_string()) && own.len() > 1 {
             assert!(spent <= step + SignedDuration::from_hours(2), "not before its time");
         }
-        let presented = node.presented.load().as_ref().clone().expect("it presents one");
-        assert_eq!(Some(presented.cert[0].as_ref()), row.der.as_deref(), "it presents the newest");
     }
     // 100 days in renewals of 20; CRLs of 48 hours, made anew at half their life.
     assert!((5..=7).contains(&own.len()), "{} certificates", own.len());
@@ -240,7 +239,7 @@ impl Bench {
         let port = listener.local_addr().expect("an address").port();
         alone.config.validation.http_port = port;
         node.catalog.replace(perform::establish::establish(&node).await.expect("a CA"));
-        perform::own::ensure(&node).await.expect("a certificate");
+        present(&node).await;
         perform::revocation::ensure_crls(&node).await.expect("CRLs");
         let account = crate::node::tests::account(&node).await;
         let thumbprint = Jwk::parse(JWK).expect("a key").thumbprint();

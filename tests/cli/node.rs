@@ -41,7 +41,7 @@ fn what_is_issued_is_listed_and_on_record() {
     let [intended, issued] = ["certificate.intend", "certificate.issue"];
     assert_eq!(about(&other), [intended, issued, "certificate.revoke"]);
     let everything = actions(&scene, &[]);
-    assert!(everything.iter().any(|action| action == "node.present"), "{everything:?}");
+    assert!(everything.iter().any(|action| action == "rotation.prove"), "{everything:?}");
 }
 
 #[test]

@@ -98,7 +98,7 @@ async fn create_for(node: &Node, actor: Actor, request: Request) -> Result<Value
         blocked: &node.blocked,
     };
     let commission = Commission { authority, profile, account: None };
-    let issued = issuance::issue(node, actor, &commission, &request, None).await;
+    let issued = issuance::issue(node, actor, &commission, &request).await;
     let (_, row) = issued.map_err(not_issued)?;
     Ok(views::certificate_with_chain(&row, Some(authority), node.world.now()))
 }

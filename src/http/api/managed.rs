@@ -15,7 +15,8 @@ use super::{Answer, body, missing, views};
 use crate::catalog::Target;
 use crate::http::error::{uncommitted, unreadable};
 use crate::node::Node;
-use crate::perform::managed::{self, Known};
+use crate::perform::known::{self, Known};
+use crate::perform::managed;
 use crate::steps::Subject;
 use crate::store::{Actor, Commit, Event, Managed, PlacementRow, RotationRow, VersionRow};
 
@@ -283,7 +284,7 @@ async fn rotation_of(node: &Node, row: &RotationRow) -> Result<Value, Problem> {
 }
 
 fn version_of(version: &VersionRow, current: Option<u32>) -> Value {
-    let leaf = managed::leaf(version);
+    let leaf = known::leaf(version);
     let status = match version {
         version if version.revoked_at.is_some() => "revoked",
         version if Some(version.number) == current => "current",

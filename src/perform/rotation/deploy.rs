@@ -9,9 +9,10 @@ use renew::Phase;
 use serde_json::json;
 use tracing::{info, warn};
 
-use super::{Outcome, RotationError, Run, bundle, stumble};
+use super::{Outcome, RotationError, Run, stumble};
 use crate::catalog::Target;
 use crate::node::Node;
+use crate::perform::known::bundle;
 use crate::store::{Commit, PlacementRow, RotationRow, VersionRow};
 
 /// Puts the new version on the targets of a wave. One that is not proven turns the rotation round.
@@ -133,7 +134,7 @@ async fn put(
         certificate: run.known.row.name.clone(),
         version: version.number,
         rotation: run.row.id.to_string(),
-        bundle: bundle(node, run, version)?,
+        bundle: bundle(node, &run.known.row.name, version)?,
         old: other.map(|other| other.fingerprint),
     });
     let mut under_way = tokio::task::JoinSet::new();

@@ -13,10 +13,9 @@ use jiff::Timestamp;
 use renew::rotation::{Placement, Rotation, Step, next};
 use tracing::{error, warn};
 
-use super::managed::Known;
+use super::known::{BadVersion, Known};
 use crate::catalog::{Catalog, Certificate};
 use crate::node::Node;
-use crate::seal::Unsealable;
 use crate::store::{Commit, CommitError, Event, ReadError, RotationRow, VersionRow};
 
 /// Takes a rotation as far as it goes now.
@@ -157,25 +156,6 @@ async fn stumble(
     Ok(Outcome::Rest)
 }
 
-/// The bundle of a version.
-fn bundle(node: &Node, run: &Run, version: &VersionRow) -> Result<push::Bundle, RotationError> {
-    let certificates = ca::Certificate::from_pem(&version.chain)?;
-    let key = match &version.sealed_key {
-        Some(sealed) => {
-            Some(node.key.open(&identity(&run.known.row.name, version.number), sealed)?)
-        }
-        None => None,
-    };
-    // What an older version certifies is what was declared then.
-    let names = certificates.first().map(|leaf| leaf.identifiers().clone()).unwrap_or_default();
-    Ok(push::Bundle::new(certificates, key, &names, node.world.now())?)
-}
-
-/// The identity under which the key of a version is sealed.
-pub(crate) fn identity(name: &str, number: u32) -> String {
-    format!("managed/{name}/{number}")
-}
-
 /// A step did not happen, or its outcome could not be stored.
 #[derive(Debug, thiserror::Error)]
 enum RotationError {
@@ -184,11 +164,9 @@ enum RotationError {
     #[error(transparent)]
     Commit(#[from] CommitError),
     #[error(transparent)]
-    Seal(#[from] Unsealable),
-    #[error("a version's certificate cannot be read: {0}")]
-    Certificate(#[from] ca::certificate::BadCertificate),
-    #[error("a version does not hold together: {0}")]
-    Bundle(#[from] push::BundleError),
+    Version(#[from] BadVersion),
+    #[error(transparent)]
+    Seal(#[from] crate::seal::Unsealable),
     #[error("a key does not work: {0}")]
     Key(#[from] ca::SignError),
     #[error("{0}")]

@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use renew::{Cause, Phase, moment};
 use serde_json::json;
 
-use super::{RotationError, Run, identity, outside, stumble};
+use super::{RotationError, Run, outside, stumble};
 use crate::catalog::Authority;
 use crate::node::Node;
 use crate::perform::issuance::{self, Commission, IssuanceError};
-use crate::perform::{issuers, managed, revocation};
+use crate::perform::known::{identity, issued_here, leaf};
+use crate::perform::{issuers, revocation};
 use crate::seal::{Sealed, Secret};
 use crate::store::{Commit, Event, Managed, RotationRow, VersionRow};
 
@@ -132,7 +133,7 @@ async fn from_authority(
     let commission = Commission { authority, profile, account: None };
     let chain: Vec<_> = authority.ca.path().cloned().collect();
     let actor = format!("rotation/{}", run.row.id);
-    let issued = issuance::issue_with(node, actor, &commission, &request, None, |leaf, commit| {
+    let issued = issuance::issue_with(node, actor, &commission, &request, |leaf, commit| {
         let whole: Vec<_> = std::iter::once(leaf.clone()).chain(chain).collect();
         let error = said(passed_over);
         let row = RotationRow { error, pending: None, pending_key: None, ..run.row.clone() };
@@ -237,7 +238,7 @@ pub(super) async fn revoke(
 ) -> Result<(), String> {
     let reason: RevocationReason =
         reason.parse().map_err(|error: ca::crl::BadReason| error.to_string())?;
-    let issued = managed::issued_here(node, version).map_err(|error| error.to_string())?;
+    let issued = issued_here(node, version).map_err(|error| error.to_string())?;
     let Some(row) = issued else { return revoke_outside(node, run, version, reason).await };
     if row.revoked.is_some() {
         return Ok(());
@@ -256,7 +257,7 @@ async fn revoke_outside(
 ) -> Result<(), String> {
     let issuer = run.catalog.issuers.get(&version.issuer);
     let issuer = issuer.ok_or_else(|| format!("issuer {:?} is not declared", version.issuer))?;
-    let leaf = managed::leaf(version).ok_or("its certificate cannot be read")?;
+    let leaf = leaf(version).ok_or("its certificate cannot be read")?;
     let client = issuers::client(node, issuer).await.map_err(|error| error.to_string())?;
     client.revoke(&leaf, reason).await.map_err(|error| error.to_string())
 }

@@ -11,7 +11,7 @@ use super::obtain::{self, Obtained, Refusal, Subject};
 use super::{RotationError, Run};
 use crate::node::Node;
 use crate::perform::issuers::{self, IssuerError};
-use crate::perform::managed;
+use crate::perform::known::leaf;
 use crate::perform::obtain::acme::{AcmeSpec, ObtainError, Wanted, csr};
 use crate::store::{Commit, Pending, RotationRow, Row};
 
@@ -112,7 +112,7 @@ fn wanted(run: &Run, subject: &Subject) -> Result<Wanted, Refusal> {
         }
         Subject::Request { der, .. } => der.clone(),
     };
-    Ok(Wanted { identifiers, csr, replaces: run.from().and_then(managed::leaf) })
+    Ok(Wanted { identifiers, csr, replaces: run.from().and_then(leaf) })
 }
 
 /// Stores the URL of an order that was just opened. Should that fail, the order is lost and another

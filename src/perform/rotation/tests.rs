@@ -12,8 +12,8 @@ use renew::need::Wish;
 
 use crate::catalog::parse;
 use crate::node::Node;
-use crate::perform::managed::{self, Known};
-use crate::perform::{establish, revocation};
+use crate::perform::known::{self, Known};
+use crate::perform::{establish, managed, revocation};
 use crate::store::{Commit, Event, Managed, PlacementRow, RotationRow};
 use crate::worker::start_due;
 
@@ -106,10 +106,10 @@ async fn an_emergency_replaces_proves_and_then_revokes() {
     stage.work().await;
     let known = stage.known();
     assert_eq!(known.row.current, Some(2));
-    let key = |version| managed::leaf(version).expect("a leaf").spki().to_vec();
+    let key = |version| known::leaf(version).expect("a leaf").spki().to_vec();
     assert_ne!(key(&known.versions[0]), key(&old), "a new key, whatever is declared");
     assert!(known.version(Some(1)).expect("kept").revoked_at.is_some());
-    let issued = managed::issued_here(&stage.node, &old).expect("a read").expect("a row");
+    let issued = known::issued_here(&stage.node, &old).expect("a read").expect("a row");
     assert!(issued.revoked.is_some(), "the authority knows");
 }
 
@@ -117,7 +117,7 @@ async fn an_emergency_replaces_proves_and_then_revokes() {
 async fn a_version_that_its_authority_revoked_is_replaced_at_once() {
     let stage = Stage::new("").await;
     stage.work().await;
-    let row = managed::issued_here(&stage.node, &stage.known().versions[0]);
+    let row = known::issued_here(&stage.node, &stage.known().versions[0]);
     let row = row.expect("a read").expect("issued here");
     let event = Event::new("test", "certificate.revoke", "test");
     let reason = ca::RevocationReason::Superseded;

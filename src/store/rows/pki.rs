@@ -73,8 +73,6 @@ pub(crate) struct CertificateRow {
     /// The bytes that were to be signed, until they are.
     pub(crate) intended: Option<Vec<u8>>,
     pub(crate) der: Option<Vec<u8>>,
-    /// The private key, for the node's own certificates only.
-    pub(crate) sealed_key: Option<Sealed>,
     /// The certificate that took its place (RFC 9773 §5).
     pub(crate) replaced_by: Option<i64>,
     /// From when clients are told to replace it at once.
@@ -168,7 +166,6 @@ impl Stored for CertificateRow {
         "key_hash",
         "intended",
         "der",
-        "sealed_key",
         "replaced_by",
         "must_go_at",
         "revoked_at",
@@ -192,7 +189,6 @@ impl Stored for CertificateRow {
             self.key_hash.to_vec().into(),
             self.intended.clone().into(),
             self.der.clone().into(),
-            self.sealed_key.as_ref().map(|sealed| sealed.0.clone()).into(),
             self.replaced_by.into(),
             maybe_at(self.must_go_at),
             maybe_at(self.revoked.map(|(when, _)| when)),
@@ -219,7 +215,6 @@ impl Stored for CertificateRow {
             key_hash: c.bytes()?,
             intended: c.next()?,
             der: c.next()?,
-            sealed_key: c.next::<Option<Vec<u8>>>()?.map(Sealed),
             replaced_by: c.next()?,
             must_go_at: c.maybe_time()?,
             revoked: match (c.maybe_time()?, c.next::<Option<u8>>()?) {

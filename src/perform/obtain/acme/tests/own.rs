@@ -16,7 +16,7 @@ use crate::catalog::parse;
 use crate::http::peers::Peers;
 use crate::http::{http_router, https_router, server, tls};
 use crate::node::Node;
-use crate::perform::{establish, own};
+use crate::perform::establish;
 use crate::worker;
 
 /// A node that is both.
@@ -48,7 +48,7 @@ impl Own {
         let standing = establish::declared(&node).await.expect("defaults");
         let catalog = establish::apply(&node, "test", &standing, &wanted).await.expect("applied");
         node.catalog.replace(catalog);
-        own::ensure(&node).await.expect("a certificate of its own");
+        crate::node::tests::present(&node).await;
         let roots = home().join("root.pem");
         let root = node.catalog.load().directories["outside"].authority.ca.root().pem();
         fs::write(&roots, root).expect("the root");
