@@ -136,6 +136,11 @@ impl Steps {
         Ok(Claim { subject, account: Some(account), of: Arc::clone(&self.shared) })
     }
 
+    /// Whether so much is under way that more would only wait.
+    pub(crate) fn is_full(&self) -> bool {
+        lock(&self.shared.under_way).subjects.len() >= MAX_UNDER_WAY
+    }
+
     /// Starts `step` on `subject`, unless one is under way; then the caller's is dropped unrun.
     pub(crate) fn start(
         &self,
@@ -242,6 +247,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Steps under way or waiting for room, above which none is begun.
+const MAX_UNDER_WAY: usize = 4 * MAX_STEPS;
 /// Steps at once; validations, which mostly wait for the network, are counted apart.
 pub(crate) const MAX_STEPS: usize = 512;
 /// Of the room for validations, what is left to the worker.

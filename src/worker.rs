@@ -10,6 +10,7 @@ use crate::http::server::{Drain, begun};
 use crate::node::Node;
 use crate::perform;
 use crate::steps::{Asker, Busy, Subject, Turn};
+use crate::store::{Managed, Order, PlacementRow, RotationRow, Stored};
 
 /// Ticks until `drain`.
 pub(crate) async fn run(node: Arc<Node>, mut drain: Drain) {
@@ -38,32 +39,46 @@ pub(crate) async fn run(node: Arc<Node>, mut drain: Drain) {
 
 /// Starts the step of everything that is due now.
 pub(crate) fn start_due(node: &Arc<Node>) {
-    let due = match node.store.due(node.world.now(), MAX_DUE) {
-        Ok(due) => due,
-        Err(error) => {
-            error!(%error, "cannot read what is due");
-            return;
-        }
-    };
     start_validations(node);
     let steps = &node.steps;
-    for id in due.orders {
+    start_rows::<Order>(node, |node, id| {
         steps.start(Subject::Order(id), perform::issuance::resume(Arc::clone(node), id));
-    }
-    for id in due.managed {
+    });
+    start_rows::<RotationRow>(node, perform::managed::begin);
+    start_rows::<Managed>(node, |node, id| {
         steps.start(Subject::Managed(id), perform::managed::look(Arc::clone(node), id));
-    }
-    for id in due.rotations {
-        perform::managed::begin(node, id);
-    }
-    for id in due.placements {
+    });
+    start_rows::<PlacementRow>(node, |node, id| {
         steps.start(Subject::Placement(id), perform::watch::look(Arc::clone(node), id));
-    }
-    for id in due.authorities.into_iter().chain(steps.take_wanted_crls()) {
+    });
+    let due = node.store.due_crls(node.world.now()).unwrap_or_else(|error| {
+        error!(%error, "cannot read which CRLs are due");
+        Vec::new()
+    });
+    for id in due.into_iter().chain(steps.take_wanted_crls()) {
         let step = perform::revocation::refresh_crl(Arc::clone(node), id);
         if steps.start(Subject::Crl(id), step).is_none() {
             // One is being made; it may have begun too early to list what this was wanted for.
             steps.want_crl(id);
+        }
+    }
+}
+
+/// Begins the step of each row of a table that is due, as far as there is room. A row under way is
+/// due still: so one page is not enough, or those under way would stand in the way of the others.
+fn start_rows<T: Stored>(node: &Arc<Node>, begin: impl Fn(&Arc<Node>, i64)) {
+    let mut last = (0, 0);
+    while !node.steps.is_full() {
+        let due = match node.store.due::<T>(node.world.now(), last, MAX_DUE) {
+            Ok(due) => due,
+            Err(error) => return error!(table = T::TABLE, %error, "cannot read what is due"),
+        };
+        for (_, id) in &due {
+            begin(node, *id);
+        }
+        match due.last() {
+            Some(row) if due.len() == MAX_DUE as usize => last = *row,
+            _ => return,
         }
     }
 }

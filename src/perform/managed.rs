@@ -23,26 +23,35 @@ use crate::store::{Actor, Commit, Event, Managed, RotationRow, VersionRow};
 /// # Errors
 /// When the store fails.
 pub(crate) async fn enlist(node: &Node, actor: impl Into<Actor>) -> Result<(), ManagedError> {
-    let actor = actor.into();
-    let (catalog, now) = (node.catalog.load(), node.world.now());
+    let (actor, now) = (actor.into(), node.world.now());
+    let catalog = node.catalog.load();
+    let mut changed = Vec::new();
     for certificate in catalog.certificates.values() {
         let declared = declaration(&catalog, certificate);
         let name = &certificate.spec.name;
-        let row = match node.store.managed_by_name(name)? {
-            Some(row) if row.declared == declared => continue,
-            Some(row) => Managed { declared, due_at: due_unless_busy(&row, now), ..row },
-            None => fresh(node.store.id(), name, declared, now),
-        };
-        let event = Event::new(actor.clone(), "certificate.enlist", format!("managed/{name}"));
-        let mut commit = Commit::new(event);
-        if let Some(rotation) = row.rotation
-            && let Some(rotation) = node.store.rotation(rotation)?
-            && !rotation.phase.is_over()
-        {
-            // It may wait for what this declaration mends.
-            commit = commit.put(RotationRow { due_at: Some(now), ..rotation });
+        match node.store.managed_by_name(name)? {
+            Some(row) if row.declared == declared => {}
+            Some(row) => {
+                let due_at = row.rotation.is_none().then_some(now);
+                changed.push(Managed { declared, due_at, ..row });
+            }
+            None => changed.push(fresh(node.store.id(), name, declared, now)),
         }
-        node.store.commit(commit.put(row), now).await?;
+    }
+    // Ten thousand of them are some commits, and not ten thousand.
+    for rows in changed.chunks(AT_ONCE) {
+        let names: Vec<_> = rows.iter().map(|row| row.name.as_str()).collect();
+        let event = Event::new(actor.clone(), "certificate.enlist", "node");
+        let mut commit = Commit::new(event.with(json!({ "certificates": names })));
+        for row in rows {
+            commit = commit.put(row.clone());
+            let waiting = row.rotation.map(|id| node.store.rotation(id)).transpose()?.flatten();
+            if let Some(rotation) = waiting.filter(|rotation| !rotation.phase.is_over()) {
+                // It may wait for what this declaration mends.
+                commit = commit.put(RotationRow { due_at: Some(now), ..rotation });
+            }
+        }
+        node.store.commit(commit, now).await?;
     }
     Ok(())
 }
@@ -197,11 +206,6 @@ async fn suggested(
     }
 }
 
-/// A certificate that has a rotation is looked at when that is over.
-fn due_unless_busy(row: &Managed, now: Timestamp) -> Option<Timestamp> {
-    row.rotation.is_none().then_some(now)
-}
-
 fn fresh(id: i64, name: &str, declared: [u8; 32], now: Timestamp) -> Managed {
     Managed {
         id,
@@ -228,6 +232,8 @@ fn declaration(catalog: &Catalog, certificate: &Certificate) -> [u8; 32] {
     digest_of(&(&certificate.spec, targets))
 }
 
+/// Rows of one commit.
+const AT_ONCE: usize = 200;
 /// How often an issuer is asked what has become of a certificate (RFC 9773 §4.3.2 has clients poll
 /// about that often), less up to a quarter, so that not all are asked at once.
 const ASK: SignedDuration = SignedDuration::from_hours(12);

@@ -278,27 +278,32 @@ impl Store {
         })
     }
 
-    /// The ids of what is due, besides authorizations.
-    pub(crate) fn due(&self, now: Timestamp, limit: u32) -> Result<Due, ReadError> {
-        let ids = |c: &Connection, table: &str| -> rusqlite::Result<Vec<i64>> {
-            let sql = format!("SELECT id FROM {table} WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2");
-            let mut statement = c.prepare_cached(&sql)?;
-            statement.query_map(params![now.as_second(), limit], |r| r.get(0))?.collect()
-        };
+    /// The rows of a table that are due, the longest first: when each was, and its id. A page of at
+    /// most `limit`, after the one that ended with `after`.
+    pub(crate) fn due<T: Stored>(
+        &self,
+        now: Timestamp,
+        (at, id): (i64, i64),
+        limit: u32,
+    ) -> Result<Vec<(i64, i64)>, ReadError> {
+        let sql = format!(
+            "SELECT due_at, id FROM {} WHERE due_at <= ?1 AND (due_at, id) > (?2, ?3)
+             ORDER BY due_at, id LIMIT ?4",
+            T::TABLE
+        );
         self.read(|c| {
-            Ok(Due {
-                orders: ids(c, "acme_order")?,
-                managed: ids(c, "managed_certificate")?,
-                rotations: ids(c, "rotation")?,
-                placements: ids(c, "placement")?,
-                authorities: {
-                    let sql = "SELECT authority FROM crl WHERE due_at <= ?1";
-                    let mut statement = c.prepare_cached(sql)?;
-                    statement
-                        .query_map([now.as_second()], |r| r.get(0))?
-                        .collect::<Result<_, _>>()?
-                },
-            })
+            let mut statement = c.prepare_cached(&sql)?;
+            let params = params![now.as_second(), at, id, limit];
+            statement.query_map(params, |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })
+    }
+
+    /// The authorities whose CRL is to be made anew.
+    pub(crate) fn due_crls(&self, now: Timestamp) -> Result<Vec<i64>, ReadError> {
+        let sql = "SELECT authority FROM crl WHERE due_at <= ?1";
+        self.read(|c| {
+            let mut statement = c.prepare_cached(sql)?;
+            statement.query_map([now.as_second()], |row| row.get(0))?.collect()
         })
     }
 
@@ -361,19 +366,6 @@ impl Store {
         })
         .await
     }
-}
-
-/// What is due, besides authorizations.
-#[derive(Debug, Default)]
-pub(crate) struct Due {
-    pub(crate) orders: Vec<i64>,
-    /// Managed certificates whose need is to be looked at.
-    pub(crate) managed: Vec<i64>,
-    pub(crate) rotations: Vec<i64>,
-    /// Placements whose target is to be looked at.
-    pub(crate) placements: Vec<i64>,
-    /// Authorities whose CRL is to be made anew.
-    pub(crate) authorities: Vec<i64>,
 }
 
 fn select<T: Stored>(tail: &str) -> String {

@@ -50,7 +50,10 @@ async fn interrupted(node: &Node) -> i64 {
 }
 
 fn due(node: &Node) -> Vec<i64> {
-    node.store.due(node.world.now(), 9).expect("read").orders
+    {
+        let due = node.store.due::<Order>(node.world.now(), (0, 0), 9).expect("read");
+        due.into_iter().map(|(_, id)| id).collect()
+    }
 }
 
 #[tokio::test]
