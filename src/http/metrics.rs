@@ -14,6 +14,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::store::ManagedCounts;
+
 /// Everything that is counted.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -29,6 +31,8 @@ pub(crate) struct Metrics {
     rotation_seconds: Family<Ended, Histogram>,
     served_seconds: Family<Target, Histogram>,
     rollbacks: Counter,
+    managed: Family<Status, Gauge>,
+    managed_next_end: Gauge,
     not_after: Family<Authority, Gauge<i64>>,
     crl_next_update: Family<Authority, Gauge<i64>>,
 }
@@ -58,6 +62,11 @@ struct Profile {
 struct Validation {
     challenge: &'static str,
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Status {
+    status: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -99,6 +108,8 @@ impl Metrics {
             rotation_seconds: Family::new_with_constructor(longer),
             served_seconds: Family::new_with_constructor(longer),
             rollbacks: Counter::default(),
+            managed: Family::default(),
+            managed_next_end: Gauge::default(),
             not_after: Family::default(),
             crl_next_update: Family::default(),
             registry: Registry::default(),
@@ -125,6 +136,16 @@ impl Metrics {
             "served_seconds",
             "Time from the beginning of a push to the proof that it is served",
             metrics.served_seconds.clone(),
+        );
+        r.register(
+            "managed_certificates",
+            "Managed certificates: all, and those that are pending, rotating, failing or drifted",
+            metrics.managed.clone(),
+        );
+        r.register(
+            "managed_first_not_after_timestamp_seconds",
+            "When the first of the managed certificates that are served expires",
+            metrics.managed_next_end.clone(),
         );
         r.register("rollbacks", "Rotations taken back from targets", metrics.rollbacks.clone());
         r.register(
@@ -155,6 +176,20 @@ impl Metrics {
     pub(crate) fn placed(&self, target: &str, took: Duration) {
         let target = Target { target: target.to_owned() };
         self.served_seconds.get_or_create(&target).observe(took.as_secs_f64());
+    }
+
+    /// How the managed certificates are.
+    pub(crate) fn managed(&self, counts: &ManagedCounts) {
+        for (status, count) in [
+            ("all", counts.all),
+            ("pending", counts.pending),
+            ("rotating", counts.rotating),
+            ("failing", counts.failing),
+            ("drifted", counts.drifted),
+        ] {
+            self.managed.get_or_create(&Status { status }).set(count);
+        }
+        self.managed_next_end.set(counts.next_end.unwrap_or_default());
     }
 
     /// Targets were given the version before.

@@ -21,6 +21,10 @@ pub(crate) async fn count(node: Arc<Node>) {
         }
         Err(error) => error!(%error, "certificates cannot be counted"),
     }
+    match node.store.managed_counts().await {
+        Ok(counts) => node.metrics.managed(&counts),
+        Err(error) => error!(%error, "managed certificates cannot be counted"),
+    }
 }
 
 /// Labels and days; the last stands for every certificate that has not expired.

@@ -60,6 +60,51 @@ impl Store {
         self.read(|c| all(c, tail, params![managed, limit]))
     }
 
+    /// Managed certificates whose last rotation failed.
+    pub(crate) fn failing(&self, limit: u32) -> Result<Vec<Managed>, ReadError> {
+        self.read(|c| all(c, "WHERE failures > 0 ORDER BY failures DESC LIMIT ?1", [limit]))
+    }
+
+    /// Placements with something wrong, each with the name of its certificate.
+    pub(crate) fn wrong_placements(
+        &self,
+        limit: u32,
+    ) -> Result<Vec<(String, PlacementRow)>, ReadError> {
+        self.read(|c| {
+            let wrong: Vec<PlacementRow> =
+                all(c, "WHERE error IS NOT NULL ORDER BY managed LIMIT ?1", [limit])?;
+            let named = wrong.into_iter().map(|placement| {
+                let row: Option<Managed> = one(c, "WHERE id = ?1", [placement.managed])?;
+                Ok(row.map(|row| (row.name, placement)))
+            });
+            named.filter_map(Result::transpose).collect()
+        })
+    }
+
+    /// How many managed certificates there are, by what is the matter with them, and when the first
+    /// of the versions served ends.
+    pub(crate) async fn managed_counts(&self) -> Result<ManagedCounts, ReadError> {
+        let sql = "SELECT count(*), coalesce(sum(current IS NULL), 0),
+                   coalesce(sum(rotation IS NOT NULL), 0), coalesce(sum(failures > 0), 0),
+                   (SELECT count(DISTINCT managed) FROM placement WHERE error IS NOT NULL),
+                   (SELECT min(v.not_after) FROM managed_certificate m JOIN certificate_version v
+                    ON v.managed = m.id AND v.number = m.current)
+                   FROM managed_certificate";
+        self.scan(move |c| {
+            c.prepare_cached(sql)?.query_row([], |row| {
+                Ok(ManagedCounts {
+                    all: row.get(0)?,
+                    pending: row.get(1)?,
+                    rotating: row.get(2)?,
+                    failing: row.get(3)?,
+                    drifted: row.get(4)?,
+                    next_end: row.get(5)?,
+                })
+            })
+        })
+        .await
+    }
+
     /// Our account at an issuer outside.
     pub(crate) fn client_account(
         &self,
@@ -67,4 +112,19 @@ impl Store {
     ) -> Result<Option<ClientAccountRow>, ReadError> {
         self.read(|c| one(c, "WHERE issuer = ?1", [issuer]))
     }
+}
+
+/// How many managed certificates there are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ManagedCounts {
+    pub(crate) all: i64,
+    /// Without a version that is served.
+    pub(crate) pending: i64,
+    pub(crate) rotating: i64,
+    /// Whose last rotation failed.
+    pub(crate) failing: i64,
+    /// With a target that serves something else, or nothing.
+    pub(crate) drifted: i64,
+    /// When the first of the versions served ends, in Unix seconds.
+    pub(crate) next_end: Option<i64>,
 }

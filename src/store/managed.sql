@@ -22,6 +22,9 @@ CREATE TABLE managed_certificate (
 );
 CREATE INDEX managed_certificate_due ON managed_certificate (due_at) WHERE due_at IS NOT NULL;
 
+-- What asks for attention.
+CREATE INDEX managed_certificate_failing ON managed_certificate (failures) WHERE failures > 0;
+
 CREATE TABLE certificate_version (
     id INTEGER PRIMARY KEY,
     version INTEGER NOT NULL,
@@ -80,6 +83,8 @@ CREATE TABLE placement (
     UNIQUE (managed, target)
 );
 CREATE INDEX placement_due ON placement (due_at) WHERE due_at IS NOT NULL;
+
+CREATE INDEX placement_wrong ON placement (managed) WHERE error IS NOT NULL;
 
 CREATE TABLE client_account (
     id INTEGER PRIMARY KEY,

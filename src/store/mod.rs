@@ -18,6 +18,7 @@ mod waiting;
 pub(crate) use audit::{Actor, Event, Recorded};
 pub(crate) use commit::{Commit, CommitError, Kept, Row};
 pub(crate) use error::ReadError;
+pub(crate) use managed::ManagedCounts;
 pub(crate) use reads::{CertificateFilter, Page};
 pub(crate) use rows::*;
 pub(crate) use sqlite::Store;

@@ -64,6 +64,27 @@ pub(super) async fn status(State(node): Shared) -> Answer {
 
 /// What an operator should look at, each with what to do.
 fn attention(node: &Node) -> Vec<String> {
+    let mut attention = of_authorities(node);
+    match (node.store.failing(MOST), node.store.wrong_placements(MOST)) {
+        (Ok(failing), Ok(wrong)) => {
+            attention.extend(failing.into_iter().map(|row| {
+                let why = row.error.unwrap_or_default();
+                format!(
+                    "certificate {0} fails to rotate: {why}; see status certificate {0}",
+                    row.name
+                )
+            }));
+            attention.extend(wrong.into_iter().map(|(name, placement)| {
+                let (target, why) = (placement.target, placement.error.unwrap_or_default());
+                format!("certificate {name} on target {target}: {why}")
+            }));
+        }
+        (Err(error), _) | (_, Err(error)) => attention.push(error.to_string()),
+    }
+    attention
+}
+
+fn of_authorities(node: &Node) -> Vec<String> {
     let now = node.world.now();
     let mut attention = Vec::new();
     for (name, authority) in &node.catalog.load().authorities {
@@ -219,4 +240,6 @@ fn end() -> i64 {
     i64::MAX
 }
 
+/// Things of a kind that are told of; the rest are much like them.
+const MOST: u32 = 20;
 const MAX_LIMIT: u32 = 1000;
