@@ -50,6 +50,38 @@ async fn several_matches_over_a_time_are_wanted_from_every_address() {
 }
 
 #[tokio::test]
+async fn no_session_is_resumed_because_that_shows_no_certificate() {
+    let bundle = Issuer::new().bundle(&["shop.test"]);
+    // In TLS 1.2 the client has what it needs for resumption when the first handshake ends.
+    let resolver = Arc::new(Always(Arc::new(certified(&bundle, &bundle))));
+    let config = builder(&[&TLS12]).with_no_client_auth().with_cert_resolver(resolver);
+    let peer = Peer::start("127.0.0.1:0", config, |_| true);
+    let mut probe = probe(&[&peer]);
+    probe.matches = 4;
+    let proof = prove(&probe, &Expected::of(&bundle, &[])).await;
+    assert!(proof.proven, "{proof}");
+    assert_eq!(peer.resumed.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_chain_of_strangers_is_told_from_one_with_the_root_added() {
+    let (issuer, stranger) = (Issuer::new(), Issuer::new());
+    let bundle = issuer.bundle(&["shop.test"]);
+    let expected = Expected::of(&bundle, &[]);
+    let foreign = stranger.bundle(&["shop.test"]).chain()[0].der().to_vec();
+    let mut wrong = certified(&bundle, &bundle);
+    wrong.cert[1] = foreign.into();
+    let peer = Peer::start("127.0.0.1:0", config(wrong), |_| true);
+    let proof = prove(&probe(&[&peer]), &expected).await;
+    assert_eq!(found(&proof), [Found::Chain { served: 1, expected: 1 }], "{proof}");
+    let mut rooted = certified(&bundle, &bundle);
+    rooted.cert.push(issuer.root().der().to_vec().into());
+    let peer = Peer::start("127.0.0.1:0", config(rooted), |_| true);
+    let proof = prove(&probe(&[&peer]), &expected).await;
+    assert!(proof.proven, "{proof}");
+}
+
+#[tokio::test]
 async fn a_target_that_is_down_is_waited_for_until_the_window_is_over() {
     let bundle = Issuer::new().bundle(&["shop.test"]);
     let window = Duration::from_secs(2);
