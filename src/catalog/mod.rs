@@ -12,7 +12,7 @@ use std::sync::Arc;
 use acme::ChallengeType;
 
 pub(crate) use declared::{AuthoritySpec, Declared, DirectorySpec, Trust, defaults, parse};
-pub(crate) use plan::{Change, plan};
+pub(crate) use plan::{Change, plan, prune};
 
 use crate::perform::validate::Validator;
 

@@ -26,6 +26,7 @@ pub(crate) struct Change {
 pub(crate) enum Verb {
     Create,
     Update,
+    Delete,
 }
 
 /// What must change for `standing` to hold everything in `wanted`. What stands and is not
@@ -56,7 +57,32 @@ pub(crate) fn plan(standing: &Declared, wanted: &Declared) -> Result<Vec<Change>
     Ok(changes)
 }
 
+/// What of `standing` is not in `wanted`, and goes if nothing else is to stand.
+pub(crate) fn prune(standing: &Declared, wanted: &Declared) -> Vec<Change> {
+    let gone = standing.things().filter(|(kind, name)| !wanted.holds(kind, name));
+    let delete = |(kind, name): (&'static str, &String)| Change {
+        change: Verb::Delete,
+        kind,
+        name: name.clone(),
+        why: "it is not declared any more".to_owned(),
+    };
+    gone.map(delete).collect()
+}
+
 impl Declared {
+    /// Kind and name of everything in it; what names others comes before what is named.
+    fn things(&self) -> impl Iterator<Item = (&'static str, &String)> {
+        let of = |kind: &'static str| move |name| (kind, name);
+        let directories = self.directories.keys().map(of("directory"));
+        let profiles = self.profiles.keys().map(of("profile"));
+        directories.chain(profiles).chain(self.authorities.keys().map(of("authority")))
+    }
+
+    /// Whether it has something of this kind and name.
+    pub(crate) fn holds(&self, kind: &str, name: &str) -> bool {
+        self.things().any(|thing| thing.0 == kind && thing.1 == name)
+    }
+
     /// This set with everything in `wanted` put in or over.
     pub(crate) fn with(mut self, wanted: &Self) -> Self {
         self.authorities.extend(wanted.authorities.clone());
@@ -115,6 +141,18 @@ mod tests {
         let changes = plan(&standing, &wanted).expect("possible");
         assert_eq!(changes.len(), 1);
         assert_eq!(changes[0].why, "changed: attempts");
+    }
+
+    #[test]
+    fn only_what_is_not_declared_is_pruned() {
+        let standing = defaults();
+        assert_eq!(prune(&standing, &standing), Vec::new());
+        let mut wanted = defaults();
+        wanted.directories.clear();
+        wanted.authorities.remove("internal");
+        let gone = prune(&standing, &wanted);
+        let gone: Vec<_> = gone.iter().map(|change| (change.kind, change.name.as_str())).collect();
+        assert_eq!(gone, [("directory", "default"), ("authority", "internal")]);
     }
 
     #[test]

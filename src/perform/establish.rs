@@ -40,6 +40,31 @@ async fn declare(
     standing: &Declared,
     wanted: &Declared,
 ) -> Result<(), EstablishError> {
+    let changed = changed(node, standing, wanted)?;
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let event =
+        Event::new(actor, "declaration.apply", "node").with(json!({ "of": names(&changed) }));
+    let commit = changed.into_iter().fold(Commit::new(event), Commit::put);
+    node.store.commit(commit, node.world.now()).await?;
+    Ok(())
+}
+
+/// What declarations are of, as `kind/name`.
+pub(super) fn names(rows: &[Declaration]) -> Vec<String> {
+    rows.iter().map(|row| format!("{}/{}", row.kind, row.name)).collect()
+}
+
+/// The rows of everything in `wanted` that is not in `standing`, as they are to be stored.
+///
+/// # Errors
+/// When the store fails.
+pub(super) fn changed(
+    node: &Node,
+    standing: &Declared,
+    wanted: &Declared,
+) -> Result<Vec<Declaration>, ReadError> {
     let stored = node.store.declarations()?;
     let mut changed = Vec::new();
     let mut note = |kind: &str, name: &str, old: Option<String>, spec: String| {
@@ -60,14 +85,7 @@ async fn declare(
     for (name, spec) in &wanted.directories {
         note(DIRECTORY, name, standing.directories.get(name).map(to_json), to_json(spec));
     }
-    if changed.is_empty() {
-        return Ok(());
-    }
-    let subjects: Vec<_> = changed.iter().map(|row| format!("{}/{}", row.kind, row.name)).collect();
-    let event = Event::new(actor, "declaration.apply", "node").with(json!({ "of": subjects }));
-    let commit = changed.into_iter().fold(Commit::new(event), Commit::put);
-    node.store.commit(commit, node.world.now()).await?;
-    Ok(())
+    Ok(changed)
 }
 
 /// Gives every declared authority a certificate and builds the catalog.
@@ -99,7 +117,10 @@ pub(crate) async fn apply(
 }
 
 /// The catalog of what is declared, and the authorities that were made for it and are not stored.
-fn raise(node: &Node, declared: Declared) -> Result<(Catalog, Vec<AuthorityRow>), EstablishError> {
+pub(super) fn raise(
+    node: &Node,
+    declared: Declared,
+) -> Result<(Catalog, Vec<AuthorityRow>), EstablishError> {
     let mut made = Vec::new();
     let mut authorities = BTreeMap::new();
     let mut rows: BTreeMap<String, AuthorityRow> = BTreeMap::new();
@@ -127,7 +148,11 @@ fn raise(node: &Node, declared: Declared) -> Result<(Catalog, Vec<AuthorityRow>)
 }
 
 /// Stores authorities just made.
-async fn record(node: &Node, actor: &Actor, made: Vec<AuthorityRow>) -> Result<(), EstablishError> {
+pub(super) async fn record(
+    node: &Node,
+    actor: &Actor,
+    made: Vec<AuthorityRow>,
+) -> Result<(), EstablishError> {
     for row in made {
         let certificate = Certificate::from_der(&row.certificate)?;
         let event =
@@ -308,7 +333,7 @@ pub(crate) enum EstablishError {
 
 /// For clients whose clocks are behind.
 const BACKDATE: SignedDuration = SignedDuration::from_hours(1);
-const AUTHORITY: &str = "authority";
+pub(super) const AUTHORITY: &str = "authority";
 const PROFILE: &str = "profile";
 const DIRECTORY: &str = "directory";
 

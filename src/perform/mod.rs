@@ -5,6 +5,7 @@ pub(crate) mod establish;
 pub(crate) mod inventory;
 pub(crate) mod issuance;
 pub(crate) mod own;
+pub(crate) mod removal;
 pub(crate) mod retention;
 pub(crate) mod revocation;
 pub(crate) mod validate;

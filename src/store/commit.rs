@@ -31,6 +31,8 @@ pub(crate) enum Row {
     Meta { name: &'static str, value: Vec<u8> },
     /// Where a rate limit stands.
     RateLimit { bucket: String, arrival: i64 },
+    /// A row that goes, unless it has another version than the one it was read at.
+    Removed { table: &'static str, id: i64, version: i64 },
     /// What is older than it is kept is forgotten, some at a time.
     Forget {
         /// Since when things are kept.
@@ -66,6 +68,13 @@ impl Commit {
     /// The same commit, which also writes `row`.
     pub(crate) fn put(mut self, row: impl Into<Row>) -> Self {
         self.rows.push(row.into());
+        self
+    }
+
+    /// The same commit, which also removes `row`.
+    pub(crate) fn remove<T: Stored>(mut self, row: &T) -> Self {
+        let (id, version) = row.key();
+        self.rows.push(Row::Removed { table: T::TABLE, id, version });
         self
     }
 
@@ -169,6 +178,11 @@ impl Row {
                  ON CONFLICT (bucket) DO UPDATE SET arrival = excluded.arrival",
                 params![bucket, arrival],
             ),
+            Self::Removed { table, id, version } => {
+                keep_ids(connection)?;
+                let delete = format!("DELETE FROM {table} WHERE id = ?1 AND version = ?2");
+                put(connection, &delete, &[(*id).into(), (*version).into()])
+            }
             Self::Forget { kept, at_most } => forget(connection, kept, *at_most),
         }
     }
@@ -212,14 +226,19 @@ fn run(
     Ok(())
 }
 
-fn forget(connection: &Connection, kept: &Kept, at_most: u32) -> Result<(), CommitError> {
+/// Notes which ids were in use, before rows go that have some of them.
+fn keep_ids(connection: &Connection) -> Result<(), CommitError> {
     // Text, as every fact that is a number; `meta` has no other kind of it.
     run(
         connection,
         "INSERT INTO meta (name, value) VALUES (?1, CAST(?2 AS BLOB))
          ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         params![FORGOTTEN, highest_id(connection)?.to_string()],
-    )?;
+    )
+}
+
+fn forget(connection: &Connection, kept: &Kept, at_most: u32) -> Result<(), CommitError> {
+    keep_ids(connection)?;
     let [orders, certificates, events] = kept.seconds();
     for (statement, before) in [
         (
