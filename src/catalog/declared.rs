@@ -43,6 +43,14 @@ macro_rules! kinds {
                 self
             }
 
+            /// Whether it has something of this kind and name.
+            pub(crate) fn holds(&self, kind: &str, name: &str) -> bool {
+                match kind {
+                    $($kind => self.$field.contains_key(name),)+
+                    _ => false,
+                }
+            }
+
             /// Everything in it, kind by kind.
             pub(crate) fn entries(&self) -> Vec<Entry> {
                 let mut entries = Vec::new();

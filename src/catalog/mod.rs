@@ -19,7 +19,7 @@ use renew::Calendar;
 pub(crate) use declared::{Declared, Entry, parse};
 pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
 pub(crate) use managed::{Care, CertificateSpec, TargetSpec, digest_of};
-pub(crate) use plan::{Change, plan};
+pub(crate) use plan::{Change, plan, prune};
 
 use crate::perform::obtain::acme::AcmeSpec;
 use crate::perform::validate::Validator;

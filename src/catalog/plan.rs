@@ -26,6 +26,7 @@ pub(crate) struct Change {
 pub(crate) enum Verb {
     Create,
     Update,
+    Delete,
 }
 
 /// What must change for `standing` to hold everything in `wanted`. What stands and is not
@@ -61,6 +62,20 @@ pub(crate) fn plan(standing: &Declared, wanted: &Declared) -> Result<Vec<Change>
     Ok(changes.collect())
 }
 
+/// What of `standing` is not in `wanted`, and goes if nothing else is to stand.
+pub(crate) fn prune(standing: &Declared, wanted: &Declared) -> Vec<Change> {
+    // What names others comes before what is named.
+    let gone = standing.entries().into_iter().rev();
+    let gone = gone.filter(|entry| !wanted.holds(entry.kind, &entry.name));
+    let delete = |Entry { kind, name, .. }: Entry| Change {
+        change: Verb::Delete,
+        kind,
+        name,
+        why: "it is not declared any more".to_owned(),
+    };
+    gone.map(delete).collect()
+}
+
 /// The keys in which two specifications differ.
 fn changed(old: &Value, wanted: &Value) -> String {
     let keys = |spec: &Value| spec.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>());
@@ -91,6 +106,18 @@ mod tests {
         let changes = plan(&standing, &wanted).expect("possible");
         assert_eq!(changes.len(), 1);
         assert_eq!(changes[0].why, "changed: attempts");
+    }
+
+    #[test]
+    fn only_what_is_not_declared_is_pruned() {
+        let standing = defaults();
+        assert_eq!(prune(&standing, &standing), Vec::new());
+        let mut wanted = defaults();
+        wanted.directories.clear();
+        wanted.authorities.remove("internal");
+        let gone = prune(&standing, &wanted);
+        let gone: Vec<_> = gone.iter().map(|change| (change.kind, change.name.as_str())).collect();
+        assert_eq!(gone, [("directory", "default"), ("authority", "internal")]);
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub(super) struct Arguments {
     /// tables
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Delete what is declared and in none of the files; authorities only if they issued nothing
+    #[arg(long)]
+    prune: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -62,7 +65,7 @@ fn declared(arguments: &Arguments) -> Result<Value, Failure> {
         let text = fs::read_to_string(path).map_err(fault)?;
         files.push(json!({ "name": path.display().to_string(), "text": text }));
     }
-    Ok(json!({ "files": files }))
+    Ok(json!({ "files": files, "prune": arguments.prune }))
 }
 
 fn show(arguments: &Arguments, answer: &Value) -> Result<(), Failure> {

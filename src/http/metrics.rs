@@ -197,6 +197,13 @@ impl Metrics {
         self.rollbacks.inc();
     }
 
+    /// An authority is there no more: what is not watched any longer must raise no alarm.
+    pub(crate) fn authority_removed(&self, name: &str) {
+        let label = Authority { authority: name.to_owned() };
+        self.not_after.remove(&label);
+        self.crl_next_update.remove(&label);
+    }
+
     pub(crate) fn served(&self, route: &'static str, status: StatusCode, elapsed: Duration) {
         let status = u32::from(status.as_u16());
         self.requests.get_or_create(&Request { route, status }).inc();

@@ -41,25 +41,50 @@ async fn declare(
     standing: &Declared,
     wanted: &Declared,
 ) -> Result<(), EstablishError> {
-    let stored = node.store.declarations()?;
-    let stands = standing.entries();
-    let fresh = wanted.entries().into_iter().filter(|entry| !stands.contains(entry));
-    let changed: Vec<_> = fresh
-        .map(|Entry { kind, name, spec }| {
-            let known = stored.iter().find(|row| row.kind == kind && row.name == name);
-            let (id, version) =
-                known.map_or_else(|| (node.store.id(), 0), |row| (row.id, row.version));
-            Declaration { id, version, kind: kind.to_owned(), name, spec: spec.to_string() }
-        })
-        .collect();
+    let changed = changed(node, standing, wanted)?;
     if changed.is_empty() {
         return Ok(());
     }
-    let subjects: Vec<_> = changed.iter().map(|row| format!("{}/{}", row.kind, row.name)).collect();
-    let event = Event::new(actor, "declaration.apply", "node").with(json!({ "of": subjects }));
+    let event =
+        Event::new(actor, "declaration.apply", "node").with(json!({ "of": names(&changed) }));
     let commit = changed.into_iter().fold(Commit::new(event), Commit::put);
     node.store.commit(commit, node.world.now()).await?;
     Ok(())
+}
+
+/// What declarations are of, as `kind/name`.
+pub(super) fn names(rows: &[Declaration]) -> Vec<String> {
+    rows.iter().map(|row| format!("{}/{}", row.kind, row.name)).collect()
+}
+
+/// The rows of everything in `wanted` that is not in `standing`, as they are to be stored.
+///
+/// # Errors
+/// When the store fails.
+pub(super) fn changed(
+    node: &Node,
+    standing: &Declared,
+    wanted: &Declared,
+) -> Result<Vec<Declaration>, ReadError> {
+    let stored = node.store.declarations()?;
+    let stands: BTreeMap<_, _> = (standing.entries().into_iter())
+        .map(|entry| ((entry.kind, entry.name), entry.spec))
+        .collect();
+    let fresh = wanted
+        .entries()
+        .into_iter()
+        .filter(|entry| stands.get(&(entry.kind, entry.name.clone())) != Some(&entry.spec));
+    let known: BTreeMap<_, _> = (stored.iter())
+        .map(|row| ((row.kind.as_str(), row.name.as_str()), (row.id, row.version)))
+        .collect();
+    let changed: Vec<_> = fresh
+        .map(|Entry { kind, name, spec }| {
+            let known = known.get(&(kind, name.as_str())).copied();
+            let (id, version) = known.unwrap_or_else(|| (node.store.id(), 0));
+            Declaration { id, version, kind: kind.to_owned(), name, spec: spec.to_string() }
+        })
+        .collect();
+    Ok(changed)
 }
 
 /// Gives every declared authority a certificate and builds the catalog.
@@ -91,7 +116,10 @@ pub(crate) async fn apply(
 }
 
 /// The catalog of what is declared, and the authorities that were made for it and are not stored.
-fn raise(node: &Node, declared: Declared) -> Result<(Catalog, Vec<AuthorityRow>), EstablishError> {
+pub(super) fn raise(
+    node: &Node,
+    declared: Declared,
+) -> Result<(Catalog, Vec<AuthorityRow>), EstablishError> {
     let mut made = Vec::new();
     let mut authorities = BTreeMap::new();
     let mut rows: BTreeMap<String, AuthorityRow> = BTreeMap::new();
@@ -119,7 +147,11 @@ fn raise(node: &Node, declared: Declared) -> Result<(Catalog, Vec<AuthorityRow>)
 }
 
 /// Stores authorities just made.
-async fn record(node: &Node, actor: &Actor, made: Vec<AuthorityRow>) -> Result<(), EstablishError> {
+pub(super) async fn record(
+    node: &Node,
+    actor: &Actor,
+    made: Vec<AuthorityRow>,
+) -> Result<(), EstablishError> {
     for row in made {
         let certificate = Certificate::from_der(&row.certificate)?;
         let event =

@@ -131,8 +131,10 @@ pub(crate) async fn complete(node: Arc<Node>, order: Order, intent: Intent) -> O
     let account = found(node.store.account(order.account))?;
     let catalog = node.catalog.load();
     let Some(directory) = catalog.directories.get(&account.directory) else {
-        error!(order = id, directory = account.directory, "the directory of an order is gone");
-        return None;
+        let detail = format!("the directory {:?} was removed", account.directory);
+        let problem = Problem::new(ProblemType::ServerInternal, detail);
+        let failed = fail(&node, order, Some(intent.row), problem).await;
+        return failed.inspect_err(|error| error!(order = id, %error, "it cannot be ended")).ok();
     };
     let outcome = match check_caa(&node, directory, &account, &order).await {
         Ok(None) => finish(&node, order, intent).await,

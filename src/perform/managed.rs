@@ -94,7 +94,10 @@ async fn look_at(node: &Node, id: i64) -> Result<Option<i64>, ManagedError> {
         return Ok(None);
     }
     let Some(certificate) = catalog.certificates.get(&row.name) else {
-        node.store.schedule(&row, None, now).await?;
+        // Should it be declared again, even as it was, it is new.
+        let event = Event::new("worker", "certificate.withdraw", format!("managed/{}", row.name));
+        let row = Managed { declared: [0; 32], due_at: None, ..row };
+        node.store.commit(Commit::new(event).put(row), now).await?;
         return Ok(None);
     };
     let mut known = Known::of(node, row)?;

@@ -10,6 +10,7 @@ pub(crate) mod known;
 pub(crate) mod managed;
 pub(crate) mod obtain;
 pub(crate) mod own;
+pub(crate) mod removal;
 pub(crate) mod retention;
 pub(crate) mod revocation;
 pub(crate) mod rotation;

@@ -92,7 +92,12 @@ pub(crate) async fn resume(node: Arc<Node>, id: i64) {
             let outcome = attempt.run(&node.keys, node.world.now()).await;
             settle(&node, attempt, outcome, None).await;
         }
-        Ok(None) => {}
+        Ok(None) => {
+            // Its directory was removed.
+            if let Ok(Some(row)) = node.store.authorization(id) {
+                let _ = lapse(&node, row).await;
+            }
+        }
         Err(error) => error!(authorization = id, %error, "a due authorization cannot be read"),
     }
 }
@@ -295,14 +300,23 @@ mod tests {
     use crate::node::tests::{account, node};
 
     #[tokio::test]
-    async fn what_expired_while_it_was_validated_is_put_to_rest() {
-        let (node, clock) = node().await;
+    async fn what_waits_for_a_directory_that_was_removed_is_put_to_rest() {
+        let (node, _) = node().await;
         let account = account(&node).await;
+        let row = due(&node, account.id, SignedDuration::from_hours(1)).await;
+        node.catalog.replace(crate::catalog::Catalog::default());
+        resume(Arc::clone(&node), row.id).await;
+        let now = node.world.now();
+        assert!(node.store.due_authorizations(now, (0, 0), 9).expect("read").is_empty());
+    }
+
+    /// An authorization that is to be validated now and expires in a while.
+    async fn due(node: &Node, account: i64, lifetime: SignedDuration) -> Authorization {
         let now = node.world.now();
         let row = Authorization {
             id: node.store.id(),
             version: 0,
-            account: account.id,
+            account,
             identifier: Identifier::parse("late.example").expect("a name"),
             token: [7; 32],
             phase: Phase::Processing {
@@ -311,19 +325,27 @@ mod tests {
                 attempts: 0,
                 error: None,
             },
-            expires_at: now + SignedDuration::from_secs(1),
+            expires_at: now + lifetime,
             due_at: Some(now),
         };
         let commit = Commit::new(Event::new("test", "authorization.accept", "authorization/1"));
         node.store.commit(commit.put(row.clone()), now).await.expect("stored");
+        row
+    }
+
+    #[tokio::test]
+    async fn what_expired_while_it_was_validated_is_put_to_rest() {
+        let (node, clock) = node().await;
+        let account = account(&node).await;
+        let row = due(&node, account.id, SignedDuration::from_secs(1)).await;
         clock.fetch_add(1, Ordering::SeqCst);
-        let due = |node: &Node| {
+        let all_due = |node: &Node| {
             let due = node.store.due_authorizations(node.world.now(), (0, 0), 9).expect("read");
             due.into_iter().map(|row| row.id).collect::<Vec<_>>()
         };
-        assert_eq!(due(&node), [row.id]);
+        assert_eq!(all_due(&node), [row.id]);
         resume(Arc::clone(&node), row.id).await;
-        assert!(due(&node).is_empty());
+        assert!(all_due(&node).is_empty());
         let kept = node.store.authorization(row.id).expect("read").expect("there");
         assert_eq!(kept.phase, row.phase, "nothing was tried");
     }

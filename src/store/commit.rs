@@ -34,8 +34,8 @@ pub(crate) enum Row {
     Meta { name: &'static str, value: Vec<u8> },
     /// Where a rate limit stands.
     RateLimit { bucket: String, arrival: i64 },
-    /// That the versions of a managed certificate below a number are forgotten.
-    ForgetVersions { managed: i64, below: u32 },
+    /// A row that goes, unless it has another version than the one it was read at.
+    Removed { table: &'static str, id: i64, version: i64 },
     /// What is older than it is kept is forgotten, some at a time.
     Forget {
         /// Since when things are kept.
@@ -79,6 +79,13 @@ impl Commit {
     /// The same commit, which also writes `row`.
     pub(crate) fn put(mut self, row: impl Into<Row>) -> Self {
         self.rows.push(row.into());
+        self
+    }
+
+    /// The same commit, which also removes `row`.
+    pub(crate) fn remove<T: Stored>(mut self, row: &T) -> Self {
+        let (id, version) = row.key();
+        self.rows.push(Row::Removed { table: T::TABLE, id, version });
         self
     }
 
@@ -189,13 +196,10 @@ impl Row {
                  ON CONFLICT (bucket) DO UPDATE SET arrival = excluded.arrival",
                 params![bucket, arrival],
             ),
-            Self::ForgetVersions { managed, below } => {
-                remember_ids(connection)?;
-                run(
-                    connection,
-                    "DELETE FROM certificate_version WHERE managed = ?1 AND number < ?2",
-                    params![managed, below],
-                )
+            Self::Removed { table, id, version } => {
+                keep_ids(connection)?;
+                let delete = format!("DELETE FROM {table} WHERE id = ?1 AND version = ?2");
+                put(connection, &delete, &[(*id).into(), (*version).into()])
             }
             Self::Forget { kept, at_most } => forget(connection, kept, *at_most),
         }
@@ -240,8 +244,8 @@ fn run(
     Ok(())
 }
 
-/// Notes which ids are in use, before rows of some are forgotten.
-fn remember_ids(connection: &Connection) -> Result<(), CommitError> {
+/// Notes which ids were in use, before rows go that have some of them.
+fn keep_ids(connection: &Connection) -> Result<(), CommitError> {
     // Text, as every fact that is a number; `meta` has no other kind of it.
     run(
         connection,
@@ -252,7 +256,7 @@ fn remember_ids(connection: &Connection) -> Result<(), CommitError> {
 }
 
 fn forget(connection: &Connection, kept: &Kept, at_most: u32) -> Result<(), CommitError> {
-    remember_ids(connection)?;
+    keep_ids(connection)?;
     let [orders, certificates, events] = kept.seconds();
     for (statement, before) in [
         (

@@ -49,6 +49,13 @@ impl Store {
         self.read(|c| all(c, "ORDER BY id", []))
     }
 
+    /// Whether an authority has issued anything, or meant to. Where it has not, all certificates are
+    /// looked at.
+    pub(crate) async fn has_issued(&self, authority: i64) -> Result<bool, ReadError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM certificate WHERE authority = ?1)";
+        self.scan(move |c| c.query_row(sql, [authority], |row| row.get(0))).await
+    }
+
     /// The newest CRL of an authority.
     pub(crate) fn crl(&self, authority: i64) -> Result<Option<CrlRow>, ReadError> {
         self.read(|c| one(c, "WHERE authority = ?1", [authority]))

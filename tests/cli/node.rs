@@ -77,6 +77,49 @@ fn a_plan_says_what_apply_would_do_until_it_is_done() {
 }
 
 #[test]
+fn what_is_in_none_of_the_files_goes_if_that_is_asked_for_and_does_no_harm() {
+    let scene = Scene::ours("node-prune");
+    let home = scene.directory("declared");
+    let kept = "[[authority]]\nname = \"root\"\ncommon_name = \"Perennial Root CA\"\n\
+                lifetime = \"7300d\"\n\
+                [[authority]]\nname = \"internal\"\nissuer = \"root\"\npath_length = 0\n\
+                common_name = \"Perennial Internal CA\"\nlifetime = \"1825d\"\n\
+                [[profile]]\nname = \"default\"\n\
+                [[directory]]\nname = \"default\"\nauthority = \"internal\"\nprofiles = [\"default\"]\n";
+    let extra =
+        "[[directory]]\nname = \"extra\"\nauthority = \"internal\"\nprofiles = [\"default\"]\n";
+    let (kept, extra) = [("kept.toml", kept), ("extra.toml", extra)]
+        .map(|(name, text)| {
+            let file = home.join(name);
+            fs::write(&file, text).expect("declarations");
+            file
+        })
+        .into();
+    let converge = |verb: &str, files: &[&std::path::Path], prune: bool| {
+        let mut command = scene.server.command([verb]);
+        command.args(files).args(prune.then_some("--prune"));
+        let (output, text) = run(&mut command);
+        (output.status.code(), text)
+    };
+    assert_eq!(converge("apply", &[&extra], false).0, Some(0));
+    let (code, text) = converge("plan", &[&kept], true);
+    assert!(code == Some(3) && text.contains("delete"), "{text}");
+    assert_eq!(converge("plan", &[&kept], false).0, Some(0), "what is left out is left alone");
+    assert_eq!(converge("plan", &[&kept, &extra], true).0, Some(0), "nothing is left out");
+    assert_eq!(converge("apply", &[&kept], true).0, Some(0));
+    assert_eq!(converge("plan", &[&kept], true).0, Some(0), "twice is the same as once");
+    let directories = succeed(&mut scene.server.command(["get", "directory"]));
+    assert!(!directories.contains("extra"), "{directories}");
+    for verb in ["plan", "apply"] {
+        let (code, text) = converge(verb, &[&extra], true);
+        assert!(code == Some(1), "{text}");
+    }
+    fs::write(&extra, "[[profile]]\nname = \"alone\"\n").expect("declarations");
+    let (code, text) = converge("apply", &[&extra], true);
+    assert!(code == Some(1) && text.contains("cannot be removed"), "{text}");
+}
+
+#[test]
 fn its_own_certificate_verifies_and_is_replaced_without_a_restart() {
     let scene = Scene::ours("node-own");
     let pem = scene.directory("own").join("leaf.pem");

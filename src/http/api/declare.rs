@@ -12,6 +12,7 @@ use super::{Answer, body};
 use crate::catalog::{self, Change, Declared};
 use crate::http::error::unreadable;
 use crate::node::Node;
+use crate::perform::removal::{Removal, RemovalError, prune as remove_others};
 use crate::perform::{calendar, establish, managed, revocation};
 use crate::store::Actor;
 
@@ -22,6 +23,9 @@ struct Files {
     /// How far ahead the calendar of a plan looks.
     #[serde(default = "default_horizon", with = "ca::duration")]
     horizon: SignedDuration,
+    /// Whether what stands and is in none of the files goes.
+    #[serde(default)]
+    prune: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -29,6 +33,13 @@ struct Files {
 struct NamedText {
     name: String,
     text: String,
+}
+
+/// What is declared, what is to be, and what that changes.
+struct Decided {
+    standing: Declared,
+    wanted: Declared,
+    changes: Vec<Change>,
 }
 
 /// What would change.
@@ -44,30 +55,38 @@ pub(super) async fn apply(State(node): State<Arc<Node>>, actor: Actor, request: 
 async fn foresee(node: &Node, request: Request) -> Result<Value, Problem> {
     let files: Files = body(request).await?;
     let horizon = files.horizon;
-    let (standing, wanted, changes) = decide(node, &files).await?;
-    let whole = standing.with(&wanted);
+    let Decided { standing, wanted, changes } = decide(node, &files).await?;
+    let whole = if files.prune { wanted.clone() } else { standing.with(&wanted) };
     let calendar = calendar::calendar(node, &whole, &wanted, horizon).map_err(unreadable)?;
     Ok(json!({ "changes": changes, "calendar": calendar }))
 }
 
-async fn decide(node: &Node, files: &Files) -> Result<(Declared, Declared, Vec<Change>), Problem> {
+async fn decide(node: &Node, files: &Files) -> Result<Decided, Problem> {
     let texts = files.files.iter().map(|file| (file.name.as_str(), file.text.as_str()));
     let wanted = catalog::parse(texts).map_err(|e| Problem::malformed(e.to_string()))?;
     let standing = establish::declared(node).await.map_err(|e| failed(&e))?;
-    let whole = standing.clone().with(&wanted);
+    let whole = if files.prune { wanted.clone() } else { standing.clone().with(&wanted) };
     whole.check().map_err(Problem::malformed)?;
-    let changes = catalog::plan(&standing, &wanted).map_err(Problem::malformed)?;
-    Ok((standing, wanted, changes))
+    let mut changes = catalog::plan(&standing, &wanted).map_err(Problem::malformed)?;
+    if files.prune {
+        Removal::decide(node, &wanted).await.map_err(refused)?;
+        changes.extend(catalog::prune(&standing, &wanted));
+    }
+    Ok(Decided { standing, wanted, changes })
 }
 
 async fn converge(node: &Node, actor: Actor, request: Request) -> Result<Value, Problem> {
     // One after the other: each builds on what the one before it left.
     let _turn = APPLYING.lock().await;
     let files: Files = body(request).await?;
-    let (standing, wanted, changes) = decide(node, &files).await?;
-    let catalog = establish::apply(node, actor.clone(), &standing, &wanted).await;
-    let catalog = catalog.map_err(|e| failed(&e))?;
-    node.catalog.replace(catalog);
+    let Decided { standing, wanted, changes } = decide(node, &files).await?;
+    if files.prune {
+        let removed = remove_others(node, actor.clone(), &standing, &wanted).await;
+        removed.map_err(refused)?;
+    } else {
+        let catalog = establish::apply(node, actor.clone(), &standing, &wanted).await;
+        node.catalog.replace(catalog.map_err(|e| failed(&e))?);
+    }
     revocation::ensure_crls(node).await.map_err(|e| failed(&e))?;
     managed::enlist(node, actor).await.map_err(|e| failed(&e))?;
     Ok(json!({ "changes": changes }))
@@ -78,6 +97,13 @@ fn default_horizon() -> SignedDuration {
 }
 
 static APPLYING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+fn refused(error: RemovalError) -> Problem {
+    match error {
+        RemovalError::InUse { .. } => Problem::malformed(error.to_string()),
+        error => failed(&error),
+    }
+}
 
 fn failed(error: &dyn std::error::Error) -> Problem {
     tracing::error!(%error, "declarations cannot be made to stand");

@@ -1,9 +1,11 @@
 //! Issuance that was interrupted, on a node of its own.
 
+use std::collections::BTreeMap;
+
 use ca::{KeyAlgorithm, MemorySigner, Signer};
 
 use super::*;
-use crate::catalog::parse;
+use crate::catalog::{Catalog, parse};
 use crate::node::tests::{account, node};
 use crate::perform::establish;
 
@@ -84,4 +86,20 @@ async fn an_interrupted_order_that_policy_refuses_now_ends() {
     let intended = order.certificate.map(|id| node.store.certificate(id).expect("read"));
     let intended = intended.flatten().expect("there");
     assert_eq!(intended.phase, CertificatePhase::Abandoned);
+}
+
+#[tokio::test]
+async fn an_order_of_a_directory_that_was_removed_ends() {
+    let (node, _) = node().await;
+    let id = interrupted(&node).await;
+    let standing = node.catalog.load();
+    let (authorities, profiles) = (standing.authorities.clone(), standing.profiles.clone());
+    let directories = BTreeMap::new();
+    node.catalog.replace(Catalog { authorities, profiles, directories, ..Catalog::default() });
+    resume(Arc::clone(&node), id).await;
+    let (order, _) = node.store.order(id).expect("read").expect("there");
+    assert_eq!((order.phase, due(&node).len()), (Phase::Failed, 0));
+    assert!(order.error.is_some_and(|error| error.detail.contains("removed")));
+    let intended = order.certificate.map(|id| node.store.certificate(id).expect("read"));
+    assert_eq!(intended.flatten().expect("there").phase, CertificatePhase::Abandoned);
 }

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::{Outcome, RotationError, Run, obtain, stumble};
 use crate::node::Node;
-use crate::store::{Commit, Event, Managed, RotationRow, Row, VersionRow};
+use crate::store::{Commit, Event, Managed, RotationRow, VersionRow};
 
 /// Every target is proven: the new version is the current one.
 pub(super) async fn prove(node: &Node, run: Run) -> Result<Outcome, RotationError> {
@@ -76,8 +76,8 @@ pub(super) async fn retire(node: &Node, run: Run) -> Result<Outcome, RotationErr
     let keep = run.certificate.spec.keep.max(2);
     let managed = &run.known.row;
     let below = managed.newest.saturating_sub(keep - 1).min(managed.current.unwrap_or(0));
-    if run.known.versions.iter().any(|version| version.number < below) {
-        commit = commit.put(Row::ForgetVersions { managed: managed.id, below });
+    for old in run.known.versions.iter().filter(|version| version.number < below) {
+        commit = commit.remove(old);
     }
     let row = RotationRow {
         phase: Phase::Done,
