@@ -105,7 +105,3 @@ CREATE TABLE api_token (
     used_at INTEGER,
     revoked_at INTEGER
 );
-
--- Whether an authority has issued anything, and which orders of an account are open.
-CREATE INDEX certificate_authority ON certificate (authority);
-CREATE INDEX acme_order_open ON acme_order (account, expires_at) WHERE phase = 'open';
