@@ -1,7 +1,9 @@
 //! A directory of releases. Layout:
 //!
-//!     releases/<version>/...     written once, synced, never changed
-//!     current -> releases/<version>
+//! ```text
+//! releases/<version>/...     written once, synced, never changed
+//! current -> releases/<version>
+//! ```
 //!
 //! A release is made under another name and renamed, and the link is replaced by rename, so that at
 //! every moment, crashes included, `current` is one whole release.
