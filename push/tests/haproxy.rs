@@ -3,12 +3,13 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::{Duration, Instant};
 
 use push::probe::{self, Expected};
 use push::{Bundle, Fault, PushError, Spec};
 
 use crate::scene::{
-    Folder, Issuer, Server, need, once, port, proof, push, rotate_under_load, spec,
+    Folder, Issuer, PATIENCE, Server, need, once, port, proof, push, rotate_under_load, spec,
 };
 
 /// A HAProxy with `a.pem` and `b.pem`, `a.pem` by default.
@@ -41,6 +42,14 @@ impl Haproxy {
         let master = folder.text("master.sock");
         let arguments = ["-W", "-S", &master, "-f", &config];
         let server = Server::start(&binary, &arguments, port);
+        // It listens to clients before its sockets have their names.
+        let begun = Instant::now();
+        for socket in ["admin.sock", "master.sock"] {
+            while UnixStream::connect(folder.path(socket)).is_err() {
+                assert!(begun.elapsed() < PATIENCE, "HAProxy has no {socket}");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
         Self { folder, port, _server: server }
     }
 
@@ -101,7 +110,7 @@ async fn what_is_pushed_survives_a_reload_because_the_file_is_written_too() {
     haproxy.holds("certs/a.pem", &bundle);
     let mut master = UnixStream::connect(haproxy.folder.path("master.sock")).expect("the master");
     master.write_all(b"reload\n").expect("sent");
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     haproxy.serves("a.test", &bundle).await;
 }
 
