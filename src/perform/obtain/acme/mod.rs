@@ -6,6 +6,7 @@ pub(crate) mod answers;
 mod chain;
 mod client;
 mod csr;
+mod dns;
 mod error;
 mod order;
 mod patience;

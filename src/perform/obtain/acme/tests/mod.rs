@@ -4,7 +4,9 @@
 mod accounts;
 mod alpn;
 mod crash;
+mod dns;
 mod http;
+mod knot;
 mod own;
 mod pebble;
 #[allow(dead_code, reason = "it is shared with the tests from outside, which use all of it")]
