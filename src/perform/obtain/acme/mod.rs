@@ -10,6 +10,7 @@ mod dns;
 mod error;
 mod order;
 mod patience;
+mod persist;
 mod respond;
 mod secret;
 pub(crate) mod spec;

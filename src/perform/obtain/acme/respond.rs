@@ -9,7 +9,7 @@ use instant_acme::{
 use super::answers::{Answer, Answers};
 use super::client::Client;
 use super::csr::challenge_certificate;
-use super::dns::{Dns, Placed};
+use super::dns::{Dns, Lookup, Placed};
 use super::error::ObtainError;
 use super::patience::call;
 use super::spec::ChallengeSpec;
@@ -32,10 +32,13 @@ impl Published {
 }
 
 /// What the CA wants to see of one name.
-struct Demand {
+pub(super) struct Demand {
     /// Its place among the order's authorizations.
     position: usize,
-    identifier: ca::Identifier,
+    /// The authorization's URL.
+    pub(super) url: String,
+    pub(super) identifier: ca::Identifier,
+    pub(super) wildcard: bool,
     token: String,
     key_authorization: String,
     digest: Vec<u8>,
@@ -96,7 +99,12 @@ impl Client {
                 }
                 dns.propagated(&published.records).await?;
             }
-            ChallengeSpec::DnsPersist01(_) => {}
+            ChallengeSpec::DnsPersist01(spec) => {
+                let lookup = Lookup::new(&spec.lookup)?;
+                for demand in demands {
+                    self.check_persistent(&lookup, demand).await?;
+                }
+            }
         }
         Ok(())
     }
@@ -116,6 +124,7 @@ impl Client {
                 continue;
             }
             let name = authorization.identifier().to_string();
+            let (url, wildcard) = (authorization.url().to_owned(), authorization.wildcard);
             let offered = authorization.challenges.iter().map(|one| name_of(&one.r#type));
             let offered = offered.collect::<Vec<_>>().join(", ");
             let Some(challenge) = authorization.challenge(kind.clone()) else {
@@ -133,7 +142,9 @@ impl Client {
             let proof = challenge.key_authorization();
             demands.push(Demand {
                 position: at,
+                url,
                 identifier,
+                wildcard,
                 token: challenge.token.clone(),
                 key_authorization: proof.as_str().to_owned(),
                 digest: proof.digest().as_ref().to_vec(),

@@ -56,7 +56,8 @@ impl Knot {
                 "$ORIGIN {name}.\n$TTL 1\n@ SOA ns0 hostmaster 1 3600 600 86400 1\n{servers}{more}"
             )
         };
-        let inside = "@ A 127.0.0.1\n_acme-challenge.www CNAME www.elsewhere\n";
+        let inside =
+            "@ A 127.0.0.1\n@ CAA 0 issue \"ca.test\"\n_acme-challenge.www CNAME www.elsewhere\n";
         let delegated = "_acme-challenge.www CNAME www.closed.test.open.test.\n";
         fs::write(home.join("open"), zone("open.test", inside)).expect("a zone");
         fs::write(home.join("closed"), zone("closed.test", delegated)).expect("a zone");
