@@ -157,7 +157,7 @@ impl Credentials<'_> {
     }
 }
 
-const SERVICES: &str = "azure, bunny, cloudflare, desec, digitalocean, dnsimple, exoscale, gandi, \
+pub(super) const SERVICES: &str = "azure, bunny, cloudflare, desec, digitalocean, dnsimple, exoscale, gandi, \
     gcore, godaddy, google, hetzner, hostinger, infomaniak, ionos, linode, luadns, netcup, \
     netlify, ns1, ovh, plesk, porkbun, powerdns, route53, scaleway, vultr";
 const TIMEOUT: Option<Duration> = Some(Duration::from_secs(30));

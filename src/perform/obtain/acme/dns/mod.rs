@@ -8,6 +8,7 @@ mod library;
 mod provider;
 mod zone;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,6 +118,19 @@ impl Placed {
             Err(_) => tracing::warn!(name, "a TXT record could not be removed in time"),
         }
     }
+}
+
+/// The DNS services that can be declared.
+pub(super) fn services() -> impl Iterator<Item = &'static str> {
+    library::SERVICES.split(", ")
+}
+
+/// Whether a DNS service has the credentials it wants.
+///
+/// # Errors
+/// [`ObtainError::Settings`] naming what is missing.
+pub(super) fn check_service(name: &str, credentials: &Path) -> Result<(), ObtainError> {
+    library::updater(name, credentials).map(drop)
 }
 
 fn fault(name: &str, why: impl Into<String>) -> ObtainError {

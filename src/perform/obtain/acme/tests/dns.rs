@@ -1,6 +1,9 @@
 //! dns-01 by a real DNS server, which both we and the CA ask.
 
 use std::path::Path;
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, StatusCode};
 
 use super::super::{AcmeSpec, Answers, account};
 use super::knot::{Knot, private};
@@ -124,4 +127,46 @@ async fn a_program_that_fails_is_quoted_and_one_that_hangs_is_ended() {
     assert!(error.contains("no such zone") && error.contains("exit status: 3"), "{error}");
     let error = order(&knot.script("hangs", "sleep 600")).await;
     assert!(error.contains("has not ended after 1s"), "{error}");
+}
+
+/// acme-dns is not in Debian: its API (`POST /update`) in front of a real DNS server.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acme_dns_account_is_updated_where_the_name_is_delegated_to_it() {
+    let home = home();
+    let knot = Arc::new(Knot::start(&home, ONE));
+    let scene = scene(&knot).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let server = Arc::clone(&knot);
+    let update = async move |headers: HeaderMap, body: String| {
+        let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        let told = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        if (told("x-api-user"), told("x-api-key")) != (Some("user"), Some("word")) {
+            return StatusCode::UNAUTHORIZED;
+        }
+        assert_eq!(body["subdomain"], "www");
+        server.update(&format!("update add www.elsewhere.open.test. 1 TXT {}", body["txt"]));
+        StatusCode::OK
+    };
+    let router = axum::Router::new().route("/update", axum::routing::post(update));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let account = |password: &str| {
+        format!(
+            "{{\"www.open.test\": {{\"fulldomain\": \"www.elsewhere.open.test\", \
+             \"subdomain\": \"www\", \"username\": \"user\", \"password\": \"{password}\"}}}}"
+        )
+    };
+    let file = private(&home.join("accounts"), &account("word"));
+    let provider = format!(
+        "[provider]\nkind = 'acme-dns'\nurl = 'http://127.0.0.1:{port}'\n\
+         credentials_file = '{}'\n",
+        file.display()
+    );
+    let client = scene.client(&scene.spec_with(&(knot.looking("20s") + &provider))).await;
+    scene.order(&client, &["www.open.test"]).await.expect("a certificate");
+    let error = scene.order(&client, &["open.test"]).await.expect_err("not delegated").to_string();
+    assert!(error.contains("by CNAME"), "{error}");
+    private(&file, &account("another"));
+    let error = scene.order(&client, &["www.open.test"]).await.expect_err("a wrong password");
+    assert!(error.to_string().contains("401"), "{error}");
 }

@@ -5,6 +5,7 @@ mod accounts;
 mod alpn;
 mod chains;
 mod crash;
+mod declared;
 mod dns;
 mod http;
 mod knot;
