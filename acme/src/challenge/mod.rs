@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::jwk::{Jwk, sha256};
 
 pub use http01::{http01_limit, http01_path, judge_http01};
-pub use persist::{Persist, hashed_account_uris, judge_dns_persist01, persist_name};
+pub use persist::{
+    Persist, account_uris_by_thumbprint, hashed_account_uris, judge_dns_persist01, persist_name,
+};
 pub use tls_alpn01::{ACME_TLS_ALPN, Shown, judge_tls_alpn01, server_name};
 pub use txt::{dns_account01_name, dns_value, dns01_name, judge_txt};
 

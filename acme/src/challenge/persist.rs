@@ -39,7 +39,7 @@ pub fn hashed_account_uris(
     account_key: &Jwk,
     account_url: &str,
 ) -> [String; 2] {
-    hashed(prefix, name, &account_key.thumbprint_text(), account_url)
+    account_uris_by_thumbprint(prefix, name, &account_key.thumbprint_text(), account_url)
 }
 
 /// Whether one of the TXT records found at `name` (each with its strings joined) is by this
@@ -104,9 +104,16 @@ impl Persist<'_> {
     }
 }
 
+/// The same by the key's thumbprint (RFC 7638) in base64url, all that a client may know of it:
 /// `prefix sha-256/ BASE64URL(SHA-256(length ‖ domain ‖ thumbprint ‖ account URL))`, the length
 /// being one octet.
-fn hashed(prefix: &str, name: &ca::DnsName, thumbprint: &str, account_url: &str) -> [String; 2] {
+#[must_use]
+pub fn account_uris_by_thumbprint(
+    prefix: &str,
+    name: &ca::DnsName,
+    thumbprint: &str,
+    account_url: &str,
+) -> [String; 2] {
     let base = name.base();
     [base.as_str(), "*"].map(|domain| {
         // A name has at most 253 octets.
@@ -146,7 +153,8 @@ mod tests {
         let name = ca::DnsName::parse("*.example.com").expect("test name");
         let thumbprint = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
         let prefix = "https://ca.example/account-hash/";
-        let uris = hashed(prefix, &name, thumbprint, "https://ca.example/acct/123");
+        let uris =
+            account_uris_by_thumbprint(prefix, &name, thumbprint, "https://ca.example/acct/123");
         for (uri, hash) in uris.iter().zip([
             "5SQm7n6tPh2-PlLbCKGnViTXX5z19SCN4cPGQHSk-kw",
             "NpDnSwUthQK8zCgFdefYxAdAVPnygMLbs9US6oO-5ug",

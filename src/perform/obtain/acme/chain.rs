@@ -10,6 +10,7 @@ use super::client::Client;
 use super::error::ObtainError;
 use super::order::Wanted;
 use super::patience::noting;
+use super::wire::Noted;
 
 impl Client {
     /// The chain of a valid order, leaf first.
@@ -29,7 +30,7 @@ impl Client {
         for link in &noted.alternates {
             let url = base.as_ref().and_then(|base| base.join(link).ok());
             let url = url.ok_or_else(|| self.misbehaved(format!("{link} is no URL")))?;
-            let other = self.read(&self.fetch(url.as_str()).await?, wanted)?;
+            let other = self.read(&self.fetch(url.as_str()).await?.0, wanted)?;
             if ends_at(&other, preferred) {
                 return Ok(other);
             }
@@ -45,15 +46,16 @@ impl Client {
 
     /// Fetches a resource that must be asked for by POST (RFC 8555 §6.3). The library asks so for
     /// orders only; what it does not understand was heard all the same.
-    pub(super) async fn fetch(&self, url: &str) -> Result<String, ObtainError> {
+    pub(super) async fn fetch(&self, url: &str) -> Result<(String, Noted), ObtainError> {
         let (_, noted) = noting!(&self.spec.name, {
             match self.account.order(url.to_owned()).await {
                 Ok(_) | Err(Error::Json(_)) => Ok(()),
                 Err(error) => Err(error),
             }
         })?;
-        let body = noted.body;
-        String::from_utf8(body.to_vec()).map_err(|_| self.misbehaved(format!("{url} is no text")))
+        let text = String::from_utf8(noted.body.to_vec());
+        let text = text.map_err(|_| self.misbehaved(format!("{url} is no text")))?;
+        Ok((text, noted))
     }
 
     /// Reads a chain and holds it against what was wanted.

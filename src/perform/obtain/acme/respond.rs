@@ -1,6 +1,7 @@
 //! Answering the challenges of an order (RFC 8555 §7.5.1): what the CA asks for is put where it
 //! looks, then the CA is told. Whatever was put anywhere is taken away again at the end.
 
+use data_encoding::BASE64URL_NOPAD;
 use instant_acme::{
     AuthorizationStatus, ChallengeStatus, ChallengeType, Identifier, Order, OrderStatus,
 };
@@ -8,6 +9,7 @@ use instant_acme::{
 use super::answers::{Answer, Answers};
 use super::client::Client;
 use super::csr::challenge_certificate;
+use super::dns::{Dns, Lookup, Placed};
 use super::error::ObtainError;
 use super::patience::call;
 use super::spec::ChallengeSpec;
@@ -16,20 +18,27 @@ use super::spec::ChallengeSpec;
 #[derive(Default)]
 pub(super) struct Published {
     answers: Vec<Answer>,
+    records: Vec<Placed>,
 }
 
 impl Published {
     /// Takes all of it away.
     pub(super) async fn withdraw(self) {
         drop(self.answers);
+        for record in self.records {
+            record.withdraw().await;
+        }
     }
 }
 
 /// What the CA wants to see of one name.
-struct Demand {
+pub(super) struct Demand {
     /// Its place among the order's authorizations.
     position: usize,
-    identifier: ca::Identifier,
+    /// The authorization's URL.
+    pub(super) url: String,
+    pub(super) identifier: ca::Identifier,
+    pub(super) wildcard: bool,
     token: String,
     key_authorization: String,
     digest: Vec<u8>,
@@ -53,32 +62,49 @@ impl Client {
             Ok(())
         })?;
         let demands = self.demands(order).await?;
-        for demand in &demands {
-            self.publish(demand, answers, published)?;
-        }
+        self.publish(&demands, answers, published).await?;
         for demand in demands.iter().filter(|demand| demand.untold) {
             self.tell(order, demand).await?;
         }
         Ok(())
     }
 
-    fn publish(
+    /// Puts everything where the CA will look, and sees that it is there.
+    async fn publish(
         &self,
-        demand: &Demand,
+        demands: &[Demand],
         answers: &Answers,
         published: &mut Published,
     ) -> Result<(), ObtainError> {
         match &self.spec.challenge {
             ChallengeSpec::Http01 {} => {
-                let (token, text) = (demand.token.clone(), demand.key_authorization.clone());
-                published.answers.push(answers.put_token(token, text));
+                for demand in demands {
+                    let (token, text) = (demand.token.clone(), demand.key_authorization.clone());
+                    published.answers.push(answers.put_token(token, text));
+                }
             }
             ChallengeSpec::TlsAlpn01 {} => {
-                let name = ::acme::challenge::server_name(&demand.identifier);
-                let certificate = challenge_certificate(&demand.identifier, &demand.digest)?;
-                published.answers.push(answers.put_certificate(name, certificate));
+                for demand in demands {
+                    let name = ::acme::challenge::server_name(&demand.identifier);
+                    let certificate = challenge_certificate(&demand.identifier, &demand.digest)?;
+                    published.answers.push(answers.put_certificate(name, certificate));
+                }
             }
-            ChallengeSpec::Dns01(_) | ChallengeSpec::DnsPersist01(_) => {}
+            ChallengeSpec::Dns01(spec) => {
+                let dns = Dns::new(spec)?;
+                for demand in demands {
+                    let (name, value) = (demand.identifier.to_string(), &demand.digest);
+                    let value = BASE64URL_NOPAD.encode(value);
+                    dns.place(&name, value, &mut published.records).await?;
+                }
+                dns.propagated(&published.records).await?;
+            }
+            ChallengeSpec::DnsPersist01(spec) => {
+                let lookup = Lookup::new(&spec.lookup)?;
+                for demand in demands {
+                    self.check_persistent(&lookup, demand).await?;
+                }
+            }
         }
         Ok(())
     }
@@ -98,6 +124,7 @@ impl Client {
                 continue;
             }
             let name = authorization.identifier().to_string();
+            let (url, wildcard) = (authorization.url().to_owned(), authorization.wildcard);
             let offered = authorization.challenges.iter().map(|one| name_of(&one.r#type));
             let offered = offered.collect::<Vec<_>>().join(", ");
             let Some(challenge) = authorization.challenge(kind.clone()) else {
@@ -115,7 +142,9 @@ impl Client {
             let proof = challenge.key_authorization();
             demands.push(Demand {
                 position: at,
+                url,
                 identifier,
+                wildcard,
                 token: challenge.token.clone(),
                 key_authorization: proof.as_str().to_owned(),
                 digest: proof.digest().as_ref().to_vec(),

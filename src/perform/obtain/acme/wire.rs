@@ -10,13 +10,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::{DATE, LINK, LOCATION, RETRY_AFTER};
+use axum::http::header::{DATE, LINK, RETRY_AFTER};
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
-use jiff::SignedDuration;
 use jiff::fmt::rfc2822::DateTimeParser;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use url::Url;
 
@@ -61,7 +61,8 @@ pub(super) struct Meta {
 pub(super) struct Noted {
     pub(super) status: u16,
     pub(super) retry_after: Option<SignedDuration>,
-    pub(super) location: Option<String>,
+    /// What the CA's clock said.
+    pub(super) date: Option<Timestamp>,
     /// Other chains for the same certificate (RFC 8555 §7.4.2).
     pub(super) alternates: Vec<String>,
     pub(super) body: Bytes,
@@ -189,7 +190,7 @@ impl Noted {
         Self {
             status: status.as_u16(),
             retry_after: text(RETRY_AFTER).and_then(|value| retry_after(value, text(DATE))),
-            location: text(LOCATION).map(str::to_owned),
+            date: text(DATE).and_then(instant),
             alternates: links.flat_map(alternates).take(MAX_ALTERNATES).collect(),
             body: body.clone(),
         }
@@ -201,12 +202,13 @@ fn retry_after(value: &str, date: Option<&str>) -> Option<SignedDuration> {
     let value = value.trim();
     let wait = match value.parse::<u32>() {
         Ok(seconds) => SignedDuration::from_secs(seconds.into()),
-        Err(_) => {
-            let instant = |text| DateTimeParser::new().parse_timestamp(text).ok();
-            instant(value)?.duration_since(instant(date?)?)
-        }
+        Err(_) => instant(value)?.duration_since(instant(date?)?),
     };
     Some(wait.clamp(SignedDuration::ZERO, MAX_RETRY_AFTER))
+}
+
+fn instant(text: &str) -> Option<Timestamp> {
+    DateTimeParser::new().parse_timestamp(text).ok()
 }
 
 /// The targets of relation `alternate` in a Link header (RFC 8288 §3).

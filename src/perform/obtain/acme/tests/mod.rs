@@ -3,10 +3,15 @@
 
 mod accounts;
 mod alpn;
+mod chains;
 mod crash;
+mod declared;
+mod dns;
 mod http;
+mod knot;
 mod own;
 mod pebble;
+mod persist;
 #[allow(dead_code, reason = "it is shared with the tests from outside, which use all of it")]
 #[path = "../../../../../tests/program.rs"]
 mod program;

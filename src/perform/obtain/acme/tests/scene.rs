@@ -136,7 +136,7 @@ pub(super) fn installed(name: &str) -> String {
     let package = match name {
         "pebble-challtestsrv" => "pebble",
         "knotd" => "knot",
-        "nsupdate" => "bind9-dnsutils",
+        "dig" | "nsupdate" => "bind9-dnsutils",
         other => other,
     };
     let path = std::env::var_os("PATH").unwrap_or_default();
