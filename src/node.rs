@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::keys::Keys;
+use crate::news::News;
 use crate::seal::KeyEncryptionKey;
 use crate::steps::Steps;
 use crate::store::{CrlRow, Store};
@@ -28,6 +29,7 @@ pub(crate) struct Node {
     pub(crate) limiter: Limiter,
     pub(crate) metrics: Metrics,
     pub(crate) steps: Steps,
+    pub(crate) news: News,
     /// Keys known to be compromised, by file.
     pub(crate) blocked: ca::BlockedKeys,
     /// `http://host:port`: what certificates name for CRLs and issuers.
@@ -112,6 +114,7 @@ pub(crate) mod tests {
             limiter: Limiter::default(),
             metrics: Metrics::new(),
             steps: Steps::new(),
+            news: News::new(),
             blocked: ca::BlockedKeys::default(),
             http_url: "http://localhost:8080".into(),
             https_url: "https://localhost:8443".into(),

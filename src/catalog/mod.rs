@@ -14,6 +14,7 @@ use std::sync::Arc;
 use acme::ChallengeType;
 use jiff::Timestamp;
 
+pub(crate) use check::check_name;
 pub(crate) use declared::{Declared, Entry, parse};
 pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
 pub(crate) use managed::{CertificateSpec, TargetSpec, digest_of};

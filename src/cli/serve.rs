@@ -24,6 +24,7 @@ use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::http::{self, server, tls};
 use crate::keys::Keys;
+use crate::news::News;
 use crate::node::{Current, Inventory, Node};
 use crate::perform::{establish, managed, own, revocation};
 use crate::seal::{KeyEncryptionKey, Sealed};
@@ -102,6 +103,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     stop_signal().await?;
     info!("draining");
     drain.send_replace(true);
+    node.news.end();
     while tasks.join_next().await.is_some() {}
     keep_limits(&node).await;
     if node.store.writable().is_ok()
@@ -146,6 +148,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         limiter,
         metrics: Metrics::new(),
         steps: Steps::new(),
+        news: News::new(),
         catalog: Current::new(Catalog::default()),
         inventory: Current::new(Inventory::default()),
         crls: Current::new(BTreeMap::new()),

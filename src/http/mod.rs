@@ -9,6 +9,7 @@ mod idle;
 pub(crate) mod limits;
 pub(crate) mod metrics;
 mod pki;
+mod pull;
 pub(crate) mod server;
 pub(crate) mod tls;
 
@@ -28,7 +29,7 @@ use crate::node::Node;
 
 /// What the HTTPS listener serves.
 pub(crate) fn https_router(node: &Arc<Node>) -> Router {
-    let router = acme::router().merge(pki::router()).merge(pki::front_page());
+    let router = acme::router().merge(pki::router()).merge(pki::front_page()).merge(pull::router());
     finish(router, node)
 }
 

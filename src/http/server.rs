@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tracing::debug;
 
-use super::idle::Idle;
+use super::idle::{Idle, Patience};
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +65,12 @@ pub(crate) async fn serve_tcp(
         tokio::spawn(async move {
             let peer = Peer::Network(peer);
             let stream = Idle::new(stream, IDLE);
+            let who = (peer, stream.patience());
             match acceptor {
-                None => serve_connection(stream, peer, router, watcher).await,
+                None => serve_connection(stream, who, router, watcher).await,
                 Some(acceptor) => {
                     match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                        Ok(Ok(stream)) => serve_connection(stream, peer, router, watcher).await,
+                        Ok(Ok(stream)) => serve_connection(stream, who, router, watcher).await,
                         Ok(Err(error)) => debug!(?peer, %error, "TLS handshake failed"),
                         Err(_) => debug!(?peer, "TLS handshake took too long"),
                     }
@@ -94,17 +95,23 @@ pub(crate) async fn serve_unix(listener: UnixListener, router: Router, mut drain
             () = begun(&mut drain) => break,
         };
         let (router, watcher) = (router.clone(), graceful.watcher());
-        tokio::spawn(serve_connection(stream, Peer::Local, router, watcher));
+        let who = (Peer::Local, Patience::default());
+        tokio::spawn(serve_connection(stream, who, router, watcher));
     }
     let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
 }
 
-async fn serve_connection<S>(stream: S, peer: Peer, router: Router, watcher: Watcher)
-where
+async fn serve_connection<S>(
+    stream: S,
+    (peer, patience): (Peer, Patience),
+    router: Router,
+    watcher: Watcher,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(patience.clone());
         router.clone().oneshot(request)
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());

@@ -6,6 +6,7 @@ pub(crate) mod establish;
 pub(crate) mod inventory;
 pub(crate) mod issuance;
 pub(crate) mod managed;
+pub(crate) mod offer;
 pub(crate) mod own;
 pub(crate) mod retention;
 pub(crate) mod revocation;

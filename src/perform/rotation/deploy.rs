@@ -44,6 +44,7 @@ pub(super) async fn forward(
     let commit = Commit::new(event).put(row);
     let commit = recorded(node, &run, &results, &to).into_iter().fold(commit, Commit::put);
     node.store.commit(commit, now).await?;
+    node.news.announce(run.row.managed);
     Ok(Outcome::More)
 }
 
@@ -68,6 +69,7 @@ pub(super) async fn back(
         .collect();
     let now = node.world.now();
     node.store.commit(rows.into_iter().fold(Commit::new(event), Commit::put), now).await?;
+    node.news.announce(run.row.managed);
     node.metrics.rolled_back();
     if failed.is_empty() {
         return Ok(Outcome::More);
@@ -95,6 +97,8 @@ async fn begin(
         commit = commit.put(PlacementRow { given: Some(to.number), due_at: None, ..placement });
     }
     node.store.commit(commit, now).await?;
+    // Who pulls has it from now on.
+    node.news.announce(run.row.managed);
     info!(
         rotation = run.row.id,
         certificate = run.known.row.name,
@@ -132,7 +136,7 @@ async fn put(
         certificate: run.known.row.name.clone(),
         version: version.number,
         rotation: run.row.id.to_string(),
-        bundle: bundle(node, run, version)?,
+        bundle: bundle(node, &run.known.row.name, version)?,
         old: other.map(|other| other.fingerprint),
     });
     let mut under_way = tokio::task::JoinSet::new();

@@ -156,13 +156,15 @@ async fn stumble(
     Ok(Outcome::Rest)
 }
 
-/// The bundle of a version.
-fn bundle(node: &Node, run: &Run, version: &VersionRow) -> Result<push::Bundle, RotationError> {
+/// The bundle of a version of the managed certificate `name`.
+pub(crate) fn bundle(
+    node: &Node,
+    name: &str,
+    version: &VersionRow,
+) -> Result<push::Bundle, RotationError> {
     let certificates = ca::Certificate::from_pem(&version.chain)?;
     let key = match &version.sealed_key {
-        Some(sealed) => {
-            Some(node.key.open(&identity(&run.known.row.name, version.number), sealed)?)
-        }
+        Some(sealed) => Some(node.key.open(&identity(name, version.number), sealed)?),
         None => None,
     };
     // What an older version certifies is what was declared then.
@@ -177,7 +179,7 @@ pub(crate) fn identity(name: &str, number: u32) -> String {
 
 /// A step did not happen, or its outcome could not be stored.
 #[derive(Debug, thiserror::Error)]
-enum RotationError {
+pub(crate) enum RotationError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]

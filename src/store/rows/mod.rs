@@ -4,6 +4,7 @@
 mod acme;
 mod managed;
 mod pki;
+mod token;
 
 use std::sync::LazyLock;
 
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 pub(crate) use acme::{Account, Authorization, ExternalKey, Order};
 pub(crate) use managed::{Managed, PlacementRow, RotationRow, VersionRow};
 pub(crate) use pki::{AuthorityRow, CertificatePhase, CertificateRow, CrlRow, Declaration};
+pub(crate) use token::ApiToken;
 
 use crate::world::second;
 
@@ -72,6 +74,7 @@ tables!(
     VersionRow,
     RotationRow,
     PlacementRow,
+    ApiToken,
 );
 
 /// The statements that write one table, spelled once.
