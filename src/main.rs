@@ -7,11 +7,13 @@ mod cli;
 mod config;
 mod http;
 mod keys;
+mod news;
 mod node;
 mod perform;
 mod seal;
 mod steps;
 mod store;
+mod token;
 mod worker;
 mod world;
 

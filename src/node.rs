@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::keys::Keys;
+use crate::news::News;
 use crate::perform::issuers::Issuers;
 use crate::perform::obtain::acme::Answers;
 use crate::seal::KeyEncryptionKey;
@@ -33,6 +34,7 @@ pub(crate) struct Node {
     pub(crate) steps: Steps,
     /// Issuers outside, as they stand.
     pub(crate) issuers: Issuers,
+    pub(crate) news: News,
     /// Keys known to be compromised, by file.
     pub(crate) blocked: ca::BlockedKeys,
     /// `http://host:port`: what certificates name for CRLs and issuers.
@@ -132,6 +134,7 @@ pub(crate) mod tests {
             metrics: Metrics::new(),
             steps: Steps::new(),
             issuers: Issuers::default(),
+            news: News::new(),
             blocked: ca::BlockedKeys::default(),
             http_url: "http://localhost:8080".into(),
             https_url: "https://localhost:8443".into(),

@@ -4,4 +4,5 @@
 mod external_key;
 mod issue;
 mod node;
+mod pull;
 mod start;

@@ -142,6 +142,11 @@ impl Server {
         self.directory = shown["url"].as_str().expect("a URL").into();
     }
 
+    /// Everything the server has written so far.
+    pub(crate) fn wrote(&self) -> String {
+        self.daemon.wrote()
+    }
+
     /// Ends Perennial with `signal`.
     pub(crate) fn stop(&mut self, signal: Signal) -> ExitStatus {
         self.daemon.end(signal)

@@ -149,7 +149,11 @@ impl DirectorySpec {
     }
 }
 
-fn check_name(name: &str) -> Result<(), String> {
+/// Checks that something can be called so.
+///
+/// # Errors
+/// When it cannot, in words.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
     if name.is_empty() || name.len() > 63 || !name.bytes().all(plain) {
         return Err(format!(

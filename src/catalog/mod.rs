@@ -16,6 +16,7 @@ use acme::ChallengeType;
 use jiff::{SignedDuration, Timestamp};
 use renew::Calendar;
 
+pub(crate) use check::check_name;
 pub(crate) use declared::{Declared, Entry, parse};
 pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
 pub(crate) use managed::{Care, CertificateSpec, TargetSpec, digest_of};

@@ -11,6 +11,7 @@ mod output;
 mod process;
 mod revoke;
 mod serve;
+mod token;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,9 @@ enum Command {
     /// Make, list and revoke keys for external account binding (RFC 8555 §7.3.4)
     #[command(subcommand)]
     Eab(external_key::Command),
+    /// Make, list and revoke API tokens, for who pulls certificates over HTTPS
+    #[command(subcommand)]
+    Token(token::Command),
     /// Print a script that completes commands in a shell
     Completions {
         /// The shell to complete in
@@ -94,6 +98,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Revoke(arguments) => revoke::run(&arguments, &client()),
         Command::Audit(arguments) => list::audit(&arguments, &client()),
         Command::Eab(command) => external_key::run(&command, &client()),
+        Command::Token(command) => token::run(&command, &client()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "perennial", &mut script);

@@ -24,6 +24,7 @@ use crate::http::metrics::Metrics;
 use crate::http::peers::Peers;
 use crate::http::{self, server, tls};
 use crate::keys::Keys;
+use crate::news::News;
 use crate::node::{Current, Inventory, Node};
 use crate::perform::issuers::Issuers;
 use crate::perform::obtain::acme::Answers;
@@ -109,6 +110,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     info!("draining");
     process::notify(process::State::Stopping);
     drain.send_replace(true);
+    node.news.end();
     while tasks.join_next().await.is_some() {}
     keep_limits(&node).await;
     if node.store.writable().is_ok()
@@ -154,6 +156,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         metrics: Metrics::new(),
         steps: Steps::new(),
         issuers: Issuers::default(),
+        news: News::new(),
         catalog: Current::new(Catalog::default()),
         inventory: Current::new(Inventory::default()),
         crls: Current::new(BTreeMap::new()),

@@ -3,11 +3,39 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
+
+/// How many requests on a connection are kept waiting on purpose: as long as one is, it is no wonder
+/// that nothing moves.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Patience(Arc<AtomicUsize>);
+
+impl Patience {
+    /// Asks for it until the answer is dropped.
+    pub(super) fn hold(&self) -> Hold {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Hold(self.clone())
+    }
+
+    fn is_asked_for(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// A request that is kept waiting.
+pub(super) struct Hold(Patience);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// A stream whose reads and writes fail once nothing was read or written for a time.
 pub(super) struct Idle<S> {
@@ -15,12 +43,19 @@ pub(super) struct Idle<S> {
     limit: Duration,
     moved: Instant,
     end: Pin<Box<Sleep>>,
+    patience: Patience,
 }
 
 impl<S> Idle<S> {
     /// `stream`, given up after `limit` without a byte in either direction.
     pub(super) fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, moved: Instant::now(), end: Box::pin(sleep(limit)) }
+        let patience = Patience::default();
+        Self { stream, limit, moved: Instant::now(), end: Box::pin(sleep(limit)), patience }
+    }
+
+    /// What keeps it alive while a request waits.
+    pub(super) fn patience(&self) -> Patience {
+        self.patience.clone()
     }
 
     /// Something moved: the time begins anew.
@@ -30,11 +65,17 @@ impl<S> Idle<S> {
 
     /// Nothing can move now; fails when that lasts too long.
     fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        let end = self.moved + self.limit;
-        if self.end.deadline() != end {
-            self.end.as_mut().reset(end);
+        loop {
+            let end = self.moved + self.limit;
+            if self.end.deadline() != end {
+                self.end.as_mut().reset(end);
+            }
+            ready!(self.end.as_mut().poll(cx));
+            if !self.patience.is_asked_for() {
+                break;
+            }
+            self.moved();
         }
-        ready!(self.end.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing moved on the connection")))
     }
 }
@@ -129,6 +170,19 @@ mod tests {
         let error = stream.read_u8().await.expect_err("silent");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(begun.elapsed() >= LIMIT);
+    }
+
+    #[tokio::test]
+    async fn while_a_request_waits_on_purpose_silence_is_no_reason_to_give_up() {
+        let (_peer, stream) = duplex(64);
+        let mut stream = Idle::new(stream, LIMIT);
+        let hold = stream.patience().hold();
+        let reading = tokio::spawn(async move { stream.read_u8().await });
+        sleep(LIMIT * 3).await;
+        assert!(!reading.is_finished());
+        drop(hold);
+        let error = reading.await.expect("no panic").expect_err("silent");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ pub(crate) mod metrics;
 pub(crate) mod peers;
 mod pki;
 mod progress;
+mod pull;
 pub(crate) mod server;
 pub(crate) mod tls;
 
@@ -31,7 +32,7 @@ use crate::node::Node;
 
 /// What the HTTPS listener serves.
 pub(crate) fn https_router(node: &Arc<Node>) -> Router {
-    let router = acme::router().merge(pki::router()).merge(pki::front_page());
+    let router = acme::router().merge(pki::router()).merge(pki::front_page()).merge(pull::router());
     finish(router, node)
 }
 

@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tracing::debug;
 
-use super::idle::Idle;
+use super::idle::{Idle, Patience};
 use super::peers::Peers;
 use super::progress::{Answer, Progress};
 
@@ -72,13 +72,14 @@ pub(crate) async fn serve_tcp(
         tokio::spawn(async move {
             let peer = Peer::Network(peer);
             let stream = Idle::new(stream, IDLE);
+            let who = (peer, stream.patience());
             match acceptor {
-                None => serve_connection(stream, peer, router, watcher).await,
+                None => serve_connection(stream, who, router, watcher).await,
                 Some(acceptor) => {
                     match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
                         // Its purpose is fulfilled (RFC 8737 §4).
                         Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == ACME_TLS => {}
-                        Ok(Ok(stream)) => serve_connection(stream, peer, router, watcher).await,
+                        Ok(Ok(stream)) => serve_connection(stream, who, router, watcher).await,
                         Ok(Err(error)) => debug!(?peer, %error, "TLS handshake failed"),
                         Err(_) => debug!(?peer, "TLS handshake took too long"),
                     }
@@ -103,18 +104,24 @@ pub(crate) async fn serve_unix(listener: UnixListener, router: Router, mut drain
             () = begun(&mut drain) => break,
         };
         let (router, watcher) = (router.clone(), graceful.watcher());
-        tokio::spawn(serve_connection(stream, Peer::Local, router, watcher));
+        let who = (Peer::Local, Patience::default());
+        tokio::spawn(serve_connection(stream, who, router, watcher));
     }
     let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
 }
 
-async fn serve_connection<S>(stream: S, peer: Peer, router: Router, watcher: Watcher)
-where
+async fn serve_connection<S>(
+    stream: S,
+    (peer, patience): (Peer, Patience),
+    router: Router,
+    watcher: Watcher,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let progress = Progress::new(IDLE, LONGEST);
     let service = service::service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(patience.clone());
         let (begun, answer) = (progress.begin(), router.clone().oneshot(request));
         async move { answer.await.map(|answer| answer.map(|body| Answer::new(body, begun))) }
     });

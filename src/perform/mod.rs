@@ -9,6 +9,7 @@ pub(crate) mod issuers;
 pub(crate) mod known;
 pub(crate) mod managed;
 pub(crate) mod obtain;
+pub(crate) mod offer;
 pub(crate) mod own;
 pub(crate) mod removal;
 pub(crate) mod retention;

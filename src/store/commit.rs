@@ -12,7 +12,7 @@ use super::rows::{Stored, TABLES};
 /// Rows to write together, and the event that says why.
 #[derive(Clone)]
 pub(crate) struct Commit {
-    /// None only where nothing changes but when a row is looked at again.
+    /// None only where nothing changes but when a row is looked at again, or was used.
     event: Option<Event>,
     rows: Vec<Row>,
 }
@@ -32,6 +32,8 @@ pub(crate) enum Row {
     BlockedKey { key_hash: [u8; 32], reason: String },
     /// A small fact of the node's own.
     Meta { name: &'static str, value: Vec<u8> },
+    /// That a token was used now.
+    TokenUse { token: i64 },
     /// Where a rate limit stands.
     RateLimit { bucket: String, arrival: i64 },
     /// A row that goes, unless it has another version than the one it was read at.
@@ -68,12 +70,17 @@ impl Commit {
         Self { event: Some(event), rows: Vec::new() }
     }
 
-    /// A commit that says when `row` is due again. It is the only one without an event: nothing
-    /// happened but a look.
+    /// A commit that says when `row` is due again. It has no event: nothing happened but a look.
     pub(super) fn schedule<T: Stored>(row: &T, due_at: Option<Timestamp>) -> Self {
         let (id, version) = row.key();
         let due_at = due_at.map(Timestamp::as_second);
         Self { event: None, rows: vec![Row::Due { table: T::TABLE, id, version, due_at }] }
+    }
+
+    /// A commit that says that a token was used now. It has no event: what it was used for has its
+    /// own, if it is worth one.
+    pub(super) fn note_use(token: i64) -> Self {
+        Self { event: None, rows: vec![Row::TokenUse { token }] }
     }
 
     /// The same commit, which also writes `row`.
@@ -189,6 +196,11 @@ impl Row {
                 "INSERT INTO meta (name, value) VALUES (?1, ?2)
                  ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                 params![name, value],
+            ),
+            Self::TokenUse { token } => run(
+                connection,
+                "UPDATE api_token SET used_at = ?1 WHERE id = ?2",
+                params![at.as_second(), token],
             ),
             Self::RateLimit { bucket, arrival } => run(
                 connection,

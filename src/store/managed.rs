@@ -35,6 +35,24 @@ impl Store {
         self.read(|c| all(c, tail, [managed]))
     }
 
+    /// The version of a managed certificate with this number.
+    pub(crate) fn version(
+        &self,
+        managed: i64,
+        number: u32,
+    ) -> Result<Option<VersionRow>, ReadError> {
+        self.read(|c| one(c, "WHERE managed = ?1 AND number = ?2", params![managed, number]))
+    }
+
+    /// Where a managed certificate stands on the target of this name.
+    pub(crate) fn placement_on(
+        &self,
+        managed: i64,
+        target: &str,
+    ) -> Result<Option<PlacementRow>, ReadError> {
+        self.read(|c| one(c, "WHERE managed = ?1 AND target = ?2", params![managed, target]))
+    }
+
     /// Where a managed certificate is placed.
     pub(crate) fn placements(&self, managed: i64) -> Result<Vec<PlacementRow>, ReadError> {
         self.read(|c| all(c, "WHERE managed = ?1 ORDER BY target", [managed]))

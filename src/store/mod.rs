@@ -13,6 +13,7 @@ mod managed;
 mod reads;
 pub(crate) mod rows;
 mod sqlite;
+mod token;
 mod waiting;
 
 pub(crate) use audit::{Actor, Event, Recorded};

@@ -7,6 +7,7 @@ mod inventory;
 mod issue;
 mod issuer;
 mod managed;
+mod token;
 mod views;
 
 use std::convert::Infallible;
@@ -58,6 +59,8 @@ pub(super) fn router() -> Router<Arc<Node>> {
         .route("/targets/{name}", get(managed::target))
         .route("/external-keys", get(external_key::list).post(external_key::create))
         .route("/external-keys/{kid}/revoke", post(external_key::revoke))
+        .route("/tokens", get(token::list).post(token::create))
+        .route("/tokens/{name}/revoke", post(token::revoke))
         .route("/plan", post(declare::plan))
         .route("/apply", post(declare::apply));
     Router::new().nest("/api/v1", v1)

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::catalog::{Authority, Directory};
 use crate::store::{
-    Account, Authorization, CertificatePhase, CertificateRow, ExternalKey, Order, Recorded,
+    Account, ApiToken, Authorization, CertificatePhase, CertificateRow, ExternalKey, Order,
+    Recorded,
 };
 use crate::world::second;
 
@@ -147,6 +148,20 @@ pub(super) fn external_key(key: &ExternalKey, now: Timestamp) -> Value {
         "account": key.account,
         "created_at": key.created_at.to_string(),
         "expires_at": key.expires_at.map(|at| at.to_string()),
+    })
+}
+
+/// An API token, never the token itself.
+pub(super) fn token(token: &ApiToken, now: Timestamp) -> Value {
+    json!({
+        "id": token.id,
+        "name": token.name,
+        "status": token.status(now),
+        "scope": token.scope,
+        "created_at": token.created_at.to_string(),
+        "expires_at": token.expires_at.map(|at| at.to_string()),
+        "used_at": token.used_at.map(|at| at.to_string()),
+        "revoked_at": token.revoked_at.map(|at| at.to_string()),
     })
 }
 

@@ -45,6 +45,7 @@ pub(super) async fn forward(
     let commit = Commit::new(event).put(row);
     let commit = recorded(node, &run, &results, &to).into_iter().fold(commit, Commit::put);
     node.store.commit(commit, now).await?;
+    node.news.announce(run.row.managed);
     Ok(Outcome::More)
 }
 
@@ -69,6 +70,7 @@ pub(super) async fn back(
         .collect();
     let now = node.world.now();
     node.store.commit(rows.into_iter().fold(Commit::new(event), Commit::put), now).await?;
+    node.news.announce(run.row.managed);
     node.metrics.rolled_back();
     if failed.is_empty() {
         return Ok(Outcome::More);
@@ -97,6 +99,8 @@ async fn begin(
         commit = commit.put(PlacementRow { given: Some(to.number), due_at: None, ..placement });
     }
     node.store.commit(commit, now).await?;
+    // Who pulls has it from now on.
+    node.news.announce(run.row.managed);
     info!(
         rotation = run.row.id,
         certificate = run.known.row.name,

@@ -44,6 +44,7 @@ pub(super) async fn prove(node: &Node, run: Run) -> Result<Outcome, RotationErro
     }));
     let took = now.duration_since(run.row.started_at);
     node.store.commit(Commit::new(event).put(row).put(managed).put(version), now).await?;
+    node.news.announce(run.row.managed);
     info!(
         rotation = run.row.id,
         certificate = run.known.row.name,
@@ -125,6 +126,7 @@ pub(super) async fn fail(node: &Node, run: Run) -> Result<Outcome, RotationError
     warn!(rotation = run.row.id, certificate = managed.name, why, %retry_at, "rotation failed");
     node.metrics.rotated("failed", now.duration_since(run.row.started_at));
     node.store.commit(Commit::new(event).put(row).put(managed), now).await?;
+    node.news.announce(run.row.managed);
     Ok(Outcome::Rest)
 }
 

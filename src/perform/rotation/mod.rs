@@ -158,7 +158,7 @@ async fn stumble(
 
 /// A step did not happen, or its outcome could not be stored.
 #[derive(Debug, thiserror::Error)]
-enum RotationError {
+pub(crate) enum RotationError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]

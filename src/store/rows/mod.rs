@@ -4,6 +4,7 @@
 mod acme;
 mod managed;
 mod pki;
+mod token;
 
 use std::sync::LazyLock;
 
@@ -19,6 +20,7 @@ pub(crate) use managed::{
     ClientAccountRow, Managed, Pending, PlacementRow, RotationRow, VersionRow,
 };
 pub(crate) use pki::{AuthorityRow, CertificatePhase, CertificateRow, CrlRow, Declaration};
+pub(crate) use token::ApiToken;
 
 use crate::world::second;
 
@@ -75,6 +77,7 @@ tables!(
     RotationRow,
     PlacementRow,
     ClientAccountRow,
+    ApiToken,
 );
 
 /// The statements that write one table, spelled once.

@@ -8,7 +8,6 @@ mod library;
 mod provider;
 mod zone;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,6 +120,7 @@ impl Placed {
 }
 
 /// The DNS services that can be declared.
+#[cfg(test)]
 pub(super) fn services() -> impl Iterator<Item = &'static str> {
     library::SERVICES.split(", ")
 }
@@ -129,7 +129,8 @@ pub(super) fn services() -> impl Iterator<Item = &'static str> {
 ///
 /// # Errors
 /// [`ObtainError::Settings`] naming what is missing.
-pub(super) fn check_service(name: &str, credentials: &Path) -> Result<(), ObtainError> {
+#[cfg(test)]
+pub(super) fn check_service(name: &str, credentials: &std::path::Path) -> Result<(), ObtainError> {
     library::updater(name, credentials).map(drop)
 }
 

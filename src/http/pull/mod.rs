@@ -1,0 +1,243 @@
+//! Where machines pull the certificates they use, with an API token, on the HTTPS listener only.
+//! They may say which version they have, and wait here for the next. Whether a certificate exists
+//! is told only to who may have it; that a key was given is in the audit log before it leaves.
+
+mod form;
+mod wish;
+
+use std::sync::Arc;
+
+use acme::{Problem, ProblemType};
+use axum::body::Body;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::{Router, routing};
+use jiff::SignedDuration;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::Instant;
+use tracing::{debug, error};
+
+use self::form::Form;
+use self::wish::Wish;
+use super::RequestId;
+use super::error::{self, uncommitted, unreadable};
+use super::idle::Patience;
+use crate::news::{Awaited, Crowded};
+use crate::node::Node;
+use crate::perform::offer::{Offer, known, offer};
+use crate::store::{ApiToken, Commit, Event};
+use crate::token::{Kind, Token};
+
+/// Everything under `/api/v1/pull/`.
+pub(super) fn router() -> Router<Arc<Node>> {
+    Router::new().route("/api/v1/pull/{file}", routing::get(answer))
+}
+
+async fn answer(
+    State(node): State<Arc<Node>>,
+    Path(file): Path<String>,
+    request: Request,
+) -> Response<Body> {
+    let (head, _) = request.into_parts();
+    let mut response = pull(&node, &file, &head).await.unwrap_or_else(Refusal::response);
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// Why nothing is given.
+enum Refusal {
+    /// Without a token, or with one that is unknown, expired or revoked: who tries cannot tell which.
+    Stranger,
+    /// The token is not for that certificate, whether there is one of that name or not.
+    OutOfScope,
+    Other(Problem),
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Other(problem)
+    }
+}
+
+impl Refusal {
+    /// RFC 6750 §3: with a challenge, where a token is or could be the reason.
+    fn response(self) -> Response<Body> {
+        let unauthorized = |why: &str| Problem::new(ProblemType::Unauthorized, why);
+        let (problem, challenge) = match self {
+            Self::Stranger => {
+                let why = "a valid API token is needed: Authorization: Bearer TOKEN";
+                (unauthorized(why).with_status(401), Some("Bearer realm=\"perennial\""))
+            }
+            Self::OutOfScope => {
+                let challenge = "Bearer realm=\"perennial\", error=\"insufficient_scope\"";
+                (unauthorized("the token is not for this certificate"), Some(challenge))
+            }
+            Self::Other(problem) => (problem, None),
+        };
+        let mut response = error::response(&problem);
+        if let Some(challenge) = challenge {
+            let challenge = HeaderValue::from_static(challenge);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+/// What the query of a URL may say.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    /// The target on whose behalf it is pulled.
+    #[serde(default)]
+    target: Option<String>,
+}
+
+async fn pull(node: &Node, file: &str, head: &Parts) -> Result<Response<Body>, Refusal> {
+    let name = file.split_once('.').map_or(file, |(name, _)| name);
+    let mut holder = holder(node, head, name)?;
+    if let Err(error) = node.store.note_use(&holder, node.world.now()).await {
+        debug!(token = holder.name, %error, "the use of a token is not noted");
+    }
+    let missing = || absent(format!("there is no {file:?} for this target to pull"));
+    let (_, form) = Form::split(file).ok_or_else(missing)?;
+    let Query(asked) = Query::<Asked>::try_from_uri(&head.uri)
+        .map_err(|e| Problem::malformed(format!("the query is not understood: {e}")))?;
+    let target = asked.target.as_deref();
+    let wish = Wish::of(&head.headers);
+    let managed = known(node, name, target).map_err(unreadable)?.ok_or_else(missing)?;
+    // Listens before it looks, so that nothing is missed in between.
+    let mut wait = wish.wait().map(|wait| {
+        (node.news.listen(managed.id, holder.id), Instant::now() + wait, wait.as_secs())
+    });
+    loop {
+        let managed = known(node, name, target).map_err(unreadable)?.ok_or_else(missing)?;
+        let offer = offer(node, &managed, target).map_err(unreadable)?;
+        let offer = offer.ok_or_else(|| absent("it has no version to give yet".into()))?;
+        let form = chosen(form, head, &offer)?;
+        let tag = form.tag(&offer.version);
+        if !wish.has(&tag) {
+            let response = give(node, head, &holder, &offer, form, target).await?;
+            return Ok(tagged(response, &tag, wait.map(|(_, _, seconds)| seconds)));
+        }
+        let Some((listener, end, seconds)) = &mut wait else {
+            return Ok(tagged(unchanged(), &tag, None));
+        };
+        let listener = listener.as_mut().map_err(|crowded| full(*crowded))?;
+        // Nothing moves on the connection meanwhile, which is as it should be.
+        let _hold = head.extensions.get::<Patience>().map(Patience::hold);
+        match listener.wait(*end).await {
+            Awaited::News => {}
+            Awaited::Nothing => return Ok(tagged(unchanged(), &tag, Some(*seconds))),
+            Awaited::End => return Ok(tagged(unchanged(), &tag, None)),
+        }
+        // The token may have been revoked in the meantime.
+        holder = self::holder(node, head, name)?;
+    }
+}
+
+/// The token a request comes with (RFC 6750 §2.1), if it is good for this certificate.
+fn holder(node: &Node, head: &Parts, name: &str) -> Result<ApiToken, Refusal> {
+    let field = head.headers.get(header::AUTHORIZATION).and_then(|field| field.to_str().ok());
+    let (scheme, text) = field.and_then(|field| field.split_once(' ')).ok_or(Refusal::Stranger)?;
+    let token = Token::parse(text.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer"));
+    let token = token.ok_or(Refusal::Stranger)?;
+    let row = node.store.token_by_hash(&token.hash()).map_err(unreadable)?;
+    let row = row.filter(|row| row.is_valid(node.world.now())).ok_or(Refusal::Stranger)?;
+    if row.scope.covers(Kind::Certificate, name) { Ok(row) } else { Err(Refusal::OutOfScope) }
+}
+
+/// The form that is asked for, if the version can be had in it.
+fn chosen(form: Option<Form>, head: &Parts, offer: &Offer) -> Result<Form, Problem> {
+    let has_key = offer.version.sealed_key.is_some();
+    let fields = head.headers.get_all(header::ACCEPT).into_iter();
+    let fields: Vec<_> = fields.filter_map(|field| field.to_str().ok()).collect();
+    let accept = (!fields.is_empty()).then(|| fields.join(","));
+    let chosen = match form {
+        Some(form) => Some(form).filter(|form| form.can_be_had(has_key)),
+        None => Form::negotiate(accept.as_deref(), has_key),
+    };
+    chosen.ok_or_else(|| {
+        let why = "ask for application/json, application/x-pem-file (unless the key was made \
+                   elsewhere) or application/pem-certificate-chain";
+        Problem::malformed(why).with_status(406)
+    })
+}
+
+/// The version itself. That its key is given is stored first.
+async fn give(
+    node: &Node,
+    head: &Parts,
+    holder: &ApiToken,
+    offer: &Offer,
+    form: Form,
+    target: Option<&str>,
+) -> Result<Response<Body>, Problem> {
+    let broken = |error: &dyn std::fmt::Display| {
+        error!(certificate = offer.name, version = offer.version.number, %error, "cannot be pulled");
+        Problem::new(
+            ProblemType::ServerInternal,
+            "the version cannot be read; see the server's log",
+        )
+    };
+    let bundle = offer.bundle(node).map_err(|e| broken(&e))?;
+    let body = form.render(&offer.name, &offer.version, &bundle);
+    let body = body.ok_or_else(|| broken(&"it has no such form"))?;
+    if form.holds_key() && bundle.key_pkcs8().is_some() {
+        let actor = format!("token/{}", holder.name);
+        let event = Event::new(actor, "certificate.pull", format!("managed/{}", offer.name));
+        let mut event = event.with(json!({
+            "version": offer.version.number,
+            "representation": form.media_type(),
+            "target": target,
+        }));
+        if let Some(RequestId(id)) = head.extensions.get() {
+            event = event.asked_by(id);
+        }
+        node.store.commit(Commit::new(event), node.world.now()).await.map_err(uncommitted)?;
+    }
+    let mut response = Response::new(Body::from(body));
+    let media_type = HeaderValue::from_static(form.media_type());
+    response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+    Ok(response)
+}
+
+fn unchanged() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    response
+}
+
+/// The answer with the tag of what it is about, and the wait it was granted (RFC 7240 §3).
+fn tagged(mut response: Response<Body>, tag: &str, waited: Option<u64>) -> Response<Body> {
+    let mut put = |name: HeaderName, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    put(header::ETAG, tag);
+    if let Some(seconds) = waited {
+        put(HeaderName::from_static("preference-applied"), &format!("wait={seconds}"));
+    }
+    response
+}
+
+fn absent(why: String) -> Problem {
+    Problem::new(ProblemType::Malformed, why).with_status(404)
+}
+
+fn full(crowded: Crowded) -> Problem {
+    let (status, why) = match crowded {
+        Crowded::Token => (429, "too many wait with this token; wait less, or use several"),
+        Crowded::All => (503, "too many wait already; ask without wait"),
+    };
+    let problem = Problem::new(ProblemType::RateLimited, why).with_status(status);
+    problem.with_retry_after(BACK_OFF)
+}
+
+/// When it is worth trying again after too many waited.
+const BACK_OFF: SignedDuration = SignedDuration::from_secs(60);
