@@ -1,10 +1,12 @@
 //! What would happen when: the renewals, roll-outs and retirements of a certificate over the months
 //! to come, if nothing fails and nothing is changed.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::moment::{Share, of_lifetime};
+use crate::moment::{Share, of_lifetime, plus};
 use crate::need::Version;
 use crate::wave::waves;
 use crate::window::{Calendar, Opening, opening};
@@ -48,47 +50,77 @@ pub struct Happening {
 /// What happens from `now` until `horizon`, in order; at most a thousand things.
 #[must_use]
 pub fn forecast(outlook: &Outlook<'_>, now: Timestamp, horizon: Timestamp) -> Vec<Happening> {
+    let names: Vec<&str> = outlook.targets.iter().map(|(name, _)| name.as_str()).collect();
+    let waves = waves(&names, outlook.canary, outlook.wave);
+    let length = outlook.current.map_or(outlook.lifetime, |version| {
+        version.not_after.duration_since(version.not_before).max(SignedDuration::ZERO)
+    });
+    // What was revoked is over now, and no calendar holds its replacement up.
+    let ends = |version: &Version| if version.revoked { now } else { version.not_after };
+    let mut life = outlook.current.map(|version| (version.not_before, ends(version)));
+    let current = outlook.current.filter(|version| version.is_usable(now));
+    let mut renewal = current.map_or(now, Version::moment).max(now);
     let mut found = Vec::new();
-    let mut life = outlook.current.map(|version| (version.not_before, version.not_after));
-    let mut renewal = outlook.current.map_or(now, Version::moment).max(now);
-    let length = life.map_or(outlook.lifetime, |(from, to)| to.duration_since(from));
     while renewal < horizon && found.len() < MOST {
         let note = |at, what, targets, forced| Happening { at, what, targets, forced };
         found.push(note(renewal, "renew", Vec::new(), false));
         let mut at = renewal;
-        let order: Vec<String> = outlook.targets.iter().map(|(name, _)| name.clone()).collect();
-        for wave in waves(&order, outlook.canary, outlook.wave) {
-            let calendars =
-                outlook.targets.iter().filter(|(name, _)| wave.contains(name)).map(|(_, c)| c);
-            let openings = calendars.map(|calendar| touched(calendar, life, at));
-            let (last, forced) = openings
-                .fold((at, false), |(at, any), (opens, forced)| (at.max(opens), any | forced));
-            at = last;
-            found.push(note(at, "push", wave, forced));
+        for wave in &waves {
+            for (opens, (targets, forced)) in pushes(outlook.targets, wave, life, at, horizon) {
+                found.push(note(opens, "push", targets, forced));
+                at = opens;
+            }
         }
         if life.is_some() {
-            found.push(note(at + outlook.grace, "retire", Vec::new(), false));
+            found.push(note(plus(at, outlook.grace), "retire", Vec::new(), false));
         }
-        life = Some((renewal, renewal + length));
-        let after = of_lifetime(outlook.share, renewal, renewal + length, outlook.seed);
-        // A life too short to be renewed in would be renewed for ever.
-        renewal = after.max(renewal + SignedDuration::from_secs(1));
+        let ends = plus(renewal, length);
+        life = Some((renewal, ends));
+        let after = of_lifetime(outlook.share, renewal, ends, outlook.seed);
+        // No rotation begins before the one before it is over, and a life too short to be renewed
+        // in would be renewed for ever.
+        renewal = after.max(at).max(plus(renewal, SignedDuration::from_secs(1)));
     }
     found.retain(|happening| happening.at < horizon);
     found.sort_by_key(|happening| happening.at);
+    found.truncate(MOST);
     found
+}
+
+/// When the targets of a wave that is due `at` are touched: which of them, and whether one of them
+/// against its calendar.
+fn pushes(
+    targets: &[(String, Calendar)],
+    wave: &[usize],
+    life: Option<(Timestamp, Timestamp)>,
+    at: Timestamp,
+    horizon: Timestamp,
+) -> BTreeMap<Timestamp, (Vec<String>, bool)> {
+    let mut pushes: BTreeMap<_, (Vec<String>, bool)> = BTreeMap::new();
+    for place in wave {
+        let (name, calendar) = &targets[*place];
+        let (opens, forced) = touched(calendar, life, at, horizon);
+        let push = pushes.entry(opens).or_default();
+        push.0.push(name.clone());
+        push.1 |= forced;
+    }
+    pushes
 }
 
 /// When a target can be touched from `at` on, and whether against its calendar.
 fn touched(
     calendar: &Calendar,
     life: Option<(Timestamp, Timestamp)>,
-    at: Timestamp,
+    mut at: Timestamp,
+    horizon: Timestamp,
 ) -> (Timestamp, bool) {
-    match opening(calendar, life, at) {
-        Opening::Open => (at, false),
-        Opening::Forced => (at, true),
-        Opening::Closed(opens) => (opens, opening(calendar, life, opens) == Opening::Forced),
+    loop {
+        match opening(calendar, life, at) {
+            Opening::Open => return (at, false),
+            Opening::Forced => return (at, true),
+            Opening::Closed(opens) if opens < horizon => at = opens,
+            Opening::Closed(opens) => return (opens, false),
+        }
     }
 }
 

@@ -130,7 +130,9 @@ pub struct Facts<'a> {
     pub candidate: Option<&'a Version>,
     /// Digest of what is declared now.
     pub request: [u8; 32],
-    /// A digest that an operator rolled back from: being declared is no reason to go there again.
+    /// A digest that an operator rolled back from: while it is what is declared, neither that, nor
+    /// an issuer that is not declared any more, nor a version that was obtained and not proven is
+    /// a reason to leave the version gone back to.
     pub held: Option<[u8; 32]>,
     /// The issuers declared now.
     pub issuers: &'a [String],
@@ -202,23 +204,23 @@ fn revoked(facts: &Facts<'_>, now: Timestamp) -> Found {
 
 fn changed(facts: &Facts<'_>, now: Timestamp) -> Found {
     let current = facts.current?;
-    let wanted = current.request == facts.request || facts.held == Some(facts.request);
-    let known = facts.issuers.contains(&current.issuer);
-    (!wanted || !known).then(|| (Cause::Changed, facts.candidate_for(now)))
+    let wanted = current.request == facts.request && facts.issuers.contains(&current.issuer);
+    (!wanted && !facts.is_held()).then(|| (Cause::Changed, facts.candidate_for(now)))
 }
 
 fn unproven(facts: &Facts<'_>, now: Timestamp) -> Found {
-    facts.candidate_for(now).map(|number| (Cause::Unproven, Some(number)))
+    let candidate = facts.candidate_for(now).filter(|_| !facts.is_held())?;
+    Some((Cause::Unproven, Some(candidate)))
 }
 
 fn expired(facts: &Facts<'_>, now: Timestamp) -> Found {
-    (now >= facts.current?.not_after).then_some((Cause::Expired, None))
+    (now >= facts.current?.not_after).then(|| (Cause::Expired, facts.candidate_for(now)))
 }
 
 fn moment(facts: &Facts<'_>, now: Timestamp) -> Found {
     let current = facts.current?;
     let cause = if current.suggestion.is_some() { Cause::Suggested } else { Cause::Lifetime };
-    (now >= current.moment()).then_some((cause, None))
+    (now >= current.moment()).then(|| (cause, facts.candidate_for(now)))
 }
 
 fn unserved(facts: &Facts<'_>, _: Timestamp) -> Found {
@@ -227,6 +229,11 @@ fn unserved(facts: &Facts<'_>, _: Timestamp) -> Found {
 }
 
 impl Facts<'_> {
+    /// Whether an operator rolled back from what is declared.
+    fn is_held(&self) -> bool {
+        self.held == Some(self.request)
+    }
+
     /// The candidate, if it is still worth rolling out: what is declared, usable, not due itself.
     fn candidate_for(&self, now: Timestamp) -> Option<u32> {
         let fit = |candidate: &&&Version| {

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::jitter;
+use crate::moment::plus;
 
 /// When to try again what has failed `failures` times in a row, most recently at `now`: after a
 /// minute, then ten, then a hundred, then once a day (the steps Let's Encrypt asks of clients),
@@ -21,7 +22,7 @@ pub fn after(failures: u32, now: Timestamp, end: Option<Timestamp>, seed: u64) -
         wait = wait.min(end.duration_since(now) / 20);
     }
     wait -= jitter::part(wait / 5, seed, failures.into());
-    now + wait.max(SignedDuration::from_mins(1))
+    plus(now, wait.max(SignedDuration::from_mins(1)))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::moment::plus;
 use crate::need::{Cause, Version};
 use crate::retry;
 use crate::wave::waves;
@@ -125,7 +126,13 @@ pub enum Step {
 /// What comes next for a rotation at `now`.
 #[must_use]
 pub fn next(rotation: &Rotation<'_>, now: Timestamp) -> Step {
-    if rotation.superseded && matches!(rotation.phase, Phase::Obtaining | Phase::Deploying) {
+    let gives_way = match rotation.phase {
+        Phase::Obtaining | Phase::Deploying => true,
+        // What can be put back at once is; what cannot keeps nobody waiting.
+        Phase::Reverting => rotation.attempts > 0,
+        Phase::Proven | Phase::Done | Phase::Failed => false,
+    };
+    if rotation.superseded && gives_way {
         return Step::Fail;
     }
     if rotation.due_at > now && !matches!(rotation.phase, Phase::Done | Phase::Failed) {
@@ -141,14 +148,14 @@ pub fn next(rotation: &Rotation<'_>, now: Timestamp) -> Step {
 }
 
 fn deploy(rotation: &Rotation<'_>, now: Timestamp) -> Step {
-    let Some(to) = rotation.to.filter(|to| to.is_usable(now)) else { return Step::Fail };
-    let order: Vec<String> = rotation.placements.iter().map(|p| p.target.clone()).collect();
-    for wave in waves(&order, rotation.canary, rotation.wave) {
-        let missing = rotation
-            .placements
-            .iter()
-            .filter(|p| wave.contains(&p.target) && p.serves != Some(to.number));
-        let missing: Vec<_> = missing.collect();
+    let Some(to) = rotation.to.filter(|to| to.is_usable(now)) else {
+        // It was revoked, or has ended, while it was being rolled out.
+        return revert(rotation, now);
+    };
+    let names: Vec<&str> = rotation.placements.iter().map(|p| p.target.as_str()).collect();
+    for wave in waves(&names, rotation.canary, rotation.wave) {
+        let wave = wave.iter().map(|place| &rotation.placements[*place]);
+        let missing: Vec<_> = wave.filter(|p| p.serves != Some(to.number)).collect();
         if !missing.is_empty() {
             return open(rotation, &missing, now);
         }
@@ -203,7 +210,7 @@ pub fn retry(rotation: &Rotation<'_>, now: Timestamp) -> Timestamp {
 /// When the version before is retired: after `grace`, at once if it must not be trusted any more.
 #[must_use]
 pub fn retirement(cause: &Cause, grace: SignedDuration, now: Timestamp) -> Timestamp {
-    if matches!(cause, Cause::Emergency { .. }) { now } else { now + grace }
+    if matches!(cause, Cause::Emergency { .. }) { now } else { plus(now, grace) }
 }
 
 /// How often putting the version before back is tried.

@@ -9,6 +9,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::moment::plus;
+
 /// When a target may be touched. Without windows: always, but for the freezes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -31,7 +33,7 @@ impl Calendar {
     /// The first instant at `now` or later when the target may be touched; none within a year.
     #[must_use]
     pub fn opens(&self, now: Timestamp) -> Option<Timestamp> {
-        let horizon = now + SignedDuration::from_hours(366 * 24);
+        let horizon = plus(now, SignedDuration::from_hours(366 * 24));
         let mut at = now;
         while at < horizon {
             let thawed = self.freezes.iter().filter(|f| f.from <= at && at < f.until);
@@ -70,7 +72,7 @@ impl Window {
             let start = Timestamp::from_second(midnight + day * DAY + self.from).ok()?;
             let weekday = start.to_zoned(TimeZone::UTC).weekday();
             let bit = weekday.to_monday_zero_offset();
-            (self.days >> bit & 1 == 1 && start + self.length > at).then_some(start)
+            (self.days >> bit & 1 == 1 && plus(start, self.length) > at).then_some(start)
         });
         begins.min().map_or(at, |start| start.max(at))
     }
@@ -91,6 +93,10 @@ impl FromStr for Window {
         }
         let (from, until) = hours.trim().split_once('-').ok_or_else(invalid)?;
         let (from, until) = (clock(from).ok_or_else(invalid)?, clock(until).ok_or_else(invalid)?);
+        if from == DAY {
+            // The days named are those on which it begins.
+            return Err(invalid());
+        }
         let length = if until > from { until - from } else { until + DAY - from };
         Ok(Self { days: bits, from, length: SignedDuration::from_secs(length) })
     }
@@ -176,7 +182,7 @@ pub fn opening(
         (Some(opens), Some(last)) => Opening::Closed(opens.min(last)),
         (None, Some(last)) => Opening::Closed(last),
         (Some(opens), None) => Opening::Closed(opens),
-        (None, None) => Opening::Closed(now + SignedDuration::from_hours(24)),
+        (None, None) => Opening::Closed(plus(now, SignedDuration::from_hours(24))),
     }
 }
 
@@ -204,7 +210,9 @@ mod tests {
             let window: Window = text.parse().expect(text);
             assert_eq!(window.to_string(), text);
         }
-        for text in ["", "Sat", "Sat 2-4", "Caturday 02:00-04:00", "Sat 25:00-26:00"] {
+        for text in
+            ["", "Sat", "Sat 2-4", "Caturday 02:00-04:00", "Sat 25:00-26:00", "Sat 24:00-02:00"]
+        {
             assert!(text.parse::<Window>().is_err(), "{text}");
         }
     }
