@@ -94,6 +94,7 @@ fn version(n: u32) -> Version {
         request: [1; 32],
         issuer: ISSUER.into(),
         revoked: false,
+        obtained_at: from,
         renew_at: moment::of_lifetime(Share::Usual, from, to, n.into()),
         suggestion: None,
     }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::moment::Suggestion;
@@ -23,6 +23,8 @@ pub struct Version {
     pub issuer: String,
     /// Whether its issuer, or we, revoked it.
     pub revoked: bool,
+    /// When it was obtained.
+    pub obtained_at: Timestamp,
     /// When its share of life is spent; stored when it was obtained.
     pub renew_at: Timestamp,
     /// What its CA suggests instead.
@@ -36,13 +38,17 @@ impl Version {
         !self.revoked && now < self.not_after
     }
 
-    /// When it is to be renewed.
+    /// When it is to be renewed: at its moment, but never at once after it was obtained, or a CA that
+    /// always says "now" would be asked again and again.
     #[must_use]
     pub fn moment(&self) -> Timestamp {
-        match &self.suggestion {
+        let moment = match &self.suggestion {
             Some(suggestion) => suggestion.moment(self.not_before, self.not_after),
             None => self.renew_at,
-        }
+        };
+        let life = self.not_after.duration_since(self.not_before);
+        let young = (life / 20).clamp(SignedDuration::ZERO, YOUNG);
+        moment.max(self.obtained_at.checked_add(young).unwrap_or(Timestamp::MAX))
     }
 }
 
@@ -245,3 +251,6 @@ impl Facts<'_> {
         self.candidate.as_ref().filter(fit).map(|candidate| candidate.number)
     }
 }
+
+/// How long a version stands at least, if its life is not much longer itself.
+const YOUNG: SignedDuration = SignedDuration::from_hours(1);

@@ -158,7 +158,7 @@ mod tests {
         let mut stream = Idle::new(stream, LIMIT);
         let slow = tokio::spawn(async move {
             for _ in 0..5 {
-                sleep(LIMIT / 2).await;
+                sleep(LIMIT / 4).await;
                 peer.write_all(b"x").await.expect("still there");
             }
             peer

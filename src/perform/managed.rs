@@ -33,7 +33,8 @@ pub(crate) async fn enlist(node: &Node, actor: impl Into<Actor>) -> Result<(), M
             Some(row) if row.declared == declared => {}
             Some(row) => {
                 let due_at = row.rotation.is_none().then_some(now);
-                changed.push(Managed { declared, due_at, ..row });
+                // Whatever failed before, this may mend it.
+                changed.push(Managed { declared, due_at, retry_at: None, ..row });
             }
             None => changed.push(fresh(node.store.id(), name, declared, now)),
         }

@@ -199,6 +199,7 @@ impl Fleet {
             request: DECLARED,
             issuer,
             revoked: false,
+            obtained_at: now,
             renew_at: moment::of_lifetime(Share::Usual, not_before, not_after, id as u64),
             suggestion: None,
         });

@@ -60,6 +60,7 @@ fn versions() -> impl Strategy<Value = Version> {
         |(number, not_before, not_after, renew_at, suggestion, revoked)| Version {
             not_before,
             not_after,
+            obtained_at: not_before,
             renew_at,
             revoked,
             suggestion: suggestion

@@ -33,6 +33,7 @@ fn version(number: u32) -> Version {
         request: DECLARED,
         issuer: "ca".into(),
         revoked: false,
+        obtained_at: day(0),
         renew_at: day(60),
         suggestion: None,
     }

@@ -270,3 +270,14 @@ fn asking_twice_gives_the_same_answer() {
         assert_eq!(known.at(now), known.at(now));
     }
 }
+
+#[test]
+fn a_ca_that_always_says_now_is_not_asked_again_and_again() {
+    let now = day(10);
+    let known = Known::current(|current| {
+        current.obtained_at = now;
+        current.suggestion = Some(Suggestion::within(day(0), day(1), None, 7));
+    });
+    assert!(matches!(known.at(now), Need::Nothing { .. }), "it was obtained this moment");
+    assert!(matches!(known.at(now + HOUR), Need::Rotate { cause: Cause::Suggested, .. }));
+}

@@ -78,6 +78,7 @@ impl VersionRow {
             request: self.request,
             issuer: self.issuer.clone(),
             revoked: self.revoked_at.is_some(),
+            obtained_at: self.obtained_at,
             renew_at: self.renew_at,
             suggestion: self.suggestion.clone(),
         }
