@@ -125,7 +125,9 @@ pub enum Step {
 /// What comes next for a rotation at `now`.
 #[must_use]
 pub fn next(rotation: &Rotation<'_>, now: Timestamp) -> Step {
-    if rotation.superseded && matches!(rotation.phase, Phase::Obtaining | Phase::Deploying) {
+    // What an emergency replaces is not put back first.
+    let unproven = [Phase::Obtaining, Phase::Deploying, Phase::Reverting];
+    if rotation.superseded && unproven.contains(&rotation.phase) {
         return Step::Fail;
     }
     if rotation.due_at > now && !matches!(rotation.phase, Phase::Done | Phase::Failed) {

@@ -27,13 +27,17 @@ pub(crate) async fn enlist(node: &Node, actor: &str) -> Result<(), ManagedError>
     for certificate in catalog.certificates.values() {
         let declared = declaration(&catalog, certificate);
         let name = &certificate.spec.name;
+        let event = Event::new(actor, "certificate.enlist", format!("managed/{name}"));
+        let mut commit = Commit::new(event);
         let row = match node.store.managed_by_name(name)? {
             Some(row) if row.declared == declared => continue,
-            Some(row) => Managed { declared, due_at: due_unless_busy(&row, now), ..row },
+            Some(row) => {
+                commit = woken(node, &row, now)?.into_iter().fold(commit, Commit::put);
+                Managed { declared, due_at: due_unless_busy(&row, now), ..row }
+            }
             None => fresh(node.store.id(), name, declared, now),
         };
-        let event = Event::new(actor, "certificate.enlist", format!("managed/{name}"));
-        node.store.commit(Commit::new(event).put(row), now).await?;
+        node.store.commit(commit.put(row), now).await?;
     }
     Ok(())
 }
@@ -223,6 +227,17 @@ pub(crate) async fn leaf_changed(node: &Node, leaf: &[u8; 32]) -> Result<(), Man
         }
     }
     Ok(())
+}
+
+/// The rotation under way, if what it waits for may have been declared away: a window that was
+/// closed, a target that did not work. When a version is retired stays as it was promised.
+fn woken(node: &Node, row: &Managed, now: Timestamp) -> Result<Option<RotationRow>, ReadError> {
+    let Some(id) = row.rotation else { return Ok(None) };
+    let waits = |rotation: &RotationRow| {
+        matches!(rotation.phase, Phase::Obtaining | Phase::Deploying | Phase::Reverting)
+    };
+    let rotation = node.store.rotation(id)?.filter(waits);
+    Ok(rotation.map(|rotation| RotationRow { due_at: Some(now), ..rotation }))
 }
 
 /// A certificate that has a rotation is looked at when that is over.
