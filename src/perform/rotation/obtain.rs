@@ -88,7 +88,7 @@ async fn from_authority(
     let actor = format!("rotation/{}", run.row.id);
     let issued = issuance::issue_with(node, &actor, &commission, &request, None, |leaf, commit| {
         let whole: Vec<_> = std::iter::once(leaf.clone()).chain(chain).collect();
-        store(node, run, commit, &authority.name, &whole, &subject)
+        store(node, run, commit.of_rotation(run.row.id), &authority.name, &whole, &subject)
     });
     match issued.await {
         Ok(_) => Ok(()),
