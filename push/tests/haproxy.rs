@@ -41,6 +41,10 @@ impl Haproxy {
         let master = folder.text("master.sock");
         let arguments = ["-W", "-S", &master, "-f", &config];
         let server = Server::start(&binary, &arguments, port);
+        // The port may answer before the socket is in its place.
+        while !folder.path("admin.sock").exists() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
         Self { folder, port, _server: server }
     }
 
