@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
@@ -53,15 +53,7 @@ impl Apache {
     }
 
     async fn tell(&self) -> Result<String, PushError> {
-        let output = self.test().await?;
-        let pid_file = match &self.pid_file {
-            Some(pid_file) => pid_file.clone(),
-            None => pid_file(&output).ok_or_else(|| {
-                PushError::Declaration("Apache did not tell its PidFile: set pid_file".into())
-            })?,
-        };
-        let parent = process::running(&pid_file)?;
-        self.check_pair().await?;
+        let (parent, output) = self.examine().await.map_err(PushError::untouched)?;
         process::signal(parent, Signal::USR1)?;
         for _ in 0..CHECKS {
             sleep(BETWEEN_CHECKS).await;
@@ -75,6 +67,21 @@ impl Apache {
             }
         }
         Ok(output)
+    }
+
+    /// Everything that can be found out before the parent is told: its number, and what the test of
+    /// the configuration said.
+    async fn examine(&self) -> Result<(Pid, String), PushError> {
+        let output = self.test().await?;
+        let pid_file = match &self.pid_file {
+            Some(pid_file) => pid_file.clone(),
+            None => pid_file(&output).ok_or_else(|| {
+                PushError::Declaration("Apache did not tell its PidFile: set pid_file".into())
+            })?,
+        };
+        let parent = process::running(&pid_file)?;
+        self.check_pair().await?;
+        Ok((parent, output))
     }
 
     /// Tests the configuration; the output also tells where the pid file is.

@@ -3,9 +3,11 @@
 //! `ssl_object_cache_inheritable` would not notice. Blocking: callers run it off the runtime.
 
 use std::fs::{self, File, OpenOptions, Permissions};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use zeroize::Zeroizing;
@@ -146,12 +148,32 @@ pub(crate) fn sync_parent(path: &Path) -> Result<(), PushError> {
 }
 
 /// A name beside `path` that nothing has. It begins with a dot, because HAProxy loads every other
-/// file of a certificate directory.
+/// file of a certificate directory. What another run of the program left there is removed: it may
+/// be a key.
 fn beside(path: &Path) -> Result<PathBuf, PushError> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
+    // Not the process id: in a container that is the same every time.
+    static RUN: LazyLock<String> =
+        LazyLock::new(|| format!("{:016x}", RandomState::new().hash_one(std::process::id())));
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Ok(parent(path)?.join(format!(".{name}.{}-{count}.new", std::process::id())))
+    let directory = parent(path)?;
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let found = entry.file_name();
+        let run = found.to_str().and_then(|found| run_of(found, &name));
+        if run.is_some_and(|run| run != *RUN) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(directory.join(format!(".{name}.{}-{count}.new", *RUN)))
+}
+
+/// The run of the program that staged `found` for `name`, if that is what it is.
+fn run_of<'a>(found: &'a str, name: &str) -> Option<&'a str> {
+    let rest = found.strip_prefix('.')?.strip_prefix(name)?.strip_prefix('.')?;
+    let (run, count) = rest.strip_suffix(".new")?.split_once('-')?;
+    let ours = run.bytes().all(|b| b.is_ascii_hexdigit()) && count.parse::<u64>().is_ok();
+    ours.then_some(run)
 }
 
 fn parent(path: &Path) -> Result<&Path, PushError> {
@@ -187,3 +209,17 @@ pub(crate) async fn blocking<T: Send + 'static>(
 
 const PRIVATE: u32 = 0o600;
 const MAX_FILE: u64 = 4 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_run_staged_is_told_from_what_is_not_ours() {
+        assert_eq!(run_of(".shop.pem.00ff-3.new", "shop.pem"), Some("00ff"));
+        for other in [".shop.pem.00ff-3.new", "shop.00ff-3.new", ".shop.x-3.new", ".shop.00ff.new"]
+        {
+            assert_eq!(run_of(other, "shop"), None, "{other}");
+        }
+    }
+}

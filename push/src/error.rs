@@ -61,6 +61,9 @@ pub enum PushError {
     /// A keystore that cannot be made.
     #[error("cannot make the keystore: {0}")]
     Format(String),
+    /// It failed before the server was told of anything, and what was written is undone.
+    #[error("{0}")]
+    Untouched(Box<PushError>),
     /// The push failed, and so did putting back what was there before.
     #[error(
         "{error}. Putting back what was there before failed too: {restoring}. The target may be in a mixed state: repair it by hand, then push again"
@@ -84,8 +87,27 @@ impl PushError {
             | Self::Unreachable { .. }
             | Self::TimedOut { .. } => Fault::Target,
             Self::Program { .. } | Self::Disk { .. } | Self::Format(_) => Fault::Machine,
-            Self::Unrestored { error, .. } => error.fault(),
+            Self::Untouched(error) | Self::Unrestored { error, .. } => error.fault(),
         }
+    }
+
+    /// Whether the target surely holds and serves what it did before, so that nothing need be put
+    /// back there.
+    #[must_use]
+    pub fn left_untouched(&self) -> bool {
+        matches!(
+            self,
+            Self::Declaration(_)
+                | Self::Busy(_)
+                | Self::Unreachable { .. }
+                | Self::Program { .. }
+                | Self::Untouched(_)
+        )
+    }
+
+    /// For `map_err` on what comes before a server is told.
+    pub(crate) fn untouched(self) -> Self {
+        if self.left_untouched() { self } else { Self::Untouched(self.into()) }
     }
 
     /// A bundle whose key was made elsewhere came where the key is needed.

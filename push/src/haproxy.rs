@@ -141,7 +141,7 @@ impl Haproxy {
             let told = self.reload().await;
             return placed.keep_if(told).await;
         }
-        let is_new = self.prepare(&socket, &name).await?;
+        let is_new = self.prepare(&socket, &name).await.map_err(PushError::untouched)?;
         let placed = self.placement().put(delivery).await?;
         self.replace(&socket, &name, &pem, is_new, placed).await
     }

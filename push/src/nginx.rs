@@ -85,7 +85,8 @@ impl Target for Nginx {
     ) -> Pin<Box<dyn Future<Output = Result<Receipt, PushError>> + Send + 'a>> {
         Box::pin(async move {
             let placed = self.placement.put(delivery).await?;
-            let told = self.tell().await;
+            // A reload that nginx could not be told of has not begun.
+            let told = self.tell().await.map_err(PushError::untouched);
             placed.keep_if(told).await
         })
     }

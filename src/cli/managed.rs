@@ -123,7 +123,8 @@ fn list(arguments: &Arguments, client: &Client) -> Result<ExitCode, Failure> {
 }
 
 fn verdict(items: &[Value]) -> ExitCode {
-    let well = |item: &Value| matches!(item["status"].as_str(), Some("served" | "rotating"));
+    let well =
+        |item: &Value| matches!(item["status"].as_str(), Some("served" | "rotating" | "waiting"));
     if items.iter().all(well) { ExitCode::SUCCESS } else { ExitCode::from(SOMETHING_TO_DO) }
 }
 
@@ -150,6 +151,9 @@ fn in_full(shown: &Value) -> Result<(), Failure> {
             rotation["phase"].as_str().unwrap_or("?"),
             rotation["because"].as_str().unwrap_or("?"),
         ))?;
+        if let Some(why) = rotation["pause"].as_str().or(rotation["error"].as_str()) {
+            output::line(format_args!("  {why}"))?;
+        }
         for event in rotation["timeline"].as_array().into_iter().flatten() {
             moment(event)?;
         }
@@ -157,11 +161,14 @@ fn in_full(shown: &Value) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Shows a rotation as it goes on, until it is proven or has failed.
+/// Shows a rotation as it goes on, until it is proven, has failed or must wait.
 fn follow(answer: &Value, how: &Following, client: &Client) -> Result<ExitCode, Failure> {
     let Some(id) = answer["rotation"].as_i64() else {
-        let why = "the rotation has not begun yet; see perennial status certificate";
-        return Err(Failure::new(why));
+        eprintln!(
+            "asked for; it begins when the step that is under way has ended: see perennial status \
+             certificate"
+        );
+        return Ok(ExitCode::from(SOMETHING_TO_DO));
     };
     if how.no_wait {
         return match how.json {
@@ -190,6 +197,12 @@ fn follow(answer: &Value, how: &Following, client: &Client) -> Result<ExitCode, 
             }
             return Ok(code);
         }
+        if let Some(why) = rotation["pause"].as_str() {
+            // It may be days: whoever asked is not kept.
+            eprintln!("rotation {id} {why}; it goes on by itself");
+            let failed = rotation["error"].is_string();
+            return Ok(ExitCode::from(if failed { 1 } else { SOMETHING_TO_DO }));
+        }
         sleep(POLL);
     }
 }
@@ -199,17 +212,27 @@ fn moment(event: &Value) -> Result<(), Failure> {
     let detail = &event["detail"];
     let mut told = Vec::new();
     for key in TOLD {
-        match &detail[key] {
-            Value::Null => {}
-            Value::Array(list) if list.is_empty() => {}
-            Value::Array(list) => {
-                let list: Vec<_> = list.iter().filter_map(Value::as_str).collect();
-                told.push(format!("{}: {}", key.replace('_', " "), list.join(", ")));
+        let text = match &detail[key] {
+            Value::Null => continue,
+            Value::Array(list) if list.is_empty() => continue,
+            Value::Object(fields) if fields.is_empty() => continue,
+            // What is wrong with each target begins a line of its own.
+            Value::Object(fields) => {
+                let each = fields
+                    .iter()
+                    .map(|(name, why)| format!("\n      {name}: {}", why.as_str().unwrap_or("?")));
+                each.collect::<String>()
             }
-            Value::Object(fields) if fields.is_empty() => {}
-            Value::String(text) => told.push(format!("{}: {text}", key.replace('_', " "))),
-            other => told.push(format!("{}: {other}", key.replace('_', " "))),
-        }
+            Value::Array(list) => {
+                list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+            }
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        told.push(format!("{}: {text}", key.replace('_', " ")));
+    }
+    if told.is_empty() {
+        told.extend(event["subject"].as_str().map(str::to_owned));
     }
     let action = event["action"].as_str().unwrap_or("?");
     let at = event["at"].as_str().unwrap_or("?");

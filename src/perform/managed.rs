@@ -15,7 +15,7 @@ use super::rotation;
 use crate::catalog::{Catalog, Certificate, digest_of};
 use crate::node::Node;
 use crate::steps::Subject;
-use crate::store::{Actor, Commit, Event, Managed, RotationRow, VersionRow};
+use crate::store::{Actor, Commit, Event, Managed, ReadError, RotationRow, VersionRow};
 
 /// Gives every declared certificate a row, and has those looked at whose declaration is not what it
 /// was. Run at the start and after each `apply`; running it again changes nothing.
@@ -46,11 +46,7 @@ pub(crate) async fn enlist(node: &Node, actor: impl Into<Actor>) -> Result<(), M
         let mut commit = Commit::new(event.with(json!({ "certificates": names })));
         for row in rows {
             commit = commit.put(row.clone());
-            let waiting = row.rotation.map(|id| node.store.rotation(id)).transpose()?.flatten();
-            if let Some(rotation) = waiting.filter(|rotation| !rotation.phase.is_over()) {
-                // It may wait for what this declaration mends.
-                commit = commit.put(RotationRow { due_at: Some(now), ..rotation });
-            }
+            commit = woken(node, row, now)?.into_iter().fold(commit, Commit::put);
         }
         node.store.commit(commit, now).await?;
     }
@@ -208,6 +204,17 @@ async fn suggested(
             None
         }
     }
+}
+
+/// The rotation under way, if what it waits for may have been declared away: a window that was
+/// closed, a target that did not work. When a version is retired stays as it was promised.
+fn woken(node: &Node, row: &Managed, now: Timestamp) -> Result<Option<RotationRow>, ReadError> {
+    let Some(id) = row.rotation else { return Ok(None) };
+    let waits = |rotation: &RotationRow| {
+        matches!(rotation.phase, Phase::Obtaining | Phase::Deploying | Phase::Reverting)
+    };
+    let rotation = node.store.rotation(id)?.filter(waits);
+    Ok(rotation.map(|rotation| RotationRow { due_at: Some(now), ..rotation }))
 }
 
 fn fresh(id: i64, name: &str, declared: [u8; 32], now: Timestamp) -> Managed {

@@ -67,11 +67,12 @@ async fn record(
     let now = node.world.now();
     let complaint = proof.as_ref().filter(|proof| !proof.proven).map(ToString::to_string);
     let due_at = target.next_look(now);
-    if complaint == placement.error {
+    let drifted = proof.as_ref().is_some_and(is_drift);
+    // Even if it was seen before: that it is mended may have been declared since.
+    let mend = target.spec.care.mend && drifted;
+    if complaint == placement.error && !mend {
         return Ok(node.store.schedule(&placement, due_at, now).await?);
     }
-    let drifted = proof.as_ref().is_some_and(is_drift);
-    let mend = target.spec.care.mend && drifted;
     let action = match (&complaint, drifted) {
         (None, _) => "placement.restored",
         (Some(_), true) => "placement.drift",

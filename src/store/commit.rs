@@ -83,6 +83,11 @@ impl Commit {
         Self { event: None, rows: vec![Row::TokenUse { token }] }
     }
 
+    /// The same commit, whose event is part of rotation `id`.
+    pub(crate) fn of_rotation(self, id: i64) -> Self {
+        Self { event: self.event.map(|event| event.of_rotation(id)), ..self }
+    }
+
     /// The same commit, which also writes `row`.
     pub(crate) fn put(mut self, row: impl Into<Row>) -> Self {
         self.rows.push(row.into());

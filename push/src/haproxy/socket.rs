@@ -87,7 +87,13 @@ impl Socket {
         if commit.is_err() {
             self.abort(name).await;
         }
-        commit
+        commit.map_err(|error| match error {
+            // It may have been made live all the same.
+            PushError::Unreachable { why, .. } => {
+                self.refused(&format!("HAProxy did not say what became of {name}"), &why)
+            }
+            other => other,
+        })
     }
 
     /// Gives up what is staged, if anything.

@@ -1,11 +1,14 @@
 //! Managed certificates: what each needs and where it stands; renewing and rolling back by hand.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use acme::{Problem, ProblemType};
 use axum::extract::{Path, Query, Request, State};
 use ca::RevocationReason;
 use jiff::Timestamp;
+use renew::Phase;
 use renew::need::{Need, Wish};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,7 +21,9 @@ use crate::node::Node;
 use crate::perform::known::{self, Known};
 use crate::perform::managed;
 use crate::steps::Subject;
-use crate::store::{Actor, Commit, Event, Managed, PlacementRow, RotationRow, VersionRow};
+use crate::store::{
+    Actor, Commit, CommitError, Event, Managed, PlacementRow, RotationRow, VersionRow,
+};
 
 type Shared = State<Arc<Node>>;
 
@@ -143,41 +148,70 @@ async fn roll_back_one(
 
 /// Stores what an operator wants, and begins it.
 async fn grant(node: &Arc<Node>, name: &str, wish: Wish, actor: Actor) -> Result<Value, Problem> {
+    let mut tries = 0;
+    while let Err(error) = ask_for(node, name, &wish, &actor).await? {
+        // The worker looks at certificates too, and may just have done so.
+        tries += 1;
+        if tries == TRIES || !matches!(error, CommitError::Conflict) {
+            return Err(uncommitted(error));
+        }
+    }
+    let mut waited = Duration::ZERO;
+    loop {
+        let row = known(node, name)?.row;
+        if row.wish.is_none() || waited > BEGIN {
+            let begun = row.rotation.filter(|_| row.wish.is_none());
+            return Ok(json!({ "certificate": name, "rotation": begun }));
+        }
+        if let Some(rotation) = row.rotation {
+            // It is to see at once that something more urgent waits.
+            managed::begin(node, rotation);
+        } else {
+            let look = managed::look(Arc::clone(node), row.id);
+            if let Some(look) = node.steps.start(Subject::Managed(row.id), look) {
+                // However it ends, the row says what became of it.
+                let _ = look.await;
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+        waited += PAUSE;
+    }
+}
+
+/// Stores what an operator wants; the inner error is one of the store.
+async fn ask_for(
+    node: &Node,
+    name: &str,
+    wish: &Wish,
+    actor: &Actor,
+) -> Result<Result<(), CommitError>, Problem> {
     let now = node.world.now();
-    let catalog = node.catalog.load();
-    if !catalog.certificates.contains_key(name) {
+    if !node.catalog.load().certificates.contains_key(name) {
         return Err(missing("managed certificate", name));
     }
     let row = known(node, name)?.row;
+    let rotation = row.rotation.map(|id| node.store.rotation(id)).transpose();
+    let rotation = rotation.map_err(unreadable)?.flatten();
     let urgent = matches!(wish, Wish::Emergency { .. });
-    if let Some(id) = row.rotation.filter(|_| !urgent) {
+    if let Some(busy) = rotation.as_ref().filter(|_| !urgent) {
+        let pause = Pause::of(busy, now).map(|pause| format!(" and {pause}")).unwrap_or_default();
         return Err(conflict(&format!(
-            "rotation {id} is under way; wait for its end, or ask for an emergency renewal"
+            "rotation {} is under way{pause}; wait for its end, or ask for an emergency renewal",
+            busy.id
         )));
     }
     let action = match wish {
         Wish::RollBack { .. } => "certificate.roll-back",
         _ => "certificate.renew",
     };
-    let event = Event::new(actor, action, format!("managed/{name}")).with(json!(wish));
-    let (id, busy) = (row.id, row.rotation);
-    let due_at = busy.is_none().then_some(now);
-    let row = Managed { wish: Some(wish), due_at, retry_at: None, ..row };
+    let event = Event::new(actor.clone(), action, format!("managed/{name}")).with(json!(wish));
+    let due_at = rotation.is_none().then_some(now);
+    let row = Managed { wish: Some(wish.clone()), due_at, retry_at: None, ..row };
     let mut commit = Commit::new(event).put(row);
-    if let Some(rotation) = busy
-        && let Some(rotation) = node.store.rotation(rotation).map_err(unreadable)?
-    {
-        // It is to see at once that something more urgent waits.
+    if let Some(rotation) = rotation {
         commit = commit.put(RotationRow { due_at: Some(now), ..rotation });
     }
-    node.store.commit(commit, now).await.map_err(uncommitted)?;
-    if let Some(look) = node.steps.start(Subject::Managed(id), managed::look(Arc::clone(node), id))
-    {
-        // However it ends, the row says what became of it.
-        let _ = look.await;
-    }
-    let row = known(node, name)?.row;
-    Ok(json!({ "certificate": name, "rotation": row.rotation }))
+    Ok(node.store.commit(commit, now).await)
 }
 
 fn known(node: &Node, name: &str) -> Result<Known, Problem> {
@@ -188,6 +222,36 @@ fn known(node: &Node, name: &str) -> Result<Known, Problem> {
 
 fn conflict(why: &str) -> Problem {
     Problem::new(ProblemType::Malformed, why.to_owned()).with_status(409)
+}
+
+/// Why a rotation rests.
+enum Pause {
+    /// Its calendar says so.
+    Closed { until: Timestamp },
+    /// A step failed.
+    Failed { why: String, until: Timestamp },
+}
+
+impl Pause {
+    fn of(rotation: &RotationRow, now: Timestamp) -> Option<Self> {
+        let until = rotation.due_at.filter(|until| *until > now)?;
+        match (&rotation.error, rotation.phase) {
+            (_, Phase::Proven | Phase::Done | Phase::Failed) => None,
+            (Some(why), _) => Some(Self::Failed { why: why.clone(), until }),
+            (None, _) => Some(Self::Closed { until }),
+        }
+    }
+}
+
+impl fmt::Display for Pause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed { until } => {
+                write!(f, "waits until {until} for the maintenance windows of its targets")
+            }
+            Self::Failed { why, until } => write!(f, "will try again at {until}: {why}"),
+        }
+    }
 }
 
 /// What a list shows of a certificate.
@@ -202,6 +266,7 @@ fn summary(node: &Node, row: Managed) -> Result<Value, Problem> {
     let (renews_at, why) = match &need {
         Some(Need::Nothing { until }) => (*until, None),
         Some(Need::Later { cause, at }) => (Some(*at), Some(cause.to_string())),
+        Some(Need::Rotate { .. }) if known.row.rotation.is_some() => (None, None),
         Some(Need::Rotate { cause, .. }) => (Some(now), Some(cause.to_string())),
         None => (None, None),
     };
@@ -210,31 +275,44 @@ fn summary(node: &Node, row: Managed) -> Result<Value, Problem> {
         placement.is_some_and(|placement| placement.serves == row.current && row.current.is_some())
     };
     let targets = certificate.map(|c| c.spec.targets.as_slice()).unwrap_or_default();
+    let rotation = row.rotation.map(|id| node.store.rotation(id)).transpose();
+    let rotation = rotation.map_err(unreadable)?.flatten();
+    let pause = rotation.as_ref().and_then(|rotation| Pause::of(rotation, now));
+    let error = rotation.as_ref().and_then(|r| r.error.as_ref()).or(row.error.as_ref());
     Ok(json!({
         "name": row.name,
-        "status": status(&known, certificate.is_some(), now),
+        "status": status(&known, certificate.is_some(), rotation.as_ref(), pause.as_ref(), now),
         "names": certificate.map(|c| c.spec.names.iter().map(ToString::to_string).collect::<Vec<_>>()),
         "version": row.current,
         "issuer": current.map(|version| &version.issuer),
         "not_after": current.map(|version| version.not_after.to_string()),
         "renews_at": renews_at.map(|at| at.to_string()),
-        "because": why,
+        "because": pause.as_ref().map(ToString::to_string).or(why),
         "targets": format!("{}/{}", targets.iter().filter(served).count(), targets.len()),
         "rotation": row.rotation,
         "owner": certificate.and_then(|c| c.spec.owner.as_ref()),
-        "error": row.error,
+        "error": error,
     }))
 }
 
 /// One word for how a certificate is.
-fn status(known: &Known, declared: bool, now: Timestamp) -> &'static str {
+fn status(
+    known: &Known,
+    declared: bool,
+    rotation: Option<&RotationRow>,
+    pause: Option<&Pause>,
+    now: Timestamp,
+) -> &'static str {
+    let stuck = rotation.is_some_and(|rotation| rotation.phase == Phase::Reverting);
     let current = known.version(known.row.current);
     let drifted = known.placements.iter().any(|placement| placement.error.is_some());
     match current {
         _ if !declared => "undeclared",
         Some(version) if version.revoked_at.is_some() => "revoked",
         Some(version) if version.not_after <= now => "expired",
-        _ if known.row.rotation.is_some() => "rotating",
+        _ if stuck || matches!(pause, Some(Pause::Failed { .. })) => "failing",
+        _ if pause.is_some() => "waiting",
+        _ if rotation.is_some() => "rotating",
         _ if known.row.failures > 0 => "failing",
         None => "pending",
         Some(_) if drifted => "drifted",
@@ -275,6 +353,7 @@ async fn rotation_of(node: &Node, row: &RotationRow) -> Result<Value, Problem> {
         "from": row.from,
         "to": row.to,
         "error": row.error,
+        "pause": Pause::of(row, node.world.now()).map(|pause| pause.to_string()),
         "started_at": row.started_at.to_string(),
         "proven_at": row.proven_at.map(|at| at.to_string()),
         "ended_at": row.ended_at.map(|at| at.to_string()),
@@ -324,5 +403,10 @@ fn target_of(target: &Target) -> Value {
     serde_json::to_value(&target.spec).unwrap_or_default()
 }
 
+/// How often something is stored that others change at the same time.
+const TRIES: u32 = 10;
+/// How long a rotation may take to begin before who asked for it gets an answer without.
+const BEGIN: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(20);
 /// How many rotations are shown with a certificate.
 const ROTATIONS: u32 = 5;

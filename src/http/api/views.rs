@@ -174,6 +174,7 @@ pub(super) fn event(event: &Recorded) -> Value {
         "action": event.action,
         "subject": event.subject,
         "request": event.request,
+        "rotation": event.rotation,
         "detail": event.detail,
     })
 }

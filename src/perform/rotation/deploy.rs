@@ -25,6 +25,7 @@ pub(super) async fn forward(
     let (Some(to), from) = (run.to().cloned(), run.from().cloned()) else {
         return Err(RotationError::Other("the version to roll out is gone".into()));
     };
+    let before = run.known.placements.clone();
     let run = begin(node, run, &targets, &to, &forced).await?;
     let results = put(node, &run, &targets, &to, from.as_ref()).await?;
     let failed: Vec<_> = results.iter().filter_map(Placed::complaint).collect();
@@ -43,7 +44,13 @@ pub(super) async fn forward(
         ..run.row.clone()
     };
     let commit = Commit::new(event).put(row);
-    let commit = recorded(node, &run, &results, &to).into_iter().fold(commit, Commit::put);
+    let rows = recorded(node, &run, &results, &to).into_iter().zip(&results);
+    let rows = rows.map(|(row, placed)| match placed.untouched {
+        // There is nothing to put back, and a target that is down would hold up the others.
+        true => PlacementRow { given: given(&before, &row.target), ..row },
+        false => row,
+    });
+    let commit = rows.fold(commit, Commit::put);
     node.store.commit(commit, now).await?;
     node.news.announce(run.row.managed);
     Ok(Outcome::More)
@@ -118,9 +125,15 @@ struct Placed {
     target: String,
     proof: Option<Proof>,
     error: Option<String>,
+    /// Whether the push failed before it changed anything.
+    untouched: bool,
 }
 
 impl Placed {
+    fn failed(target: &str, error: String) -> Self {
+        Self { target: target.to_owned(), proof: None, error: Some(error), untouched: false }
+    }
+
     fn complaint(&self) -> Option<String> {
         self.error.as_ref().map(|error| format!("{}: {error}", self.target))
     }
@@ -168,8 +181,7 @@ struct Parcel {
 /// Brings the parcel to one target, alone, and proves it there.
 async fn place(node: &Node, target: Option<&Target>, parcel: &Parcel, name: String) -> Placed {
     let began = std::time::Instant::now();
-    let failed = |error: String| Placed { target: name.clone(), proof: None, error: Some(error) };
-    let Some(target) = target else { return failed("it is not declared".into()) };
+    let Some(target) = target else { return Placed::failed(&name, "it is not declared".into()) };
     let _alone = node.steps.alone(&name).await;
     let delivery = push::Delivery {
         certificate: &parcel.certificate,
@@ -178,7 +190,8 @@ async fn place(node: &Node, target: Option<&Target>, parcel: &Parcel, name: Stri
         bundle: &parcel.bundle,
     };
     if let Err(error) = target.way.push(&delivery).await {
-        return failed(error.to_string());
+        let untouched = error.left_untouched();
+        return Placed { untouched, ..Placed::failed(&name, error.to_string()) };
     }
     let placed = if target.spec.push.probe.is_empty() {
         held(target, parcel, &name).await
@@ -188,7 +201,7 @@ async fn place(node: &Node, target: Option<&Target>, parcel: &Parcel, name: Stri
         let window = target.spec.push.window().unsigned_abs();
         let proof = probe::wait_until_proven(&probe, &expected, window).await;
         let error = (!proof.proven).then(|| proof.to_string());
-        Placed { target: name.clone(), proof: Some(proof), error }
+        Placed { target: name.clone(), proof: Some(proof), error, untouched: false }
     };
     if placed.error.is_none() {
         node.metrics.placed(&name, began.elapsed());
@@ -205,7 +218,7 @@ async fn held(target: &Target, parcel: &Parcel, name: &str) -> Placed {
         Ok(_) => None,
         Err(error) => Some(error.to_string()),
     };
-    Placed { target: name.to_owned(), proof: None, error }
+    Placed { target: name.to_owned(), proof: None, error, untouched: false }
 }
 
 /// The placements as they are after `results`.
@@ -226,6 +239,11 @@ fn recorded(node: &Node, run: &Run, results: &[Placed], version: &VersionRow) ->
         }
     };
     results.iter().map(row).collect()
+}
+
+/// The version that a target was given last.
+fn given(placements: &[PlacementRow], target: &str) -> Option<u32> {
+    placements.iter().find(|placement| placement.target == target)?.given
 }
 
 /// The placement on a target, stored or new.

@@ -137,6 +137,7 @@ async fn from_authority(
         let whole: Vec<_> = std::iter::once(leaf.clone()).chain(chain).collect();
         let error = said(passed_over);
         let row = RotationRow { error, pending: None, pending_key: None, ..run.row.clone() };
+        let commit = commit.of_rotation(run.row.id);
         store(node, run, commit, &authority.name, &whole, &subject, row)
     });
     match issued.await {
