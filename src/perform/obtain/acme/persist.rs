@@ -26,12 +26,7 @@ impl Client {
             let why = "an address cannot be proven by DNS; declare another challenge".into();
             return Err(ObtainError::Answer { name: demand.identifier.to_string(), why });
         };
-        // The library does not read the challenge's own field.
-        let (text, noted) = self.fetch(&demand.url).await?;
-        let authorization: Authorization = serde_json::from_str(&text)
-            .map_err(|e| self.misbehaved(format!("{}: {e}", demand.url)))?;
-        let mut issuers = authorization.challenges.into_iter().filter(|c| c.kind == KIND);
-        let issuers = issuers.next().map(Challenge::issuers).unwrap_or_default();
+        let (issuers, now) = self.issuers(&demand.url).await?;
         let account = self.account.id();
         let mut uris = vec![account.to_owned()];
         if let Some(prefix) = &self.wire.directory.meta.account_hash_prefix {
@@ -52,8 +47,6 @@ impl Client {
             account_uris: &uris,
             wildcard: demand.wildcard,
         };
-        // By the CA's own clock; without it, an end is the CA's to see.
-        let now = noted.date.unwrap_or(Timestamp::MIN);
         let target = lookup.target(&owner).await?;
         for server in lookup.servers(&target).await? {
             let judged = match server.texts(&target).await {
@@ -67,6 +60,18 @@ impl Client {
             })?;
         }
         Ok(())
+    }
+
+    /// Whom a record may name for the authorization at `url`, and when it was asked: by the CA's
+    /// own clock, without which an end is the CA's to see.
+    async fn issuers(&self, url: &str) -> Result<(Vec<String>, Timestamp), ObtainError> {
+        // The library does not read the challenge's own field.
+        let (text, noted) = self.fetch(url).await?;
+        let authorization: Authorization =
+            serde_json::from_str(&text).map_err(|e| self.misbehaved(format!("{url}: {e}")))?;
+        let mut ours = authorization.challenges.into_iter().filter(|c| c.kind == KIND);
+        let issuers = ours.next().map(Challenge::issuers).unwrap_or_default();
+        Ok((issuers, noted.date.unwrap_or(Timestamp::MIN)))
     }
 }
 
