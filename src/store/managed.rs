@@ -29,6 +29,16 @@ impl Store {
         self.read(|c| all(c, "WHERE id > ?1 ORDER BY id LIMIT ?2", params![page.after, page.limit]))
     }
 
+    /// Managed certificates of which something failed last: a rotation, one of its steps, or a look
+    /// at a target.
+    pub(crate) fn unwell(&self, limit: u32) -> Result<Vec<Managed>, ReadError> {
+        let tail = "WHERE failures > 0
+                    OR rotation IN (SELECT id FROM rotation WHERE error IS NOT NULL)
+                    OR id IN (SELECT managed FROM placement WHERE error IS NOT NULL)
+                    ORDER BY id LIMIT ?1";
+        self.read(|c| all(c, tail, [limit]))
+    }
+
     /// The versions of a managed certificate, newest first; as many as are ever kept.
     pub(crate) fn versions(&self, managed: i64) -> Result<Vec<VersionRow>, ReadError> {
         let tail = "WHERE managed = ?1 ORDER BY number DESC LIMIT 1000";

@@ -6,7 +6,9 @@ mod external_key;
 mod inventory;
 mod issue;
 mod managed;
+mod status;
 mod views;
+mod wish;
 
 use std::sync::Arc;
 
@@ -26,7 +28,7 @@ use crate::node::Node;
 /// Every route of the API.
 pub(super) fn router() -> Router<Arc<Node>> {
     let v1 = Router::new()
-        .route("/status", get(inventory::status))
+        .route("/status", get(status::status))
         .route("/authorities", get(inventory::authorities))
         .route("/authorities/{name}", get(inventory::authority))
         .route("/profiles", get(inventory::profiles))
@@ -44,8 +46,8 @@ pub(super) fn router() -> Router<Arc<Node>> {
         .route("/certificates/{serial}/revoke", post(issue::revoke))
         .route("/managed", get(managed::list))
         .route("/managed/{name}", get(managed::show))
-        .route("/managed/{name}/renew", post(managed::renew))
-        .route("/managed/{name}/rollback", post(managed::roll_back))
+        .route("/managed/{name}/renew", post(wish::renew))
+        .route("/managed/{name}/rollback", post(wish::roll_back))
         .route("/rotations/{id}", get(managed::rotation))
         .route("/targets", get(managed::targets))
         .route("/targets/{name}", get(managed::target))
