@@ -15,7 +15,8 @@ use crate::program::free_port;
 use crate::scene::Home;
 use crate::web;
 use ledger::Ledger;
-use load::{Load, Random};
+use load::Load;
+pub(crate) use load::Random;
 
 /// The seed is printed when the test fails; `PERENNIAL_TEST_SEED` repeats it, as far as moments can
 /// be repeated.

@@ -8,6 +8,7 @@ mod clients;
 mod crash;
 mod dns;
 mod faults;
+mod lifecycle;
 mod lint;
 mod node;
 mod program;

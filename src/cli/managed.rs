@@ -129,6 +129,11 @@ fn verdict(items: &[Value]) -> ExitCode {
 }
 
 fn in_full(shown: &Value) -> Result<(), Failure> {
+    // What counts comes first, in words.
+    let (name, status) = (shown["name"].as_str(), shown["status"].as_str());
+    let why = shown["error"].as_str().or(shown["because"].as_str());
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    output::line(format_args!("{} is {}{why}\n", name.unwrap_or("?"), status.unwrap_or("?")))?;
     let mut head = shown.clone();
     if let Some(fields) = head.as_object_mut() {
         for part in ["versions", "placements", "rotations", "pem"] {

@@ -29,6 +29,17 @@ impl Store {
         self.read(|c| all(c, "WHERE id > ?1 ORDER BY id LIMIT ?2", params![page.after, page.limit]))
     }
 
+    /// Managed certificates of which something failed last: a rotation, one of its steps, or a look
+    /// at a target.
+    pub(crate) fn unwell(&self, limit: u32) -> Result<Vec<Managed>, ReadError> {
+        let tail = "WHERE failures > 0
+                    OR id IN (SELECT managed FROM rotation
+                      WHERE error IS NOT NULL AND ended_at IS NULL)
+                    OR id IN (SELECT managed FROM placement WHERE error IS NOT NULL)
+                    ORDER BY id LIMIT ?1";
+        self.read(|c| all(c, tail, [limit]))
+    }
+
     /// The versions of a managed certificate, newest first; as many as are ever kept.
     pub(crate) fn versions(&self, managed: i64) -> Result<Vec<VersionRow>, ReadError> {
         let tail = "WHERE managed = ?1 ORDER BY number DESC LIMIT 1000";
@@ -76,27 +87,6 @@ impl Store {
     ) -> Result<Vec<RotationRow>, ReadError> {
         let tail = "WHERE managed = ?1 ORDER BY id DESC LIMIT ?2";
         self.read(|c| all(c, tail, params![managed, limit]))
-    }
-
-    /// Managed certificates whose last rotation failed.
-    pub(crate) fn failing(&self, limit: u32) -> Result<Vec<Managed>, ReadError> {
-        self.read(|c| all(c, "WHERE failures > 0 ORDER BY failures DESC LIMIT ?1", [limit]))
-    }
-
-    /// Placements with something wrong, each with the name of its certificate.
-    pub(crate) fn wrong_placements(
-        &self,
-        limit: u32,
-    ) -> Result<Vec<(String, PlacementRow)>, ReadError> {
-        self.read(|c| {
-            let wrong: Vec<PlacementRow> =
-                all(c, "WHERE error IS NOT NULL ORDER BY managed LIMIT ?1", [limit])?;
-            let named = wrong.into_iter().map(|placement| {
-                let row: Option<Managed> = one(c, "WHERE id = ?1", [placement.managed])?;
-                Ok(row.map(|row| (row.name, placement)))
-            });
-            named.filter_map(Result::transpose).collect()
-        })
     }
 
     /// How many managed certificates there are, by what is the matter with them, and when the first

@@ -66,6 +66,7 @@ CREATE TABLE rotation (
 );
 CREATE INDEX rotation_managed ON rotation (managed, id);
 CREATE INDEX rotation_due ON rotation (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX rotation_wrong ON rotation (managed) WHERE error IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX rotation_ended ON rotation (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE placement (

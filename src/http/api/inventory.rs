@@ -41,68 +41,6 @@ pub(super) struct Log {
 
 type Shared = State<Arc<Node>>;
 
-/// The node at a glance, and what asks for attention.
-pub(super) async fn status(State(node): Shared) -> Answer {
-    let catalog = node.catalog.load();
-    let inventory = node.inventory.load();
-    let within: serde_json::Map<_, _> = inventory
-        .counts
-        .iter()
-        .map(|(within, count)| ((*within).to_owned(), (*count).into()))
-        .collect();
-    Answer(Ok(json!({
-        "https": node.https_url,
-        "http": node.http_url,
-        "authorities": catalog.authorities.keys().collect::<Vec<_>>(),
-        "directories": catalog.directories.keys().collect::<Vec<_>>(),
-        "certificates_expiring_within": within,
-        "counted_at": inventory.at.to_string(),
-        "version": env!("CARGO_PKG_VERSION"),
-        "attention": attention(&node),
-    })))
-}
-
-/// What an operator should look at, each with what to do.
-fn attention(node: &Node) -> Vec<String> {
-    let mut attention = of_authorities(node);
-    match (node.store.failing(MOST), node.store.wrong_placements(MOST)) {
-        (Ok(failing), Ok(wrong)) => {
-            attention.extend(failing.into_iter().map(|row| {
-                let why = row.error.unwrap_or_default();
-                format!(
-                    "certificate {0} fails to rotate: {why}; see status certificate {0}",
-                    row.name
-                )
-            }));
-            attention.extend(wrong.into_iter().map(|(name, placement)| {
-                let (target, why) = (placement.target, placement.error.unwrap_or_default());
-                format!("certificate {name} on target {target}: {why}")
-            }));
-        }
-        (Err(error), _) | (_, Err(error)) => attention.push(error.to_string()),
-    }
-    attention
-}
-
-fn of_authorities(node: &Node) -> Vec<String> {
-    let now = node.world.now();
-    let mut attention = Vec::new();
-    for (name, authority) in &node.catalog.load().authorities {
-        let certificate = authority.ca.certificate();
-        let end = certificate.not_after();
-        let life = end.duration_since(certificate.not_before());
-        if end.duration_since(now) < life / 5 {
-            attention.push(format!("authority {name} expires at {end}; declare its successor"));
-        }
-        if let Some(crl) = node.crls.load().get(&authority.id)
-            && crl.next_update <= now
-        {
-            attention.push(format!("the CRL of authority {name} has lapsed; see the log for why"));
-        }
-    }
-    attention
-}
-
 pub(super) async fn authorities(State(node): Shared) -> Answer {
     let catalog = node.catalog.load();
     Answer(Ok(all(catalog.authorities.values().map(|authority| views::authority(authority)))))
@@ -240,6 +178,4 @@ fn end() -> i64 {
     i64::MAX
 }
 
-/// Things of a kind that are told of; the rest are much like them.
-const MOST: u32 = 20;
 const MAX_LIMIT: u32 = 1000;

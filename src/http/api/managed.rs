@@ -1,46 +1,24 @@
-//! Managed certificates: what each needs and where it stands; renewing and rolling back by hand.
+//! Managed certificates: what each needs and where it stands. Nothing is changed here.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use acme::{Problem, ProblemType};
-use axum::extract::{Path, Query, Request, State};
-use ca::RevocationReason;
+use acme::Problem;
+use axum::extract::{Path, Query, State};
 use jiff::Timestamp;
 use renew::Phase;
-use renew::need::{Need, Wish};
-use serde::Deserialize;
+use renew::need::Need;
 use serde_json::{Value, json};
 
 use super::inventory::{Listing, all, paged};
-use super::{Answer, body, missing, views};
+use super::{Answer, missing, views};
 use crate::catalog::Target;
-use crate::http::error::{uncommitted, unreadable};
+use crate::http::error::unreadable;
 use crate::node::Node;
 use crate::perform::known::{self, Known};
-use crate::perform::managed;
-use crate::steps::Subject;
-use crate::store::{
-    Actor, Commit, CommitError, Event, Managed, PlacementRow, RotationRow, VersionRow,
-};
+use crate::store::{Managed, PlacementRow, RotationRow, VersionRow};
 
 type Shared = State<Arc<Node>>;
-
-/// How a certificate is to be renewed.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Renewal {
-    emergency: bool,
-    reason: Option<String>,
-}
-
-/// Where to roll a certificate back to.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RollBack {
-    to: Option<u32>,
-}
 
 /// Every managed certificate, a line each.
 pub(super) async fn list(State(node): Shared, Query(listing): Query<Listing>) -> Answer {
@@ -53,6 +31,23 @@ pub(super) async fn list(State(node): Shared, Query(listing): Query<Listing>) ->
     }))
 }
 
+/// Those that ask for attention, a line each.
+pub(super) fn attention(node: &Node) -> Result<Vec<String>, Problem> {
+    let mut lines = Vec::new();
+    for row in node.store.unwell(ATTENTION).map_err(unreadable)? {
+        let shown = summary(node, row)?;
+        let text = |field: &str| shown[field].as_str().unwrap_or_default().to_owned();
+        if !matches!(&*text("status"), "served" | "rotating" | "waiting" | "undeclared") {
+            lines.push(format!(
+                "managed certificate {0} is {1}; see perennial status certificate {0}",
+                text("name"),
+                text("status"),
+            ));
+        }
+    }
+    Ok(lines)
+}
+
 /// One managed certificate: its versions, its targets, its latest rotations.
 pub(super) async fn show(State(node): Shared, Path(name): Path<String>) -> Answer {
     Answer(in_full(&node, &name).await)
@@ -61,26 +56,6 @@ pub(super) async fn show(State(node): Shared, Path(name): Path<String>) -> Answe
 /// One rotation with its timeline.
 pub(super) async fn rotation(State(node): Shared, Path(id): Path<i64>) -> Answer {
     Answer(one_rotation(&node, id).await)
-}
-
-/// Renews a certificate now.
-pub(super) async fn renew(
-    State(node): Shared,
-    Path(name): Path<String>,
-    actor: Actor,
-    request: Request,
-) -> Answer {
-    Answer(renew_one(&node, &name, actor, request).await)
-}
-
-/// Puts an older version back on the targets of a certificate.
-pub(super) async fn roll_back(
-    State(node): Shared,
-    Path(name): Path<String>,
-    actor: Actor,
-    request: Request,
-) -> Answer {
-    Answer(roll_back_one(&node, &name, actor, request).await)
 }
 
 /// Every declared target.
@@ -96,136 +71,15 @@ pub(super) async fn target(State(node): Shared, Path(name): Path<String>) -> Ans
     Answer(found.ok_or_else(|| missing("target", &name)))
 }
 
-async fn renew_one(
-    node: &Arc<Node>,
-    name: &str,
-    actor: Actor,
-    request: Request,
-) -> Result<Value, Problem> {
-    let wanted: Renewal = body(request).await?;
-    let wish = match (wanted.emergency, wanted.reason) {
-        (false, None) => Wish::Renew,
-        (false, Some(_)) => {
-            return Err(Problem::malformed("a reason is given for emergencies only"));
-        }
-        (true, reason) => {
-            let reason = reason.unwrap_or_else(|| "unspecified".into());
-            let parsed: Result<RevocationReason, _> = reason.parse();
-            let known = parsed.map_err(|e| Problem::malformed(e.to_string()))?;
-            Wish::Emergency { reason: known.to_string() }
-        }
-    };
-    grant(node, name, wish, actor).await
-}
-
-async fn roll_back_one(
-    node: &Arc<Node>,
-    name: &str,
-    actor: Actor,
-    request: Request,
-) -> Result<Value, Problem> {
-    let wanted: RollBack = body(request).await?;
-    let known = known(node, name)?;
-    let current = known.row.current;
-    let now = node.world.now();
-    let usable = |version: &&VersionRow| version.facts().is_usable(now);
-    let to = match wanted.to {
-        Some(number) => {
-            known.version(Some(number)).ok_or_else(|| missing("version", &number.to_string()))?
-        }
-        None => (known.versions.iter().filter(usable))
-            .find(|version| Some(version.number) < current && version.proven_at.is_some())
-            .ok_or_else(|| conflict("there is no earlier version that can still be served"))?,
-    };
-    if !usable(&to) {
-        return Err(conflict("that version has expired or was revoked; it is never served again"));
-    }
-    if Some(to.number) == current {
-        return Err(conflict("that version is the one served"));
-    }
-    grant(node, name, Wish::RollBack { to: to.number }, actor).await
-}
-
-/// Stores what an operator wants, and begins it.
-async fn grant(node: &Arc<Node>, name: &str, wish: Wish, actor: Actor) -> Result<Value, Problem> {
-    let mut tries = 0;
-    while let Err(error) = ask_for(node, name, &wish, &actor).await? {
-        // The worker looks at certificates too, and may just have done so.
-        tries += 1;
-        if tries == TRIES || !matches!(error, CommitError::Conflict) {
-            return Err(uncommitted(error));
-        }
-    }
-    let mut waited = Duration::ZERO;
-    loop {
-        let row = known(node, name)?.row;
-        if row.wish.is_none() || waited > BEGIN {
-            let begun = row.rotation.filter(|_| row.wish.is_none());
-            return Ok(json!({ "certificate": name, "rotation": begun }));
-        }
-        if let Some(rotation) = row.rotation {
-            // It is to see at once that something more urgent waits.
-            managed::begin(node, rotation);
-        } else {
-            let look = managed::look(Arc::clone(node), row.id);
-            if let Some(look) = node.steps.start(Subject::Managed(row.id), look) {
-                // However it ends, the row says what became of it.
-                let _ = look.await;
-            }
-        }
-        tokio::time::sleep(PAUSE).await;
-        waited += PAUSE;
-    }
-}
-
-/// Stores what an operator wants; the inner error is one of the store.
-async fn ask_for(
-    node: &Node,
-    name: &str,
-    wish: &Wish,
-    actor: &Actor,
-) -> Result<Result<(), CommitError>, Problem> {
-    let now = node.world.now();
-    if !node.catalog.load().certificates.contains_key(name) {
-        return Err(missing("managed certificate", name));
-    }
-    let row = known(node, name)?.row;
-    let rotation = row.rotation.map(|id| node.store.rotation(id)).transpose();
-    let rotation = rotation.map_err(unreadable)?.flatten();
-    let urgent = matches!(wish, Wish::Emergency { .. });
-    if let Some(busy) = rotation.as_ref().filter(|_| !urgent) {
-        let pause = Pause::of(busy, now).map(|pause| format!(" and {pause}")).unwrap_or_default();
-        return Err(conflict(&format!(
-            "rotation {} is under way{pause}; wait for its end, or ask for an emergency renewal",
-            busy.id
-        )));
-    }
-    let action = match wish {
-        Wish::RollBack { .. } => "certificate.roll-back",
-        _ => "certificate.renew",
-    };
-    let event = Event::new(actor.clone(), action, format!("managed/{name}")).with(json!(wish));
-    let due_at = rotation.is_none().then_some(now);
-    let row = Managed { wish: Some(wish.clone()), due_at, retry_at: None, ..row };
-    let mut commit = Commit::new(event).put(row);
-    if let Some(rotation) = rotation {
-        commit = commit.put(RotationRow { due_at: Some(now), ..rotation });
-    }
-    Ok(node.store.commit(commit, now).await)
-}
-
-fn known(node: &Node, name: &str) -> Result<Known, Problem> {
+/// What is stored of the certificate `name`.
+pub(super) fn known(node: &Node, name: &str) -> Result<Known, Problem> {
     let row = node.store.managed_by_name(name).map_err(unreadable)?;
     let row = row.ok_or_else(|| missing("managed certificate", name))?;
     Known::of(node, row).map_err(unreadable)
 }
 
-fn conflict(why: &str) -> Problem {
-    Problem::new(ProblemType::Malformed, why.to_owned()).with_status(409)
-}
-
 /// Why a rotation rests.
-enum Pause {
+pub(super) enum Pause {
     /// Its calendar says so.
     Closed { until: Timestamp },
     /// A step failed.
@@ -233,7 +87,7 @@ enum Pause {
 }
 
 impl Pause {
-    fn of(rotation: &RotationRow, now: Timestamp) -> Option<Self> {
+    pub(super) fn of(rotation: &RotationRow, now: Timestamp) -> Option<Self> {
         let until = rotation.due_at.filter(|until| *until > now)?;
         match (&rotation.error, rotation.phase) {
             (_, Phase::Proven | Phase::Done | Phase::Failed) => None,
@@ -403,10 +257,7 @@ fn target_of(target: &Target) -> Value {
     serde_json::to_value(&target.spec).unwrap_or_default()
 }
 
-/// How often something is stored that others change at the same time.
-const TRIES: u32 = 10;
-/// How long a rotation may take to begin before who asked for it gets an answer without.
-const BEGIN: Duration = Duration::from_secs(20);
-const PAUSE: Duration = Duration::from_millis(20);
+/// How many certificates that ask for attention are named.
+const ATTENTION: u32 = 100;
 /// How many rotations are shown with a certificate.
 const ROTATIONS: u32 = 5;

@@ -7,8 +7,10 @@ mod inventory;
 mod issue;
 mod issuer;
 mod managed;
+mod status;
 mod token;
 mod views;
+mod wish;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -31,7 +33,7 @@ use crate::store::Actor;
 /// Every route of the API.
 pub(super) fn router() -> Router<Arc<Node>> {
     let v1 = Router::new()
-        .route("/status", get(inventory::status))
+        .route("/status", get(status::status))
         .route("/authorities", get(inventory::authorities))
         .route("/authorities/{name}", get(inventory::authority))
         .route("/profiles", get(inventory::profiles))
@@ -49,8 +51,8 @@ pub(super) fn router() -> Router<Arc<Node>> {
         .route("/certificates/{serial}/revoke", post(issue::revoke))
         .route("/managed", get(managed::list))
         .route("/managed/{name}", get(managed::show))
-        .route("/managed/{name}/renew", post(managed::renew))
-        .route("/managed/{name}/rollback", post(managed::roll_back))
+        .route("/managed/{name}/renew", post(wish::renew))
+        .route("/managed/{name}/rollback", post(wish::roll_back))
         .route("/issuers", get(issuer::list))
         .route("/issuers/{name}", get(issuer::show))
         .route("/issuers/{name}/roll-key", post(issuer::roll_key))

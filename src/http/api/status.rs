@@ -1,0 +1,55 @@
+//! The node at a glance. Nothing is changed here.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde_json::json;
+
+use super::{Answer, managed};
+use crate::node::Node;
+
+/// The node at a glance, and what asks for attention.
+pub(super) async fn status(State(node): State<Arc<Node>>) -> Answer {
+    let catalog = node.catalog.load();
+    let inventory = node.inventory.load();
+    let within: serde_json::Map<_, _> = inventory
+        .counts
+        .iter()
+        .map(|(within, count)| ((*within).to_owned(), (*count).into()))
+        .collect();
+    let mut attention = attention(&node);
+    match managed::attention(&node) {
+        Ok(lines) => attention.extend(lines),
+        Err(problem) => return Answer(Err(problem)),
+    }
+    Answer(Ok(json!({
+        "https": node.https_url,
+        "http": node.http_url,
+        "authorities": catalog.authorities.keys().collect::<Vec<_>>(),
+        "directories": catalog.directories.keys().collect::<Vec<_>>(),
+        "certificates_expiring_within": within,
+        "counted_at": inventory.at.to_string(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "attention": attention,
+    })))
+}
+
+/// What an operator should look at, each with what to do.
+fn attention(node: &Node) -> Vec<String> {
+    let now = node.world.now();
+    let mut attention = Vec::new();
+    for (name, authority) in &node.catalog.load().authorities {
+        let certificate = authority.ca.certificate();
+        let end = certificate.not_after();
+        let life = end.duration_since(certificate.not_before());
+        if end.duration_since(now) < life / 5 {
+            attention.push(format!("authority {name} expires at {end}; declare its successor"));
+        }
+        if let Some(crl) = node.crls.load().get(&authority.id)
+            && crl.next_update <= now
+        {
+            attention.push(format!("the CRL of authority {name} has lapsed; see the log for why"));
+        }
+    }
+    attention
+}

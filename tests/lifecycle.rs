@@ -1,0 +1,12 @@
+//! Managed certificates from outside: a real Perennial, real nginx, Apache and HAProxy. Each test is
+//! a story that an operator could tell. What is served is judged by handshakes made here, never by
+//! what Perennial says of it; what Perennial says is then compared with that.
+
+mod client;
+mod crash;
+mod fleet;
+mod hooks;
+mod rotations;
+mod stage;
+mod traps;
+mod waves;
