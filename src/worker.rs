@@ -2,7 +2,7 @@
 //! crash it does nothing special, for the rows are still due.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::error;
 
@@ -28,7 +28,9 @@ pub(crate) async fn run(node: Arc<Node>, mut drain: Drain) {
             }
             () = begun(&mut drain) => break,
         }
+        let began = Instant::now();
         start_due(&node);
+        node.metrics.ticked(began.elapsed());
         if ticks.is_multiple_of(HOUSEKEEPING) {
             start_housekeeping(&node);
         }

@@ -31,6 +31,7 @@ pub(crate) struct Metrics {
     rotation_seconds: Family<Ended, Histogram>,
     served_seconds: Family<Target, Histogram>,
     rollbacks: Counter,
+    tick_seconds: Histogram,
     managed: Family<Status, Gauge>,
     managed_next_end: Gauge,
     not_after: Family<Authority, Gauge<i64>>,
@@ -108,6 +109,7 @@ impl Metrics {
             rotation_seconds: Family::new_with_constructor(longer),
             served_seconds: Family::new_with_constructor(longer),
             rollbacks: Counter::default(),
+            tick_seconds: Histogram::new(TICK_SECONDS),
             managed: Family::default(),
             managed_next_end: Gauge::default(),
             not_after: Family::default(),
@@ -148,6 +150,11 @@ impl Metrics {
             metrics.managed_next_end.clone(),
         );
         r.register("rollbacks", "Rotations taken back from targets", metrics.rollbacks.clone());
+        r.register(
+            "tick_seconds",
+            "Time to find what is due and to begin it",
+            metrics.tick_seconds.clone(),
+        );
         r.register(
             "certificates_expiring",
             "Issued certificates that expire within a time",
@@ -195,6 +202,11 @@ impl Metrics {
     /// Targets were given the version before.
     pub(crate) fn rolled_back(&self) {
         self.rollbacks.inc();
+    }
+
+    /// The worker took so long to find what is due and to begin it.
+    pub(crate) fn ticked(&self, elapsed: Duration) {
+        self.tick_seconds.observe(elapsed.as_secs_f64());
     }
 
     /// An authority is there no more: what is not watched any longer must raise no alarm.
@@ -290,5 +302,8 @@ const ACME: [&str; 13] = [
 ];
 /// Steps from a push to a socket to the slowest cloud, in seconds.
 const LONGER: [f64; 9] = [0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0, 86_400.0];
+/// A tick that finds nothing is some reads from indices.
+const TICK_SECONDS: [f64; 11] =
+    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0];
 const SECONDS: [f64; 12] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];

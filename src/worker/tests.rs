@@ -40,6 +40,21 @@ async fn validations_that_last_hold_up_no_issuance() {
 }
 
 #[tokio::test]
+async fn every_tick_is_timed() {
+    let bench = Bench::new().await;
+    let (end, drain) = tokio::sync::watch::channel(false);
+    let worker = tokio::spawn(super::run(Arc::clone(&bench.node), drain));
+    let timed = async {
+        while !bench.node.metrics.render().contains("perennial_tick_seconds_count 1\n") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), timed).await.expect("a tick");
+    end.send(true).expect("it listens");
+    worker.await.expect("no panic");
+}
+
+#[tokio::test]
 async fn an_order_whose_signing_was_interrupted_gets_another_serial_once() {
     let bench = Bench::new().await;
     let node = &bench.node;

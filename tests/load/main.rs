@@ -7,6 +7,7 @@ mod client;
 mod error;
 mod fill;
 mod gauge;
+mod grid;
 mod options;
 mod order;
 mod run;

@@ -70,6 +70,11 @@ impl Site {
         self.home.join("strace.txt")
     }
 
+    /// Where the server logs.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.home.join("log.txt")
+    }
+
     /// Forgets the data and the logs.
     pub(crate) fn remove(&self) {
         let _ = fs::remove_dir_all(&self.home);
@@ -137,8 +142,7 @@ impl Site {
     }
 
     fn not_ready(&self, why: &str) -> Error {
-        let (server, log) = (self.kind.name(), self.home.join("log.txt"));
-        Error::NotReady { server, why: why.to_owned(), log }
+        Error::NotReady { server: self.kind.name(), why: why.to_owned(), log: self.log() }
     }
 
     fn perennial(&self) -> Result<Start, Error> {
@@ -158,11 +162,15 @@ impl Site {
 
     /// Directory and root from the line that says `serve` is ready.
     fn ready_line(&self) -> Option<(String, PathBuf)> {
+        Some((self.ready_word("directory=")?, self.ready_word("root=")?.into()))
+    }
+
+    /// What follows `name` in the line that says Perennial is ready.
+    pub(crate) fn ready_word(&self, name: &str) -> Option<String> {
         let output = fs::read_to_string(self.home.join("stdout.txt")).ok()?;
         let (output, _) = output.rsplit_once('\n')?;
         let line = output.lines().find_map(|line| line.strip_prefix("ready "))?;
-        let field = |name| line.split(' ').find_map(|word| word.strip_prefix(name));
-        Some((field("directory=")?.into(), field("root=")?.into()))
+        line.split(' ').find_map(|word| word.strip_prefix(name)).map(str::to_owned)
     }
 
     fn pebble(&self) -> Result<Start, Error> {
@@ -289,7 +297,8 @@ fn vouch_for_localhost(root: &Path, chain: &Path, key: &Path) -> Result<(), Erro
     write(key, &server_key.serialize_pem())
 }
 
-fn free_port() -> Result<u16, Error> {
+/// A port of 127.0.0.1 that nobody listened on a moment ago.
+pub(crate) fn free_port() -> Result<u16, Error> {
     let found = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| l.local_addr());
     found.map(|at| at.port()).map_err(Error::io("find a free port"))
 }
@@ -302,4 +311,5 @@ fn path(of: &Path) -> String {
     of.display().to_string()
 }
 
-const READY_LIMIT: Duration = Duration::from_secs(20);
+/// A store of a million rows takes its time on a slow machine.
+const READY_LIMIT: Duration = Duration::from_secs(60);

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::grid::grid;
 use crate::options::Kind;
 use crate::run::{Outcome, count};
 
@@ -71,23 +72,7 @@ impl Row {
 
 /// The whole table, failures and ratios below it.
 pub(crate) fn render(rows: &[Row]) -> String {
-    let mut lines = vec![HEADINGS.map(str::to_owned)];
-    lines.extend(rows.iter().map(Row::cells));
-    let width = |column: usize| lines.iter().map(|l| l[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..HEADINGS.len()).map(width).collect();
-    let mut text = String::new();
-    for (number, line) in lines.iter().enumerate() {
-        for (cell, width) in line.iter().zip(&widths) {
-            let _ = write!(text, "| {cell:>width$} ");
-        }
-        text.push_str("|\n");
-        if number == 0 {
-            for width in &widths {
-                let _ = write!(text, "|{}:", "-".repeat(width + 1));
-            }
-            text.push_str("|\n");
-        }
-    }
+    let mut text = grid(HEADINGS, rows.iter().map(Row::cells));
     for row in rows {
         if let Some(failure) = &row.outcome.failure {
             let _ = writeln!(text, "\n{}, {} clients: {failure}", row.name(), row.clients);
