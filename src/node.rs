@@ -14,7 +14,7 @@ use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::keys::Keys;
 use crate::news::News;
-use crate::perform::issuers::Issuers;
+use crate::perform::obtain::Issuers;
 use crate::perform::obtain::acme::Answers;
 use crate::seal::KeyEncryptionKey;
 use crate::steps::Steps;

@@ -12,9 +12,6 @@ use tokio::net::lookup_host;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::Spec;
-use crate::spec::limit;
-
 mod expected;
 mod proof;
 mod sight;
@@ -44,28 +41,6 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// What proves that a certificate with these names is served by this target: each DNS name in
-    /// turn, for a wildcard a name below it, or without a name where there are only addresses.
-    #[must_use]
-    pub fn new(spec: &Spec, names: &BTreeSet<ca::Identifier>) -> Self {
-        let names: BTreeSet<Option<String>> = match &spec.sni {
-            Some(sni) => BTreeSet::from([Some(sni.clone())]),
-            None => names.iter().filter_map(asked_for).map(Some).collect(),
-        };
-        let mut names: Vec<Option<String>> = names.into_iter().collect();
-        if names.is_empty() {
-            names.push(None);
-        }
-        Self {
-            hosts: spec.probe.clone(),
-            names,
-            starttls: spec.starttls,
-            matches: spec.matches,
-            over: limit(spec.over),
-            timeout: HANDSHAKE,
-        }
-    }
-
     /// Whether there is nowhere to look, so that nothing can be proven.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -220,19 +195,6 @@ async fn look_at_all(
     }
 }
 
-/// The name a client would ask for.
-fn asked_for(name: &ca::Identifier) -> Option<String> {
-    match name {
-        ca::Identifier::Dns(name) if name.is_wildcard() => {
-            Some(format!("{BELOW_WILDCARDS}.{}", name.base()))
-        }
-        ca::Identifier::Dns(name) => Some(name.to_string()),
-        ca::Identifier::Ip(_) => None,
-    }
-}
-
 const CONCURRENT: usize = 16;
-const HANDSHAKE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
-const BELOW_WILDCARDS: &str = "probe";

@@ -1,6 +1,7 @@
 //! What a `[[target]]` table says, for every kind. A new kind is one file, one variant of [`Kind`] and
 //! one test.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::placement::Placement;
+use crate::probe::Probe;
 use crate::probe::starttls::StartTls;
 use crate::{Apache, Exec, Files, Haproxy, Nginx, Pull, Target};
 
@@ -129,6 +131,41 @@ impl Spec {
     }
 }
 
+impl Probe {
+    /// What proves that a certificate with these names is served by this target: each DNS name in
+    /// turn, for a wildcard a name below it, or without a name where there are only addresses.
+    #[must_use]
+    pub fn new(spec: &Spec, names: &BTreeSet<ca::Identifier>) -> Self {
+        let names: BTreeSet<Option<String>> = match &spec.sni {
+            Some(sni) => BTreeSet::from([Some(sni.clone())]),
+            None => names.iter().filter_map(asked_for).map(Some).collect(),
+        };
+        let mut names: Vec<Option<String>> = names.into_iter().collect();
+        if names.is_empty() {
+            names.push(None);
+        }
+        Self {
+            hosts: spec.probe.clone(),
+            names,
+            starttls: spec.starttls,
+            matches: spec.matches,
+            over: limit(spec.over),
+            timeout: HANDSHAKE,
+        }
+    }
+}
+
+/// The name a client would ask for.
+fn asked_for(name: &ca::Identifier) -> Option<String> {
+    match name {
+        ca::Identifier::Dns(name) if name.is_wildcard() => {
+            Some(format!("{BELOW_WILDCARDS}.{}", name.base()))
+        }
+        ca::Identifier::Dns(name) => Some(name.to_string()),
+        ca::Identifier::Ip(_) => None,
+    }
+}
+
 impl Serialize for Spec {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         Self::serialize(self, to)
@@ -230,3 +267,5 @@ mod optional_duration {
 const COMMON: &[&str] = &["name", "kind", "probe", "sni", "starttls", "matches", "over", "window"];
 const KINDS: &str = "files, exec, nginx, apache, haproxy, pull";
 const MAX_MATCHES: u32 = 1000;
+const HANDSHAKE: Duration = Duration::from_secs(5);
+const BELOW_WILDCARDS: &str = "probe";

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::list::SOMETHING_TO_DO;
+use super::listing::SOMETHING_TO_DO;
 use super::{Failure, output};
 
 /// The files that declare.

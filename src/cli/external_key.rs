@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::client::Client;
-use super::list::{Query, escape};
+use super::listing::{Query, escape};
 use super::{Failure, output};
 
 /// What to do with external account keys.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::list::{Arguments, Query, SOMETHING_TO_DO, escape};
+use super::listing::{Arguments, Query, SOMETHING_TO_DO, escape};
 use super::{Failure, output};
 
 /// How `renew` is asked.

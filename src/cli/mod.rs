@@ -6,6 +6,7 @@ mod declare;
 mod external_key;
 mod issue;
 mod list;
+mod listing;
 mod managed;
 mod output;
 mod process;

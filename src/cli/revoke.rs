@@ -8,7 +8,7 @@ use ca::{Certificate, RevocationReason};
 use serde_json::json;
 
 use super::client::Client;
-use super::list::escape;
+use super::listing::escape;
 use super::{Failure, output};
 
 /// What to revoke, and why.

@@ -26,7 +26,7 @@ use crate::http::{self, server, tls};
 use crate::keys::Keys;
 use crate::news::News;
 use crate::node::{Current, Inventory, Node};
-use crate::perform::issuers::Issuers;
+use crate::perform::obtain::Issuers;
 use crate::perform::obtain::acme::Answers;
 use crate::perform::{establish, managed, own, revocation};
 use crate::seal::{KeyEncryptionKey, Sealed};

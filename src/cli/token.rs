@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::client::Client;
-use super::list::escape;
+use super::listing::escape;
 use super::{Failure, output};
 
 /// What to do with API tokens.

@@ -2,6 +2,7 @@
 //! needs and begins the rotation that gives it that. What a rotation does is in `rotation`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use renew::need::Need;
@@ -15,7 +16,9 @@ use super::rotation;
 use crate::catalog::{Catalog, Certificate, digest_of};
 use crate::node::Node;
 use crate::steps::Subject;
-use crate::store::{Actor, Commit, Event, Managed, ReadError, RotationRow, VersionRow};
+use crate::store::{
+    Actor, Commit, CommitError, Event, Managed, ReadError, RotationRow, VersionRow,
+};
 
 /// Gives every declared certificate a row, and has those looked at whose declaration is not what it
 /// was. Run at the start and after each `apply`; running it again changes nothing.
@@ -23,33 +26,58 @@ use crate::store::{Actor, Commit, Event, Managed, ReadError, RotationRow, Versio
 /// # Errors
 /// When the store fails.
 pub(crate) async fn enlist(node: &Node, actor: impl Into<Actor>) -> Result<(), ManagedError> {
-    let (actor, now) = (actor.into(), node.world.now());
+    let actor = actor.into();
     let catalog = node.catalog.load();
-    let mut changed = Vec::new();
-    for certificate in catalog.certificates.values() {
-        let declared = declaration(&catalog, certificate);
+    let certificates: Vec<_> = catalog.certificates.values().collect();
+    // Ten thousand of them are some commits, and not ten thousand.
+    for some in certificates.chunks(AT_ONCE) {
+        let mut tries = 0;
+        while let Err(error) = enlist_some(node, &actor, &catalog, some).await {
+            // The worker is at work on some of them, and done with it in a moment.
+            tries += 1;
+            let conflict = matches!(error, ManagedError::Commit(CommitError::Conflict));
+            if !conflict || tries == TRIES {
+                return Err(error);
+            }
+            tokio::time::sleep(PAUSE * tries).await;
+        }
+    }
+    Ok(())
+}
+
+async fn enlist_some(
+    node: &Node,
+    actor: &Actor,
+    catalog: &Catalog,
+    some: &[&Arc<Certificate>],
+) -> Result<(), ManagedError> {
+    let now = node.world.now();
+    let mut names = Vec::new();
+    let mut rows = Vec::new();
+    let mut rotations = Vec::new();
+    for certificate in some {
+        let declared = declaration(catalog, certificate);
         let name = &certificate.spec.name;
-        match node.store.managed_by_name(name)? {
-            Some(row) if row.declared == declared => {}
+        let row = match node.store.managed_by_name(name)? {
+            Some(row) if row.declared == declared => continue,
             Some(row) => {
+                rotations.extend(woken(node, &row, now)?);
                 let due_at = row.rotation.is_none().then_some(now);
                 // Whatever failed before, this may mend it.
-                changed.push(Managed { declared, due_at, retry_at: None, ..row });
+                Managed { declared, due_at, retry_at: None, ..row }
             }
-            None => changed.push(fresh(node.store.id(), name, declared, now)),
-        }
+            None => fresh(node.store.id(), name, declared, now),
+        };
+        names.push(name.as_str());
+        rows.push(row);
     }
-    // Ten thousand of them are some commits, and not ten thousand.
-    for rows in changed.chunks(AT_ONCE) {
-        let names: Vec<_> = rows.iter().map(|row| row.name.as_str()).collect();
-        let event = Event::new(actor.clone(), "certificate.enlist", "node");
-        let mut commit = Commit::new(event.with(json!({ "certificates": names })));
-        for row in rows {
-            commit = commit.put(row.clone());
-            commit = woken(node, row, now)?.into_iter().fold(commit, Commit::put);
-        }
-        node.store.commit(commit, now).await?;
+    if rows.is_empty() {
+        return Ok(());
     }
+    let event = Event::new(actor.clone(), "certificate.enlist", "node");
+    let commit = Commit::new(event.with(json!({ "certificates": names })));
+    let commit = rotations.into_iter().fold(commit, Commit::put);
+    node.store.commit(rows.into_iter().fold(commit, Commit::put), now).await?;
     Ok(())
 }
 
@@ -93,8 +121,11 @@ async fn look_at(node: &Node, id: i64) -> Result<Option<i64>, ManagedError> {
     let Some(certificate) = catalog.certificates.get(&row.name) else {
         // Should it be declared again, even as it was, it is new.
         let event = Event::new("worker", "certificate.withdraw", format!("managed/{}", row.name));
+        let versions = node.store.versions(row.id)?.into_iter().filter(|v| v.retired_at.is_none());
+        let retired = versions.map(|version| VersionRow { retired_at: Some(now), ..version });
+        let commit = retired.fold(Commit::new(event), Commit::put);
         let row = Managed { declared: [0; 32], due_at: None, ..row };
-        node.store.commit(Commit::new(event).put(row), now).await?;
+        node.store.commit(commit.put(row), now).await?;
         return Ok(None);
     };
     let mut known = Known::of(node, row)?;
@@ -245,6 +276,8 @@ fn declaration(catalog: &Catalog, certificate: &Certificate) -> [u8; 32] {
 
 /// Rows of one commit.
 const AT_ONCE: usize = 200;
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(20);
 /// How often an issuer is asked what has become of a certificate (RFC 9773 §4.3.2 has clients poll
 /// about that often), less up to a quarter, so that not all are asked at once.
 const ASK: SignedDuration = SignedDuration::from_hours(12);

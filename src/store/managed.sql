@@ -22,7 +22,9 @@ CREATE TABLE managed_certificate (
 );
 CREATE INDEX managed_certificate_due ON managed_certificate (due_at) WHERE due_at IS NOT NULL;
 
--- What asks for attention.
+-- What is counted every minute, and what asks for attention.
+CREATE INDEX managed_certificate_pending ON managed_certificate (id) WHERE current IS NULL;
+CREATE INDEX managed_certificate_rotating ON managed_certificate (id) WHERE rotation IS NOT NULL;
 CREATE INDEX managed_certificate_failing ON managed_certificate (failures) WHERE failures > 0;
 
 CREATE TABLE certificate_version (
@@ -45,6 +47,8 @@ CREATE TABLE certificate_version (
     revoked_at INTEGER,
     UNIQUE (managed, number)
 );
+CREATE INDEX certificate_version_end ON certificate_version (not_after)
+    WHERE proven_at IS NOT NULL AND retired_at IS NULL;
 CREATE INDEX certificate_version_fingerprint ON certificate_version (fingerprint);
 
 CREATE TABLE rotation (

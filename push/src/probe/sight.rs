@@ -8,6 +8,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConnection, Error, ProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::starttls::{self, StartTls};
@@ -56,6 +57,9 @@ pub(super) async fn sight_of(
     limit: Duration,
 ) -> Result<Seen, Unseen> {
     let late = |_| Unseen::Unreachable(format!("no answer within {} s", limit.as_secs_f32()));
+    // A thousand rotations at once are no flood of handshakes; waiting for a turn is not the
+    // server's fault, so that its time begins after. The semaphore is never closed.
+    let _turn = TURNS.acquire().await;
     timeout(limit, look(keys, address, sni, starttls)).await.map_err(late)?
 }
 
@@ -141,5 +145,7 @@ async fn goodbye(stream: &mut TcpStream, connection: &mut ClientConnection) {
     let _ = send(stream, connection).await;
 }
 
+/// Handshakes at once, of all probes.
+static TURNS: Semaphore = Semaphore::const_new(128);
 const ALERT: &str = "the server sent the alert ";
 const RECORD: usize = 8 * 1024;

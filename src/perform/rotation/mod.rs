@@ -6,6 +6,7 @@ mod deploy;
 mod end;
 mod obtain;
 mod outside;
+mod version;
 
 use std::sync::Arc;
 

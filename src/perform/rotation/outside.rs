@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use renew::Cause;
 use serde_json::json;
 
-use super::obtain::{self, Obtained, Refusal, Subject};
+use super::version::{self, Obtained, Refusal, Subject};
 use super::{RotationError, Run};
 use crate::node::Node;
 use crate::perform::issuers::{self, IssuerError};
@@ -71,7 +71,7 @@ async fn prepare(
         let signer = ca::MemorySigner::from_pkcs8(&secret).map_err(RotationError::from)?;
         return Ok((row.clone(), Subject::Key { signer, secret }));
     }
-    let subject = obtain::subject(node, run).await?;
+    let subject = version::subject(node, run).await?;
     if ours {
         return Ok((row.clone(), subject));
     }
@@ -160,12 +160,12 @@ async fn keep(
     // The order's URL was stored in between.
     let row = node.store.rotation(run.row.id)?;
     let row = row.ok_or_else(|| RotationError::Other("the rotation is gone".into()))?;
-    let error = obtain::said(passed_over);
+    let error = version::said(passed_over);
     let row = RotationRow { pending: None, pending_key: None, error, ..row };
     let event = run.event("rotation.obtain").with(json!({
         "issuer": issuer.name, "serial": chain[0].serial().to_string(),
     }));
-    let commit = obtain::store(node, run, Commit::new(event), &issuer.name, chain, subject, row);
+    let commit = version::store(node, run, Commit::new(event), &issuer.name, chain, subject, row);
     Ok(node.store.commit(commit, now).await?)
 }
 

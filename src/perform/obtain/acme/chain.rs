@@ -8,9 +8,9 @@ use x509_cert::name::RdnSequence;
 
 use super::client::Client;
 use super::error::ObtainError;
+use super::heard::Noted;
 use super::order::Wanted;
 use super::patience::noting;
-use super::wire::Noted;
 
 impl Client {
     /// The chain of a valid order, leaf first.

@@ -16,10 +16,11 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::error::ObtainError;
+use super::heard::Noted;
 use super::patience::{call, noting};
 use super::secret;
 use super::spec::{AcmeSpec, ExternalAccount};
-use super::wire::{Noted, Wire, listening};
+use super::wire::{Wire, listening};
 use crate::seal::Secret;
 
 /// Our account at a CA outside; cheap to clone.

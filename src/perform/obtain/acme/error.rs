@@ -6,7 +6,7 @@ use std::fmt;
 use instant_acme::{Error, Problem};
 use jiff::SignedDuration;
 
-use super::wire::{Fault, Noted};
+use super::heard::{Fault, Noted};
 
 /// A certificate, or whatever else was asked of a CA outside, was not obtained.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,7 @@ mod client;
 mod csr;
 mod dns;
 mod error;
+mod heard;
 mod order;
 mod patience;
 mod persist;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use instant_acme::Error;
 
 use super::error::{ObtainError, Refusal};
-use super::wire::Noted;
+use super::heard::Noted;
 
 /// How often it was tried.
 #[derive(Default)]
