@@ -31,13 +31,22 @@ impl Nginx {
 
     /// Starts one on `address`.
     pub(super) fn start_at(home: PathBuf, address: SocketAddr) -> Self {
+        Self::listening(home, address, "ssl")
+    }
+
+    /// Starts one on `address`, which it shares with others: each gets a part of the connections.
+    pub(super) fn start_sharing(home: PathBuf, address: SocketAddr) -> Self {
+        Self::listening(home, address, "ssl reuseport")
+    }
+
+    fn listening(home: PathBuf, address: SocketAddr, how: &str) -> Self {
         let release = home.join("tls/releases/0");
         fs::create_dir_all(&release).expect("a release");
         let (certificate, key) = nobodys(NAME);
         write(&release.join("tls.crt"), &certificate);
         write(&release.join("tls.key"), &key);
         symlink("releases/0", home.join("tls/current")).expect("a link");
-        configure_nginx(&home, address, NAME, "");
+        configure_nginx(&home, address, how, NAME, "");
         let config = home.join("nginx.conf");
         let arguments = ["-c".as_ref(), config.as_os_str(), "-p".as_ref(), home.as_os_str()];
         let mut daemon = Daemon::start("nginx", arguments, &home);
@@ -47,7 +56,7 @@ impl Nginx {
 
     /// Writes its configuration anew: it knows `names`, and has `more` besides.
     pub(super) fn configure(&self, names: &str, more: &str) {
-        configure_nginx(&self.home, self.address, names, more);
+        configure_nginx(&self.home, self.address, "ssl", names, more);
     }
 
     /// Its table, as a target of kind `nginx`.
@@ -69,13 +78,13 @@ impl Nginx {
     }
 }
 
-fn configure_nginx(home: &Path, address: SocketAddr, names: &str, more: &str) {
+fn configure_nginx(home: &Path, address: SocketAddr, how: &str, names: &str, more: &str) {
     let text = format!(
         "worker_processes 2;\ndaemon off;\nerror_log {home}/error.log;\npid {home}/nginx.pid;\n\
          events {{ worker_connections 256; }}\nhttp {{ access_log off;\n\
          client_body_temp_path {home}/temp; proxy_temp_path {home}/temp;\n\
          fastcgi_temp_path {home}/temp; uwsgi_temp_path {home}/temp; scgi_temp_path {home}/temp;\n\
-         {more}\nserver {{ listen {address} ssl; server_name {names};\n\
+         {more}\nserver {{ listen {address} {how}; server_name {names};\n\
          ssl_certificate {home}/tls/current/tls.crt;\n\
          ssl_certificate_key {home}/tls/current/tls.key;\nreturn 200; }} }}\n",
         home = home.display()

@@ -2,8 +2,9 @@
 //! believed but handshakes, what does not work is put back, and the operator reads where and why.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::client::Load;
 use super::fleet::{self, APACHE, Apache, Haproxy, Nginx, nobodys, script};
 use super::stage::{NAME, SHORT, Stage, leaf, shop_on};
 use crate::program::{free_port, program, succeed};
@@ -217,6 +218,35 @@ fn a_stale_replica_behind_the_same_target_holds_the_version_back_everywhere() {
     let shop = stage.shop();
     stage.assert_served(&shop, 1, &[fresh.address, stale.address, more.address]);
     assert!(!more.home.join("tls/releases/2").exists(), "it was not its turn");
+}
+
+#[test]
+fn old_workers_that_still_answer_put_off_the_proof() {
+    let stage = Stage::set("traps-workers");
+    let first = Nginx::start_sharing(stage.directory("first"), fleet::here());
+    // What takes long with many open connections takes 3 s here: half of the workers stay the old.
+    let second = Nginx::start_sharing(stage.directory("second"), first.address);
+    let link = second.home.join("tls/current");
+    std::fs::remove_file(&link).expect("its own files");
+    std::os::unix::fs::symlink(first.home.join("tls/current"), &link).expect("a link");
+    let text = format!(
+        "#!/bin/sh\n{}\n(sleep 3; exec {}) >/dev/null 2>&1 &\n",
+        first.reload(),
+        second.reload()
+    );
+    let table =
+        files(&first, "edge", &[first.address], &text).replace("\"3s\"", "\"20s\"\nmatches = 20");
+    let before = stage.open(&(shop_on(&["edge"], "") + &table));
+    stage.assert_served(&before, 1, &[first.address]);
+    let load = Load::start(&stage.client(), first.address, NAME);
+    let begun = Instant::now();
+    stage.renew(&[]);
+    let proven = Instant::now();
+    std::thread::sleep(Duration::from_secs(2));
+    let seen = load.end();
+    let last = seen.last(&leaf(&before, 1)).expect("it was served");
+    assert!(last.duration_since(begun) > Duration::from_secs(2), "no old worker: no trap");
+    assert!(last < proven, "an old worker answered after the proof");
 }
 
 #[test]
