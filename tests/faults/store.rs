@@ -37,7 +37,9 @@ async fn a_damaged_store_is_refused_and_left_as_it_is() {
     };
     refuse("garbage header", &flipped(0, 100), &["damaged"]);
     refuse("half of it", &whole[..whole.len() / 2 / PAGE * PAGE], &["damaged"]);
-    refuse("not whole pages", &whole[..whole.len() - 1000], &["damaged"]);
+    // The last page may be an index without an entry, of which nothing is lost with its end.
+    let torn = whole.len() / 3 * 2 / PAGE * PAGE + 1000;
+    refuse("not whole pages", &whole[..torn], &["damaged"]);
     for page in 1..whole.len() / PAGE {
         if page % 7 == 3 {
             refuse("a page", &flipped(page * PAGE, (page + 1) * PAGE), &["damaged"]);
