@@ -71,7 +71,7 @@ fn who_waits_is_told_of_a_renewal_at_once_and_of_nothing_when_the_time_is_over()
     succeed(&mut scene.server.command(["renew", "shop"]));
     let renewed = Instant::now();
     let second = waiting.join().expect("a thread");
-    assert!(renewed.elapsed() < Duration::from_secs(1), "{:?}", renewed.elapsed());
+    assert!(renewed.elapsed() < SOON, "{:?}", renewed.elapsed());
     assert_eq!(second.status, 200, "{}", second.headers);
     let whole: Value = serde_json::from_str(&second.body).expect("JSON");
     assert_eq!(whole["version"], 2);
@@ -91,7 +91,7 @@ fn who_waits_is_told_of_a_renewal_at_once_and_of_nothing_when_the_time_is_over()
     thread::sleep(Duration::from_millis(500));
     let begun = Instant::now();
     assert_eq!(scene.server.stop(Signal::TERM).code(), Some(0));
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
     assert_eq!(waiting.join().expect("a thread").status, 304);
 }
 
@@ -296,3 +296,6 @@ impl Puller {
         })
     }
 }
+
+/// Long before a wait of a minute is over, on a machine with much else to do.
+const SOON: Duration = Duration::from_secs(15);

@@ -108,6 +108,8 @@ async fn roll_back_one(
 
 /// Stores what an operator wants, and begins it.
 async fn grant(node: &Arc<Node>, name: &str, wish: Wish, actor: Actor) -> Result<Value, Problem> {
+    // Whatever begins from here on has a higher id.
+    let before = node.store.id();
     let mut tries = 0;
     while let Err(error) = ask_for(node, name, &wish, &actor).await? {
         // The worker looks at certificates too, and may just have done so.
@@ -120,7 +122,10 @@ async fn grant(node: &Arc<Node>, name: &str, wish: Wish, actor: Actor) -> Result
     loop {
         let row = known(node, name)?.row;
         if row.wish.is_none() || waited > BEGIN {
-            let begun = row.rotation.filter(|_| row.wish.is_none());
+            // One without targets may have ended by now.
+            let newest = node.store.rotations(row.id, 1).map_err(unreadable)?;
+            let newest = newest.first().map(|rotation| rotation.id).filter(|id| *id > before);
+            let begun = row.rotation.or(newest).filter(|_| row.wish.is_none());
             return Ok(json!({ "certificate": name, "rotation": begun }));
         }
         if let Some(rotation) = row.rotation {
