@@ -75,6 +75,7 @@ fn placements(targets: u32, windows: bool) -> Vec<Placement> {
         target: format!("edge-{n}"),
         serves: (n + 1 < targets).then_some(1),
         given: None,
+        failure: None,
         calendar: Calendar {
             windows: windows.then(window).into_iter().collect(),
             freezes: Vec::new(),

@@ -15,5 +15,5 @@ pub mod window;
 
 pub use moment::{Share, Suggestion};
 pub use need::{Cause, Facts, Need, Version};
-pub use rotation::{Phase, Placement, Rotation, Step};
+pub use rotation::{Course, Failure, Phase, Placement, Rotation, Step};
 pub use window::Calendar;

@@ -125,6 +125,20 @@ impl Cause {
     pub fn is_asked(&self) -> bool {
         matches!(self, Self::Asked | Self::Emergency { .. } | Self::RollBack)
     }
+
+    /// Whether a rotation for this cause, whose next step has failed `attempts` times in a row, gives
+    /// way to what an operator wants. An emergency waits for nothing less, and nothing takes its
+    /// place, for it remembers what is to be revoked; one that would only be tried again later
+    /// keeps nobody waiting.
+    #[must_use]
+    pub fn gives_way_to(&self, wish: &Wish, attempts: u32) -> bool {
+        let fails = attempts > 0;
+        match (matches!(self, Self::Emergency { .. }), wish) {
+            (false, Wish::Emergency { .. }) => true,
+            (true, Wish::Emergency { .. }) | (false, _) => fails,
+            (true, _) => false,
+        }
+    }
 }
 
 /// Everything that decides what a certificate needs.
@@ -192,9 +206,10 @@ type Found = Option<(Cause, Option<u32>)>;
 const CHECKS: [fn(&Facts<'_>, Timestamp) -> Found; 8] =
     [wished, first, revoked, changed, unproven, expired, moment, unserved];
 
-fn wished(facts: &Facts<'_>, _: Timestamp) -> Found {
+fn wished(facts: &Facts<'_>, now: Timestamp) -> Found {
     Some(match facts.wish? {
-        Wish::Renew => (Cause::Asked, None),
+        // What was obtained and reached nobody is as good as new.
+        Wish::Renew => (Cause::Asked, facts.candidate_for(now)),
         Wish::Emergency { reason } => (Cause::Emergency { reason: reason.clone() }, None),
         Wish::RollBack { to } => (Cause::RollBack, Some(*to)),
     })

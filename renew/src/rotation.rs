@@ -8,7 +8,7 @@ use crate::moment::plus;
 use crate::need::{Cause, Version};
 use crate::retry;
 use crate::wave::waves;
-use crate::window::{Calendar, Opening, opening};
+use crate::window::{Calendar, Opening, last_part, opening};
 
 /// How far a rotation has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,13 @@ pub struct Rotation<'a> {
     pub seed: u64,
 }
 
+impl Rotation<'_> {
+    /// Whether what is served must not be trusted any more.
+    fn is_urgent(&self) -> bool {
+        matches!(self.cause, Cause::Emergency { .. } | Cause::Revoked)
+    }
+}
+
 /// One target of a rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
@@ -92,8 +99,19 @@ pub struct Placement {
     pub serves: Option<u32>,
     /// The version that was last begun to be put there.
     pub given: Option<u32>,
+    /// How it failed to take the new version, or to be looked at before.
+    pub failure: Option<Failure>,
     /// When it may be touched.
     pub calendar: Calendar,
+}
+
+/// How a target failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It is not there: it was not changed, or cannot be reached. That says nothing of the version.
+    Away,
+    /// It took the new version and is not proven to serve it.
+    Refuted,
 }
 
 /// What comes next.
@@ -152,20 +170,89 @@ fn deploy(rotation: &Rotation<'_>, now: Timestamp) -> Step {
         // It was revoked, or has ended, while it was being rolled out.
         return revert(rotation, now);
     };
-    let names: Vec<&str> = rotation.placements.iter().map(|p| p.target.as_str()).collect();
-    for wave in waves(&names, rotation.canary, rotation.wave) {
-        let wave = wave.iter().map(|place| &rotation.placements[*place]);
-        let missing: Vec<_> = wave.filter(|p| p.serves != Some(to.number)).collect();
-        if !missing.is_empty() {
-            return open(rotation, &missing, now);
-        }
+    let missing = |placement: &&Placement| placement.serves != Some(to.number);
+    if let Some(wave) = next_wave(rotation, to, now) {
+        return open(rotation, &wave, now);
     }
-    Step::Prove
+    let passed_over: Vec<_> = rotation.placements.iter().filter(missing).collect();
+    if passed_over.is_empty() {
+        return Step::Prove;
+    }
+    if now >= to.moment() && *rotation.cause != Cause::RollBack {
+        // They stayed away for so long that those who have it need the next one.
+        return Step::Fail;
+    }
+    open(rotation, &passed_over, now)
+}
+
+/// The targets of the first wave that is not through yet, without those that are passed over.
+fn next_wave<'a>(
+    rotation: &'a Rotation<'_>,
+    to: &Version,
+    now: Timestamp,
+) -> Option<Vec<&'a Placement>> {
+    let names: Vec<&str> = rotation.placements.iter().map(|p| p.target.as_str()).collect();
+    let waves = waves(&names, rotation.canary, rotation.wave);
+    let missing = |wave: &Vec<usize>| {
+        let wave = wave.iter().map(|place| &rotation.placements[*place]);
+        let missing = wave.filter(|p| p.serves != Some(to.number));
+        missing.filter(|p| !is_passed_over(rotation, p, now)).collect::<Vec<_>>()
+    };
+    waves.iter().map(missing).find(|missing| !missing.is_empty())
+}
+
+/// Whether a target that failed holds up no other: it is tried again after all of them. That is so
+/// where going back does not help. A target that is away says nothing against the version, and
+/// stops it only while there is time; one that refuted it does as long as there is something to go
+/// back to.
+fn is_passed_over(rotation: &Rotation<'_>, placement: &Placement, now: Timestamp) -> bool {
+    let hopeless = rotation.from.is_some_and(|from| {
+        !from.is_usable(now) || rotation.to.is_some_and(|to| to.number == from.number)
+    });
+    let pressing = rotation.is_urgent()
+        || rotation.from.is_none_or(|from| last_part(from.not_before, from.not_after) <= now);
+    match placement.failure {
+        None => false,
+        Some(Failure::Refuted) => hopeless,
+        Some(Failure::Away) => hopeless || pressing,
+    }
+}
+
+/// How a rotation goes on after the new version was put on some targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Course {
+    /// On to the next, or back.
+    pub phase: Phase,
+    /// How often in a row what comes next has failed.
+    pub attempts: u32,
+    /// When.
+    pub due_at: Timestamp,
+}
+
+/// How `rotation` goes on at `now`, after `targets` were given the new version. What came of it is
+/// in its placements.
+#[must_use]
+pub fn course(rotation: &Rotation<'_>, targets: &[String], now: Timestamp) -> Course {
+    let failed: Vec<_> = (rotation.placements.iter())
+        .filter(|placement| targets.contains(&placement.target) && placement.failure.is_some())
+        .collect();
+    if failed.iter().any(|placement| !is_passed_over(rotation, placement, now)) {
+        return Course { phase: Phase::Reverting, attempts: 0, due_at: now };
+    }
+    let others = rotation.to.is_some_and(|to| next_wave(rotation, to, now).is_some());
+    if failed.is_empty() || others {
+        return Course { phase: Phase::Deploying, attempts: 0, due_at: now };
+    }
+    // It may come back at any time, and what it has is worth little.
+    let attempts = rotation.attempts.saturating_add(1);
+    let end = rotation.from.map(|from| from.not_after);
+    let due_at = retry::after(attempts.min(AWAY), now, end, rotation.seed);
+    Course { phase: Phase::Deploying, attempts, due_at }
 }
 
 /// The targets of a wave that may be touched now; when none may, the wait for the first.
 fn open(rotation: &Rotation<'_>, missing: &[&Placement], now: Timestamp) -> Step {
-    let urgent = matches!(rotation.cause, Cause::Emergency { .. } | Cause::Revoked);
+    let urgent = rotation.is_urgent();
     let served = rotation.from.map(|from| (from.not_before, from.not_after));
     let (mut targets, mut forced, mut opens) = (Vec::new(), Vec::new(), Timestamp::MAX);
     for placement in missing {
@@ -200,13 +287,6 @@ fn revert(rotation: &Rotation<'_>, now: Timestamp) -> Step {
     Step::Revert { targets }
 }
 
-/// When a rotation whose step just failed is looked at again.
-#[must_use]
-pub fn retry(rotation: &Rotation<'_>, now: Timestamp) -> Timestamp {
-    let end = rotation.from.map(|from| from.not_after);
-    retry::after(rotation.attempts + 1, now, end, rotation.seed)
-}
-
 /// When the version before is retired: after `grace`, at once if it must not be trusted any more.
 #[must_use]
 pub fn retirement(cause: &Cause, grace: SignedDuration, now: Timestamp) -> Timestamp {
@@ -215,3 +295,5 @@ pub fn retirement(cause: &Cause, grace: SignedDuration, now: Timestamp) -> Times
 
 /// How often putting the version before back is tried.
 const REVERSIONS: u32 = 5;
+/// After as many tries, what is away is tried no more seldom.
+const AWAY: u32 = 3;

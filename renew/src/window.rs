@@ -176,7 +176,7 @@ pub fn opening(
     if opens == Some(now) {
         return Opening::Open;
     }
-    let last = served.map(|(from, to)| to - to.duration_since(from) / LAST_PART);
+    let last = served.map(|(from, to)| last_part(from, to));
     match (opens, last) {
         (_, Some(last)) if last <= now => Opening::Forced,
         (Some(opens), Some(last)) => Opening::Closed(opens.min(last)),
@@ -184,6 +184,12 @@ pub fn opening(
         (Some(opens), None) => Opening::Closed(opens),
         (None, None) => Opening::Closed(plus(now, SignedDuration::from_hours(24))),
     }
+}
+
+/// When the last part begins of the life of what is valid from `not_before` to `not_after`: from
+/// then on, what holds a rotation up must not.
+pub(crate) fn last_part(not_before: Timestamp, not_after: Timestamp) -> Timestamp {
+    not_after - not_after.duration_since(not_before) / LAST_PART
 }
 
 const DAY: i64 = 86_400;

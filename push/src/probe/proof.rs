@@ -15,6 +15,15 @@ pub struct Proof {
     pub proven: bool,
 }
 
+impl Proof {
+    /// Whether there was somewhere to look, and nobody was there.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        let unreachable = |seen: &Sighting| matches!(seen.found, Found::Unreachable(_));
+        !self.sightings.is_empty() && self.sightings.iter().all(unreachable)
+    }
+}
+
 /// What one address showed under one name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sighting {

@@ -7,10 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use renew::forecast::{Outlook, forecast};
 use renew::need::need;
-use renew::rotation::{next, retirement, retry};
+use renew::rotation::{course, next, retirement};
 use renew::window::{Freeze, Opening, Window, opening};
 use renew::{
-    Calendar, Cause, Facts, Need, Phase, Placement, Rotation, Share, Step, Suggestion, Version,
+    Calendar, Cause, Facts, Failure, Need, Phase, Placement, Rotation, Share, Step, Suggestion,
+    Version,
 };
 use renew::{moment, retry as backoff};
 
@@ -152,6 +153,7 @@ proptest! {
     ) {
         let placements: Vec<_> = calendars.into_iter().zip(0_u32..).map(|(calendar, n)| Placement {
             target: (n % 3).to_string(), serves: Some(n % 4), given: Some(n % 4), calendar,
+            failure: [None, Some(Failure::Away), Some(Failure::Refuted)][n as usize % 3],
         }).collect();
         let rotation = Rotation {
             phase, cause: &Cause::Lifetime, from: from.as_ref(), to: to.as_ref(),
@@ -167,7 +169,9 @@ proptest! {
             Step::Revert { targets } => prop_assert!(!targets.is_empty()),
             _ => {}
         }
-        let _ = retry(&rotation, now);
+        let targets = ["1".to_owned(), "2".to_owned()];
+        let after = course(&rotation, &targets, now);
+        prop_assert!(after.due_at >= now && !after.phase.is_over());
         let _ = retirement(&Cause::Lifetime, grace, now);
     }
 
@@ -208,6 +212,7 @@ fn a_decision_over_ten_thousand_targets_is_quick() {
         target: format!("a-target-with-a-long-name-{n}"),
         serves: Some(if n == 9_999 { 1 } else { 2 }),
         given: None,
+        failure: None,
         calendar: Calendar::default(),
     };
     let placements: Vec<_> = (0..10_000).map(placement).collect();

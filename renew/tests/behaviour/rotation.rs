@@ -102,10 +102,43 @@ fn the_first_version_has_nothing_to_go_back_to() {
 fn a_version_that_ended_or_was_revoked_is_not_pushed_back() {
     let breaks = || six("d", Nature::Breaks);
     let revoked = World { from_revoked_at: Some(day(60)), ..breaks() }.run();
-    assert_eq!((revoked.phase, real(&revoked).as_str()), (Phase::Failed, "222221"));
+    assert!(revoked.pushes().starts_with("a bc de f d d"), "d holds up nobody");
+    assert_eq!((revoked.phase, real(&revoked).as_str()), (Phase::Failed, "222222"));
     let ended = Version { not_after: day(60) + HOUR / 120, ..version(1) };
     let ended = World { from: Some(ended), ..breaks() }.run();
-    assert_eq!((ended.phase, real(&ended).as_str()), (Phase::Failed, "222221"), "in mid-run");
+    assert!(ended.pushes().starts_with("a bc de f d d"), "in mid-run");
+    assert!(!ended.log.iter().any(|(_, deed)| matches!(deed, Deed::Reverted(_))));
+}
+
+#[test]
+fn a_target_that_is_away_stops_the_others_only_while_there_is_time() {
+    let away =
+        |tries, from: Version| World { from: Some(from), ..six("b", Nature::Away(tries)) }.run();
+    let early = away(1, version(1));
+    assert_eq!((early.phase, early.pushes().as_str()), (Phase::Failed, "a bc"));
+    assert_eq!(real(&early), "111111");
+    let ends = |at| Version { not_after: at, ..version(1) };
+    let late = away(4, ends(day(62)));
+    assert_eq!((late.phase, late.pushes().as_str()), (Phase::Done, "a bc de f b b b b"));
+    let took = late.log.iter().find(|(_, deed)| *deed == Deed::Proven).expect("proven").0;
+    assert!(took < day(62), "as its end comes near it is tried often");
+    let long = away(u32::MAX, ends(day(62)));
+    assert_eq!(long.phase, Phase::Failed, "once the new version is due, the next is needed");
+    let ended = long.log.last().expect("it ended").0;
+    assert_eq!(ended.max(day(120)).min(day(121)), ended, "{ended}");
+    assert_eq!(real(&long), "212222");
+}
+
+#[test]
+fn an_emergency_goes_past_a_target_that_is_away_and_back_from_one_that_breaks() {
+    let emergency = |nature| {
+        let cause = Cause::Emergency { reason: "keyCompromise".into() };
+        World { cause, ..six("a", nature) }.run()
+    };
+    let away = emergency(Nature::Away(3));
+    assert_eq!((away.phase, away.pushes().as_str()), (Phase::Done, "a bc de f a a a"));
+    let breaks = emergency(Nature::Breaks);
+    assert_eq!((breaks.phase, breaks.pushes().as_str()), (Phase::Failed, "a"));
 }
 
 #[test]
@@ -204,6 +237,7 @@ fn a_crash_anywhere_changes_nothing() {
         World { issuer_fails: 2, canary: vec!["e".into()], ..six("b", Nature::Breaks) },
         closed(six("", Nature::Good), "c", &weekends()),
         World::new(&GOOD, None, day(0)),
+        World { cause: Cause::Revoked, ..six("ad", Nature::Away(9)) },
     ];
     for world in calm {
         let expected = world.clone().run();
@@ -228,6 +262,8 @@ fn natures() -> impl Strategy<Value = Nature> {
         1 => Just(Nature::Breaks),
         1 => Just(Nature::Stuck),
         1 => Just(Nature::Moody),
+        1 => (0..9_u32).prop_map(Nature::Away),
+        1 => Just(Nature::Away(u32::MAX)),
     ]
 }
 

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use renew::rotation::{next, retirement};
-use renew::{Calendar, Cause, Phase, Placement, Rotation, Step, Version, jitter, retry};
+use renew::rotation::{course, next, retirement};
+use renew::{Calendar, Cause, Failure, Phase, Placement, Rotation, Step, Version, jitter, retry};
 
 use crate::DAY;
 
@@ -23,6 +23,8 @@ pub(crate) enum Nature {
     Stuck,
     /// It does the one or the other.
     Moody,
+    /// It is not there, and comes back after so many tries.
+    Away(u32),
 }
 
 /// Where in a step the node crashes.
@@ -70,8 +72,6 @@ pub(crate) struct World {
     /// What was done, and when.
     pub(crate) log: Vec<(Timestamp, Deed)>,
     pub(crate) steps: usize,
-    /// Whether it is stored that a target was not proven.
-    pub(crate) failed: bool,
     pub(crate) touched: bool,
 }
 
@@ -94,6 +94,7 @@ impl World {
             target: (*name).to_owned(),
             serves: number,
             given: number,
+            failure: None,
             calendar: Calendar::default(),
         };
         Self {
@@ -119,7 +120,6 @@ impl World {
             real: targets.iter().map(|(name, _)| ((*name).to_owned(), number)).collect(),
             log: Vec::new(),
             steps: 0,
-            failed: false,
             touched: false,
             from,
         }
@@ -127,7 +127,10 @@ impl World {
 
     /// Runs it to its end.
     pub(crate) fn run(mut self) -> Self {
-        let bound = 40 + 20 * self.placements.len() + 2 * self.crashes.len();
+        // What stays away is tried again until the new version is due itself.
+        let away = self.targets.values().any(|nature| *nature != Nature::Good);
+        let retries = if away { 3 * 16 * 60 } else { 0 };
+        let bound = 40 + 20 * self.placements.len() + 2 * self.crashes.len() + retries;
         while !self.phase.is_over() {
             assert!(self.steps < bound, "{} steps and no end: {:?}", self.steps, self.log);
             self.step();
@@ -214,6 +217,8 @@ impl World {
         self.to = Some(Version {
             not_before: self.now,
             not_after: self.now + self.lifetime,
+            obtained_at: self.now,
+            renew_at: self.now + self.lifetime * 2 / 3,
             ..crate::version(number)
         });
         (self.phase, self.attempts, self.due_at) = (Phase::Deploying, 0, self.now);
@@ -223,6 +228,7 @@ impl World {
     fn deploy(&mut self, targets: Vec<String>, forced: Vec<String>, crash: Option<Crash>) {
         self.check_deploy(&targets, &forced);
         let to = self.to.clone().expect("a version to deploy");
+        let before = self.placements.clone();
         self.phase = Phase::Deploying;
         for name in &targets {
             self.placement(name).given = Some(to.number);
@@ -231,17 +237,22 @@ impl World {
             return;
         }
         self.touched = true;
-        let proven: Vec<_> = targets.iter().map(|name| self.push(name, to.number)).collect();
+        let failures: Vec<_> = targets.iter().map(|name| self.push(name, to.number)).collect();
         self.now += self.pace;
         if crash == Some(Crash::Unrecorded) {
             return;
         }
-        for (name, proven) in targets.iter().zip(&proven) {
-            self.placement(name).serves = proven.then_some(to.number);
+        for (name, failure) in targets.iter().zip(&failures) {
+            let placement = self.placement(name);
+            placement.serves = failure.is_none().then_some(to.number);
+            placement.failure = *failure;
+            if *failure == Some(Failure::Away) {
+                let before = before.iter().find(|placement| placement.target == *name);
+                placement.given = before.expect("a placement").given;
+            }
         }
-        self.failed |= proven.contains(&false);
-        self.phase = if self.failed { Phase::Reverting } else { Phase::Deploying };
-        (self.attempts, self.due_at) = (0, self.now);
+        let course = course(&self.rotation(), &targets, self.now);
+        (self.phase, self.attempts, self.due_at) = (course.phase, course.attempts, course.due_at);
         self.note(Deed::Pushed { targets, forced });
     }
 
@@ -253,19 +264,20 @@ impl World {
         if crash == Some(Crash::Lost) {
             return;
         }
-        let proven: Vec<_> = targets.iter().map(|name| self.push(name, from.number)).collect();
+        let failures: Vec<_> = targets.iter().map(|name| self.push(name, from.number)).collect();
         self.now += self.pace;
         if crash == Some(Crash::Unrecorded) {
             return;
         }
-        for (name, proven) in targets.iter().zip(&proven) {
+        for (name, failure) in targets.iter().zip(&failures) {
             let placement = self.placement(name);
-            placement.serves = proven.then_some(from.number);
-            if *proven {
+            placement.serves = failure.is_none().then_some(from.number);
+            placement.failure = *failure;
+            if failure.is_none() {
                 placement.given = Some(from.number);
             }
         }
-        if proven.contains(&false) {
+        if failures.iter().any(Option::is_some) {
             self.stumble();
         }
         self.note(Deed::Reverted(targets));
@@ -285,22 +297,27 @@ impl World {
         self.due_at = retry::after(self.attempts, self.now, end, self.seed);
     }
 
-    /// Brings a version to a target; whether it is proven there.
-    fn push(&mut self, name: &str, number: u32) -> bool {
+    /// Brings a version to a target; how that fails.
+    fn push(&mut self, name: &str, number: u32) -> Option<Failure> {
         let new = Some(number) == self.number() && !self.is_same();
         let have = self.real.get_mut(name).expect("a target");
         let mood = jitter::fraction(self.seed, self.steps as u64 * 64 + u64::from(number));
-        let (takes, proven) = match self.targets[name] {
+        let nature = self.targets.get_mut(name).expect("a target");
+        if let Nature::Away(tries @ 1..) = nature {
+            *tries -= 1;
+            return Some(Failure::Away);
+        }
+        let (takes, proven) = match *nature {
             Nature::Refuses if new => (false, false),
             Nature::Breaks | Nature::Stuck if new => (true, false),
             Nature::Stuck => (false, false),
             Nature::Moody => (mood < 0.8, mood < 0.7),
-            Nature::Good | Nature::Refuses | Nature::Breaks => (true, true),
+            Nature::Good | Nature::Refuses | Nature::Breaks | Nature::Away(_) => (true, true),
         };
         if takes {
             *have = Some(number);
         }
-        proven
+        (!proven).then_some(Failure::Refuted)
     }
 
     fn placement(&mut self, name: &str) -> &mut Placement {

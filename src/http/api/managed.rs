@@ -124,13 +124,15 @@ fn summary(node: &Node, row: Managed) -> Result<Value, Problem> {
         Some(Need::Rotate { cause, .. }) => (Some(now), Some(cause.to_string())),
         None => (None, None),
     };
-    let served = |name: &&String| {
-        let placement = known.placements.iter().find(|placement| placement.target == **name);
-        placement.is_some_and(|placement| placement.serves == row.current && row.current.is_some())
-    };
-    let targets = certificate.map(|c| c.spec.targets.as_slice()).unwrap_or_default();
     let rotation = row.rotation.map(|id| node.store.rotation(id)).transpose();
     let rotation = rotation.map_err(unreadable)?.flatten();
+    let incoming = rotation.as_ref().and_then(|rotation| rotation.to);
+    let served = |name: &&String| {
+        let placement = known.placements.iter().find(|placement| placement.target == **name);
+        let serves = placement.and_then(|placement| placement.serves);
+        serves.is_some() && (serves == row.current || serves == incoming)
+    };
+    let targets = certificate.map(|c| c.spec.targets.as_slice()).unwrap_or_default();
     let pause = rotation.as_ref().and_then(|rotation| Pause::of(rotation, now));
     let error = rotation.as_ref().and_then(|r| r.error.as_ref()).or(row.error.as_ref());
     Ok(json!({
@@ -160,10 +162,13 @@ fn status(
     let stuck = rotation.is_some_and(|rotation| rotation.phase == Phase::Reverting);
     let current = known.version(known.row.current);
     let drifted = known.placements.iter().any(|placement| placement.error.is_some());
+    let incoming = rotation.and_then(|rotation| rotation.to);
+    // Where a target stays away, the others serve the next version already.
+    let replaced = incoming.is_some() && known.placements.iter().any(|p| p.serves == incoming);
     match current {
         _ if !declared => "undeclared",
-        Some(version) if version.revoked_at.is_some() => "revoked",
-        Some(version) if version.not_after <= now => "expired",
+        Some(version) if version.revoked_at.is_some() && !replaced => "revoked",
+        Some(version) if version.not_after <= now && !replaced => "expired",
         _ if stuck || matches!(pause, Some(Pause::Failed { .. })) => "failing",
         _ if pause.is_some() => "waiting",
         _ if rotation.is_some() => "rotating",

@@ -158,7 +158,8 @@ async fn ask_for(
     let rotation = row.rotation.map(|id| node.store.rotation(id)).transpose();
     let rotation = rotation.map_err(unreadable)?.flatten();
     let urgent = matches!(wish, Wish::Emergency { .. });
-    if let Some(busy) = rotation.as_ref().filter(|_| !urgent) {
+    let goes_on = |busy: &&RotationRow| !urgent && !busy.gives_way_to(wish);
+    if let Some(busy) = rotation.as_ref().filter(goes_on) {
         let pause = Pause::of(busy, now).map(|pause| format!(" and {pause}")).unwrap_or_default();
         return Err(conflict(&format!(
             "rotation {} is under way{pause}; wait for its end, or ask for an emergency renewal",

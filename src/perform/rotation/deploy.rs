@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use push::probe::{self, Expected, Probe, Proof};
 use renew::Phase;
+use renew::rotation::course;
 use serde_json::json;
 use tracing::{info, warn};
 
@@ -15,7 +16,8 @@ use crate::node::Node;
 use crate::perform::known::bundle;
 use crate::store::{Commit, PlacementRow, RotationRow, VersionRow};
 
-/// Puts the new version on the targets of a wave. One that is not proven turns the rotation round.
+/// Puts the new version on the targets of a wave. One that is not proven turns the rotation round,
+/// or is passed over where going back is no help.
 pub(super) async fn forward(
     node: &Arc<Node>,
     run: Run,
@@ -26,31 +28,32 @@ pub(super) async fn forward(
         return Err(RotationError::Other("the version to roll out is gone".into()));
     };
     let before = run.known.placements.clone();
-    let run = begin(node, run, &targets, &to, &forced).await?;
+    let mut run = begin(node, run, &targets, &to, &forced).await?;
     let results = put(node, &run, &targets, &to, from.as_ref()).await?;
     let failed: Vec<_> = results.iter().filter_map(Placed::complaint).collect();
-    let phase = if failed.is_empty() { Phase::Deploying } else { Phase::Reverting };
     let action = if failed.is_empty() { "rotation.served" } else { "rotation.refuted" };
     for why in &failed {
         warn!(rotation = run.row.id, certificate = run.known.row.name, why, "not proven");
     }
-    let event = run.event(action).with(detail(&to, &results));
     let now = node.world.now();
-    let row = RotationRow {
-        phase,
-        attempts: 0,
-        error: (!failed.is_empty()).then(|| failed.join("; ")),
-        due_at: Some(now),
-        ..run.row.clone()
-    };
-    let commit = Commit::new(event).put(row);
     let rows = recorded(node, &run, &results, &to).into_iter().zip(&results);
     let rows = rows.map(|(row, placed)| match placed.untouched {
         // There is nothing to put back, and a target that is down would hold up the others.
         true => PlacementRow { given: given(&before, &row.target), ..row },
         false => row,
     });
-    let commit = rows.fold(commit, Commit::put);
+    let rows: Vec<_> = rows.collect();
+    run.learn(&rows);
+    let after = run.judged(|rotation| course(rotation, &targets, now));
+    let event = run.event(action).with(detail(&to, &results));
+    let row = RotationRow {
+        phase: after.phase,
+        attempts: after.attempts,
+        error: (!failed.is_empty()).then(|| failed.join("; ")),
+        due_at: Some(after.due_at),
+        ..run.row.clone()
+    };
+    let commit = rows.into_iter().fold(Commit::new(event).put(row), Commit::put);
     node.store.commit(commit, now).await?;
     node.news.announce(run.row.managed);
     Ok(Outcome::More)
@@ -189,15 +192,21 @@ async fn place(node: &Node, target: Option<&Target>, parcel: &Parcel, name: Stri
         rotation: &parcel.rotation,
         bundle: &parcel.bundle,
     };
+    let probe = Probe::new(&target.spec.push, parcel.bundle.names());
+    let expected = Expected::of(&parcel.bundle, parcel.old.as_slice());
     if let Err(error) = target.way.push(&delivery).await {
         let untouched = error.left_untouched();
-        return Placed { untouched, ..Placed::failed(&name, error.to_string()) };
+        // What it shows all the same: one that is down says nothing of the version.
+        let once = Probe { matches: 1, ..probe };
+        let proof = match untouched || once.is_empty() {
+            true => None,
+            false => Some(Proof { proven: false, ..probe::prove(&once, &expected).await }),
+        };
+        return Placed { untouched, proof, ..Placed::failed(&name, error.to_string()) };
     }
-    let placed = if target.spec.push.probe.is_empty() {
+    let placed = if probe.is_empty() {
         held(target, parcel, &name).await
     } else {
-        let probe = Probe::new(&target.spec.push, parcel.bundle.names());
-        let expected = Expected::of(&parcel.bundle, parcel.old.as_slice());
         let window = target.spec.push.window().unsigned_abs();
         let proof = probe::wait_until_proven(&probe, &expected, window).await;
         let error = (!proof.proven).then(|| proof.to_string());

@@ -11,13 +11,13 @@ mod version;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use renew::rotation::{Placement, Rotation, Step, next};
+use renew::rotation::{Failure, Placement, Rotation, Step, next};
 use tracing::{error, warn};
 
 use super::known::{BadVersion, Known};
 use crate::catalog::{Catalog, Certificate};
 use crate::node::Node;
-use crate::store::{Commit, CommitError, Event, ReadError, RotationRow, VersionRow};
+use crate::store::{Commit, CommitError, Event, PlacementRow, ReadError, RotationRow, VersionRow};
 
 /// Takes a rotation as far as it goes now.
 pub(crate) async fn advance(node: Arc<Node>, id: i64) {
@@ -64,6 +64,11 @@ impl Run {
 
     /// What comes next.
     fn next(&self, now: Timestamp) -> Step {
+        self.judged(|rotation| next(rotation, now))
+    }
+
+    /// Hands what is known of the rotation to what decides.
+    fn judged<T>(&self, decide: impl FnOnce(&Rotation<'_>) -> T) -> T {
         let (from, to) = (self.from().map(VersionRow::facts), self.to().map(VersionRow::facts));
         let spec = &self.certificate.spec;
         let placements: Vec<_> = spec.targets.iter().map(|name| self.placement(name)).collect();
@@ -80,27 +85,48 @@ impl Run {
             superseded: self.is_superseded(),
             seed: self.row.id.unsigned_abs(),
         };
-        next(&rotation, now)
+        decide(&rotation)
     }
 
-    /// An emergency does not wait for a rotation that is not one.
+    /// Whether what an operator wants is begun instead.
     fn is_superseded(&self) -> bool {
-        let urgent = matches!(self.known.row.wish, Some(renew::need::Wish::Emergency { .. }));
-        urgent && !matches!(self.row.cause, renew::Cause::Emergency { .. })
+        self.known.row.wish.as_ref().is_some_and(|wish| self.row.gives_way_to(wish))
+    }
+
+    /// Takes note of what is stored of some placements.
+    fn learn(&mut self, rows: &[PlacementRow]) {
+        let other = |row: &PlacementRow| !rows.iter().any(|new| new.target == row.target);
+        self.known.placements.retain(other);
+        self.known.placements.extend_from_slice(rows);
     }
 
     fn placement(&self, name: &str) -> Placement {
         let row = self.known.placements.iter().find(|placement| placement.target == name);
         let target = self.catalog.targets.get(name);
         // What was proven of a target that has changed since says nothing of it now.
-        let same = |row: &&crate::store::PlacementRow| {
-            target.is_none_or(|target| row.spec == Some(target.digest))
-        };
+        let same =
+            |row: &&PlacementRow| target.is_none_or(|target| row.spec == Some(target.digest));
         Placement {
             target: name.to_owned(),
             serves: row.filter(same).and_then(|row| row.serves),
             given: row.and_then(|row| row.given),
+            failure: row.and_then(|row| self.failure(row)),
             calendar: target.map(|t| t.spec.care.calendar.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+impl Run {
+    /// How a target failed to take the new version, or to be there at all.
+    fn failure(&self, row: &PlacementRow) -> Option<Failure> {
+        row.error.as_ref()?;
+        let tried = row.given.is_some() && row.given == self.row.to;
+        match &row.proof {
+            Some(proof) if proof.is_unreachable() => Some(Failure::Away),
+            // What was pushed there before, or is watched there, says nothing of this version.
+            Some(_) if !tried => None,
+            None if !tried => Some(Failure::Away),
+            _ => Some(Failure::Refuted),
         }
     }
 }

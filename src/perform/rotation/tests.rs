@@ -82,6 +82,43 @@ async fn a_canary_that_fails_is_rolled_back_and_nobody_else_is_touched() {
 }
 
 #[tokio::test]
+async fn a_target_that_is_away_when_time_is_short_holds_up_nobody_and_is_not_forgotten() {
+    let stage = Stage::new("").await;
+    let hook = stage.targets.with_extension("hook");
+    std::os::unix::fs::symlink("/bin/true", &hook).expect("a hook");
+    let hooked = stage.declared("", &["d", "a", "b", "c"]).replace(
+        &format!("kind = \"files\"\ndirectory = {:?}\n", stage.targets.join("d")),
+        &format!("kind = \"exec\"\ncommand = [{hook:?}]\n"),
+    );
+    stage.apply(&hooked).await;
+    stage.work().await;
+    assert_eq!(stage.placement("d").and_then(|placement| placement.serves), Some(1));
+
+    // It was down for the last month, and so was this.
+    std::fs::remove_file(&hook).expect("removed");
+    stage.pass(SignedDuration::from_hours(24 * 87));
+    stage.work().await;
+    assert_eq!(stage.held(), vec![stage.leaf(2); 3], "the others have it");
+    let waits = stage.rotations()[0].clone();
+    assert_eq!((waits.phase, waits.attempts), (Phase::Deploying, 1));
+    assert!(waits.error.expect("it says why").starts_with("d: cannot run"));
+    assert_eq!(stage.known().row.current, Some(1), "it is not proven everywhere");
+
+    stage.wish(Wish::Renew).await;
+    managed::begin(&stage.node, waits.id);
+    stage.work().await;
+    let asked = stage.rotations()[0].clone();
+    assert_ne!(asked.id, waits.id, "who asks does not wait for the next try");
+    assert_eq!((asked.to, asked.attempts), (Some(2), 1), "nor is another version obtained");
+
+    std::os::unix::fs::symlink("/bin/true", &hook).expect("a hook");
+    stage.pass(SignedDuration::from_mins(1));
+    stage.work().await;
+    assert_eq!(stage.known().row.current, Some(2));
+    assert_eq!(stage.placement("d").and_then(|placement| placement.serves), Some(2));
+}
+
+#[tokio::test]
 async fn an_older_version_is_put_back_by_hand_and_stays() {
     let stage = Stage::new("").await;
     stage.work().await;

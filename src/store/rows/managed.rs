@@ -110,6 +110,13 @@ pub(crate) struct RotationRow {
     pub(crate) due_at: Option<Timestamp>,
 }
 
+impl RotationRow {
+    /// Whether what an operator wants is begun in its place.
+    pub(crate) fn gives_way_to(&self, wish: &Wish) -> bool {
+        self.cause.gives_way_to(wish, self.attempts)
+    }
+}
+
 /// An order under way at a CA outside: enough to take it up again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pending {
