@@ -9,6 +9,7 @@ use super::super::{AcmeSpec, Answers, account};
 use super::knot::{Knot, private};
 use super::own::Own;
 use super::pebble::Manner;
+use super::powerdns::PowerDns;
 use super::scene::{Scene, assert_good, home, wanted};
 
 const ONE: &[&str] = &["127.0.0.1"];
@@ -82,6 +83,15 @@ async fn a_wrong_key_is_told_of_without_the_key() {
     private(Path::new(file), wrong);
     let error = scene.order(&client, &["open.test"]).await.expect_err("refused").to_string();
     assert!(error.contains("cannot be updated") && !error.contains(wrong), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_of_the_library_is_told_by_http_and_nothing_stays() {
+    let service = PowerDns::start(&home());
+    let scene = Scene::with(Manner { dns: Some(service.port), ..Manner::default() }).await;
+    let client = scene.client(&scene.spec_with(&service.challenge())).await;
+    scene.order(&client, &["open.test", "*.open.test"]).await.expect("a certificate");
+    assert_eq!(service.texts("_acme-challenge.open.test"), "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

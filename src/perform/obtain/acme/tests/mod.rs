@@ -12,6 +12,7 @@ mod knot;
 mod own;
 mod pebble;
 mod persist;
+mod powerdns;
 #[allow(dead_code, reason = "it is shared with the tests from outside, which use all of it")]
 #[path = "../../../../../tests/program.rs"]
 mod program;
