@@ -25,6 +25,13 @@ pub fn after(failures: u32, now: Timestamp, end: Option<Timestamp>, seed: u64) -
     plus(now, wait.max(SignedDuration::from_mins(1)))
 }
 
+/// The same for what failed because somebody else is not there, and may come back at any time: never
+/// less often than every hundred minutes.
+#[must_use]
+pub fn away(failures: u32, now: Timestamp, end: Option<Timestamp>, seed: u64) -> Timestamp {
+    after(failures.min(3), now, end, seed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,5 +49,7 @@ mod tests {
         assert!(wait(9, None) > minutes(19 * 60) && wait(9, None) <= minutes(24 * 60));
         assert!(wait(9, Some(20)) <= minutes(60), "a twentieth of what is left");
         assert_eq!(wait(9, Some(0)), wait(9, None), "what has ended cannot be late");
+        let longest = away(9, now, None, 1).duration_since(now);
+        assert!(longest > minutes(79) && longest <= minutes(100), "{longest}");
     }
 }

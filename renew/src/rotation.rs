@@ -246,7 +246,7 @@ pub fn course(rotation: &Rotation<'_>, targets: &[String], now: Timestamp) -> Co
     // It may come back at any time, and what it has is worth little.
     let attempts = rotation.attempts.saturating_add(1);
     let end = rotation.from.map(|from| from.not_after);
-    let due_at = retry::after(attempts.min(AWAY), now, end, rotation.seed);
+    let due_at = retry::away(attempts, now, end, rotation.seed);
     Course { phase: Phase::Deploying, attempts, due_at }
 }
 
@@ -295,5 +295,3 @@ pub fn retirement(cause: &Cause, grace: SignedDuration, now: Timestamp) -> Times
 
 /// How often putting the version before back is tried.
 const REVERSIONS: u32 = 5;
-/// After as many tries, what is away is tried no more seldom.
-const AWAY: u32 = 3;

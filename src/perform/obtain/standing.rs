@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::acme::{AcmeSpec, Client};
 
@@ -22,6 +22,27 @@ impl Issuers {
     /// Leaves an issuer alone until then; `why` is what it said.
     pub(crate) fn rest(&self, name: &str, until: Timestamp, why: String) {
         lock(&self.0).entry(name.to_owned()).or_default().resting = Some((until, why));
+    }
+
+    /// Whether an issuer may be asked now, or until when, and why, it is left alone. After a rest one
+    /// asks, and the others wait for what comes of it: what is down does not come back to a crowd.
+    pub(crate) fn ask(&self, name: &str, now: Timestamp) -> Result<(), (Timestamp, String)> {
+        let mut states = lock(&self.0);
+        let Some(resting) = states.get_mut(name).and_then(|state| state.resting.as_mut()) else {
+            return Ok(());
+        };
+        if resting.0 > now {
+            return Err(resting.clone());
+        }
+        resting.0 = now + TRIAL;
+        Ok(())
+    }
+
+    /// An issuer answered as it should: everybody may ask it.
+    pub(crate) fn stands(&self, name: &str) {
+        if let Some(state) = lock(&self.0).get_mut(name) {
+            state.resting = None;
+        }
     }
 
     /// Until when, and why, an issuer is left alone.
@@ -42,6 +63,9 @@ impl Issuers {
         state.resting = None;
     }
 }
+
+/// How long the first who asks after a rest is waited for.
+const TRIAL: SignedDuration = SignedDuration::from_mins(1);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is known is as good after a panic as before it.

@@ -161,7 +161,8 @@ async fn wait(node: &Node, run: Run, until: Timestamp) -> Result<Outcome, Rotati
     Ok(Outcome::Rest)
 }
 
-/// Stores that the next step failed, and when it is tried again.
+/// Stores that the next step failed, and when it is tried again: not before `not_before`, where others
+/// are away until then.
 async fn stumble(
     node: &Node,
     run: &Run,
@@ -172,8 +173,11 @@ async fn stumble(
     let now = node.world.now();
     let end = run.from().map(|from| from.not_after);
     let attempts = run.row.attempts + 1;
-    let retry = renew::retry::after(attempts, now, end, run.row.id.unsigned_abs());
-    let due_at = Some(not_before.map_or(retry, |other| retry.max(other)));
+    let seed = run.row.id.unsigned_abs();
+    let due_at = Some(match not_before {
+        Some(back_at) => renew::retry::away(attempts, now, end, seed).max(back_at),
+        None => renew::retry::after(attempts, now, end, seed),
+    });
     warn!(rotation = run.row.id, certificate = run.known.row.name, why, "{action}");
     let event = run
         .event(action)

@@ -23,14 +23,17 @@ pub(super) async fn from_issuer(
     passed_over: &[String],
 ) -> Result<Obtained, Refusal> {
     let now = node.world.now();
-    if let Some((until, why)) = node.issuers.resting(&issuer.name, now) {
-        return Err(Refusal::Until(until, format!("left alone until {until}: {why}")));
+    let left_alone =
+        |(until, why)| Refusal::Until(until, format!("left alone until {until}: {why}"));
+    if let Some(resting) = node.issuers.resting(&issuer.name, now) {
+        return Err(left_alone(resting));
     }
     let (row, subject) = prepare(node, run, issuer, now).await?;
     let pending = row.pending.clone().unwrap_or_default();
     if pending.slot > now && !would_lapse(run, pending.slot) {
         return Ok(Obtained::At(pending.slot));
     }
+    node.issuers.ask(&issuer.name, now).map_err(left_alone)?;
     let client = match issuers::client(node, issuer).await {
         Ok(client) => client,
         Err(error) => return Err(refusal(node, issuer, error, now)),
@@ -39,12 +42,16 @@ pub(super) async fn from_issuer(
     let outcome = match &pending.order {
         Some(url) => client.resume(url, &wanted, &node.answers).await,
         None => {
-            let note = async |url: String| note_order(node, &row, url).await;
+            let note = async |url: String| {
+                node.issuers.stands(&issuer.name);
+                note_order(node, &row, url).await;
+            };
             client.order(&wanted, &node.answers, note).await
         }
     };
     match outcome {
         Ok(chain) => {
+            node.issuers.stands(&issuer.name);
             keep(node, run, issuer, &chain, &subject, passed_over).await?;
             Ok(Obtained::Version)
         }
@@ -65,14 +72,19 @@ async fn prepare(
     now: Timestamp,
 ) -> Result<(RotationRow, Subject), Refusal> {
     let row = &run.row;
-    let ours = row.pending.as_ref().is_some_and(|pending| pending.issuer == issuer.name);
-    if ours && let Some(sealed) = &row.pending_key {
+    // A place in the queue that was not taken is lost: those of a whole outage come at once else.
+    let stands = |pending: &Pending| pending.order.is_some() || now < pending.slot + KEPT;
+    let ours = |pending: &&Pending| pending.issuer == issuer.name;
+    let pending = row.pending.as_ref().filter(ours);
+    if pending.is_some_and(stands)
+        && let Some(sealed) = &row.pending_key
+    {
         let secret = node.key.open(&identity(row.id), sealed)?;
         let signer = ca::MemorySigner::from_pkcs8(&secret).map_err(RotationError::from)?;
         return Ok((row.clone(), Subject::Key { signer, secret }));
     }
     let subject = version::subject(node, run).await?;
-    if ours {
+    if pending.is_some_and(stands) {
         return Ok((row.clone(), subject));
     }
     let pending_key = match &subject {
@@ -201,5 +213,7 @@ fn identity(rotation: i64) -> String {
 /// With this part of its life left, a certificate does not queue.
 const LAST_PART: i32 = 20;
 const HOPELESS: SignedDuration = SignedDuration::from_hours(6);
+/// How long a place in the queue is kept for who comes late.
+const KEPT: SignedDuration = SignedDuration::from_mins(2);
 const REST: SignedDuration = SignedDuration::from_mins(1);
 const LONGEST_REST: SignedDuration = SignedDuration::from_hours(24);

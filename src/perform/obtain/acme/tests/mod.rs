@@ -19,3 +19,4 @@ mod program;
 mod refusals;
 mod renewal;
 mod scene;
+mod storm;

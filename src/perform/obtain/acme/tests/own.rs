@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -16,13 +17,15 @@ use crate::catalog::parse;
 use crate::http::peers::Peers;
 use crate::http::{http_router, https_router, server, tls};
 use crate::node::Node;
-use crate::perform::establish;
+use crate::perform::{establish, managed};
 use crate::worker;
 
 /// A node that is both.
 pub(super) struct Own {
     pub(super) node: Arc<Node>,
-    port: u16,
+    /// Its clock, in seconds of the Unix epoch.
+    pub(super) clock: Arc<AtomicI64>,
+    pub(super) port: u16,
     roots: PathBuf,
     _drain: watch::Sender<bool>,
 }
@@ -31,7 +34,7 @@ impl Own {
     /// Serves a directory with `settings`, lines of its declaration, whose validation asks
     /// `resolver`, or the system where that is 0.
     pub(super) async fn serving(settings: &str, resolver: u16) -> Self {
-        let (node, _) = crate::node::tests::node_at(Timestamp::now().as_second()).await;
+        let (node, clock) = crate::node::tests::node_at(Timestamp::now().as_second()).await;
         let bind = async || TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let (https, http) = (bind().await, bind().await);
         let ports = [&https, &http].map(|one| one.local_addr().expect("an address").port());
@@ -60,20 +63,32 @@ impl Own {
         tokio::spawn(server::serve_tcp(https, Some(tls), secure, shared, drains));
         tokio::spawn(server::serve_tcp(http, None, plain, peers, draining.clone()));
         tokio::spawn(worker::run(Arc::clone(&node), draining));
-        Self { node, port: ports[0], roots, _drain: drain }
+        Self { node, clock, port: ports[0], roots, _drain: drain }
     }
 
     /// The CA, declared, with `settings` added.
     pub(super) fn spec(&self, settings: &str) -> AcmeSpec {
-        let text = format!(
-            "name = 'own'\ndirectory = 'https://localhost:{}/acme/outside/directory'\n\
-             roots = '{}'\norder_timeout = '1m'\n{settings}",
-            self.port,
-            self.roots.display()
-        );
-        let spec: AcmeSpec = toml::from_str(&text).expect("a declaration");
+        let spec: AcmeSpec = toml::from_str(&self.text(self.port, settings)).expect("its text");
         spec.check().expect("it is good");
         spec
+    }
+
+    /// Its declaration, reached through `port`.
+    pub(super) fn text(&self, port: u16, settings: &str) -> String {
+        format!(
+            "name = 'own'\ndirectory = 'https://localhost:{port}/acme/outside/directory'\n\
+             roots = '{}'\norder_timeout = '1m'\n{settings}",
+            self.roots.display()
+        )
+    }
+
+    /// Declares more, as `apply` does.
+    pub(super) async fn declare(&self, text: &str) {
+        let wanted = parse([("more.toml", text)]).expect("a declaration");
+        let standing = establish::declared(&self.node).await.expect("what is declared");
+        let catalog = establish::apply(&self.node, "test", &standing, &wanted).await;
+        self.node.catalog.replace(catalog.expect("applied"));
+        managed::enlist(&self.node, "test").await.expect("enlisted");
     }
 
     /// A new account.
