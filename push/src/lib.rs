@@ -81,9 +81,27 @@ pub struct Receipt {
     pub changed: bool,
 }
 
-/// What a target holds on disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Observed {
-    /// SHA-256 of the leaf's DER; `None` where there is no certificate, or the target cannot tell.
-    pub fingerprint: Option<[u8; 32]>,
+/// What a target holds, whatever its server shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// It cannot tell.
+    Untold,
+    /// No certificate that can be read.
+    Nothing,
+    /// A certificate: the SHA-256 of its leaf's DER.
+    Leaf([u8; 32]),
+}
+
+impl Observed {
+    /// What is wrong with it where the certificate with this fingerprint should be, in words.
+    #[must_use]
+    pub fn complaint(self, expected: [u8; 32]) -> Option<&'static str> {
+        match self {
+            Self::Nothing => Some("it holds no certificate"),
+            Self::Leaf(leaf) if leaf != expected => {
+                Some("it holds another certificate than the one put there")
+            }
+            Self::Untold | Self::Leaf(_) => None,
+        }
+    }
 }

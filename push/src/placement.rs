@@ -176,12 +176,13 @@ impl Placement {
 
     /// The leaf that is in place.
     pub(crate) async fn observe(&self) -> Result<Observed, PushError> {
-        let Some(path) = self.certificate_path() else { return Ok(Observed::default()) };
+        let Some(path) = self.certificate_path() else { return Ok(Observed::Untold) };
         blocking(move || {
-            let Some(content) = disk::read(&path)? else { return Ok(Observed::default()) };
+            let Some(content) = disk::read(&path)? else { return Ok(Observed::Nothing) };
             let text = String::from_utf8_lossy(&content);
             let certificates = ca::Certificate::from_pem(&text).unwrap_or_default();
-            Ok(Observed { fingerprint: certificates.first().map(ca::Certificate::fingerprint) })
+            let leaf = certificates.first().map(ca::Certificate::fingerprint);
+            Ok(leaf.map_or(Observed::Nothing, Observed::Leaf))
         })
         .await
     }

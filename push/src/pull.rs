@@ -30,7 +30,7 @@ impl Target for Pull {
     fn observe<'a>(
         &'a self,
     ) -> Pin<Box<dyn Future<Output = Result<Observed, PushError>> + Send + 'a>> {
-        Box::pin(std::future::ready(Ok(Observed::default())))
+        Box::pin(std::future::ready(Ok(Observed::Untold)))
     }
 }
 
@@ -38,7 +38,7 @@ impl Target for Pull {
 mod tests {
     use jiff::SignedDuration;
 
-    use crate::{Kind, Spec};
+    use crate::{Kind, Observed, Spec};
 
     fn read(table: &str) -> Result<Spec, String> {
         toml::from_str(table).map_err(|error| error.to_string())
@@ -71,6 +71,6 @@ mod tests {
     #[tokio::test]
     async fn it_cannot_tell_what_is_held() {
         let target = read("name = \"edge\"\nkind = \"pull\"").expect("a target").open();
-        assert_eq!(target.observe().await.expect("an answer").fingerprint, None);
+        assert_eq!(target.observe().await.expect("an answer"), Observed::Untold);
     }
 }

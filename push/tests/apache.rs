@@ -106,7 +106,7 @@ async fn a_key_that_is_not_the_certificates_never_reaches_the_parent() {
     assert!(error.to_string().contains("do not go together"), "{error}");
     apache.serves(&first).await;
     let held = apache.spec("").open().observe().await.expect("readable");
-    assert_eq!(held.fingerprint, Some(first.fingerprint()));
+    assert_eq!(held, push::Observed::Leaf(first.fingerprint()));
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn a_configuration_that_fails_its_test_changes_nothing() {
         push(&apache.spec(""), 2, &issuer.bundle(&["shop.test"])).await.expect_err("refused");
     assert!(error.to_string().contains("Nonsense"), "{error}");
     let held = apache.spec("").open().observe().await.expect("readable");
-    assert_eq!(held.fingerprint, Some(first.fingerprint()));
+    assert_eq!(held, push::Observed::Leaf(first.fingerprint()));
     apache.serves(&first).await;
 }
 

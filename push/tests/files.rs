@@ -62,7 +62,7 @@ async fn old_releases_are_pruned_and_a_rollback_uses_the_one_that_is_there() {
     assert!(push(&spec, 5, &bundles[4]).await.expect("back").changed);
     assert_eq!(releases(), ["4", "5", "6"]);
     let held = spec.open().observe().await.expect("readable");
-    assert_eq!(held.fingerprint, Some(bundles[4].fingerprint()));
+    assert_eq!(held, push::Observed::Leaf(bundles[4].fingerprint()));
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn what_a_crash_left_half_written_is_no_obstacle() {
     push(&directory(&folder, ""), 1, &bundle).await.expect("written");
     assert!(!folder.path("tls/releases/.1.new").exists());
     let held = directory(&folder, "").open().observe().await.expect("readable");
-    assert_eq!(held.fingerprint, Some(bundle.fingerprint()));
+    assert_eq!(held, push::Observed::Leaf(bundle.fingerprint()));
 }
 
 #[tokio::test]
@@ -117,12 +117,12 @@ async fn a_reload_that_fails_brings_the_previous_files_back() {
     ] {
         // Where there was nothing before, there is nothing afterwards.
         push(&bad, 1, &first).await.expect_err("it fails");
-        assert_eq!(good.open().observe().await.expect("readable").fingerprint, None);
+        assert_eq!(good.open().observe().await.expect("readable"), push::Observed::Nothing);
         push(&good, 1, &first).await.expect("written");
         let error = push(&bad, 2, &issuer.bundle(&["shop.test"])).await.expect_err("it fails");
         assert!(error.to_string().contains("port in use"), "{error}");
         let held = good.open().observe().await.expect("readable");
-        assert_eq!(held.fingerprint, Some(first.fingerprint()));
+        assert_eq!(held, push::Observed::Leaf(first.fingerprint()));
     }
     let key = fs::read_to_string(folder.path("shop.key")).expect("readable");
     assert_eq!(key, *first.key_pem().expect("a key"));

@@ -112,7 +112,7 @@ async fn a_configuration_that_fails_its_test_changes_nothing() {
     assert!(text.contains("nonsense") && text.contains("previous files are back"), "{text}");
     assert_eq!(error.fault(), push::Fault::Target);
     let held = nginx.spec("").open().observe().await.expect("readable");
-    assert_eq!(held.fingerprint, Some(first.fingerprint()));
+    assert_eq!(held, push::Observed::Leaf(first.fingerprint()));
     let served = probe::prove(&once(nginx.port, &["shop.test"]), &Expected::of(&first, &[])).await;
     assert!(served.proven, "{served}");
 }

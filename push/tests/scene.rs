@@ -306,7 +306,7 @@ pub(crate) async fn rotate_under_load(spec: &Spec, issuer: &Issuer, first: &Bund
         let proof = proof(spec, &bundle, &previous).await;
         assert!(proof.proven, "version {version}: {proof}");
         let held = spec.open().observe().await.expect("it is readable");
-        assert_eq!(held.fingerprint, Some(bundle.fingerprint()));
+        assert_eq!(held, push::Observed::Leaf(bundle.fingerprint()));
         previous.push(bundle.fingerprint());
     }
     let (served, failed) = load.end().await;

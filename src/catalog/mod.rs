@@ -105,9 +105,11 @@ impl Target {
         Self { digest: digest_of(&name), way, spec: TargetSpec { push, care } }
     }
 
-    /// When what it serves is looked at next; never, where there is no address to look at.
+    /// When what it holds and serves is looked at next; never, where there is nothing to look at.
     pub(crate) fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
-        (!self.spec.push.probe.is_empty()).then(|| now + self.spec.care.watch)
+        let push = &self.spec.push;
+        let tells_nothing = matches!(push.kind, push::Kind::Exec(_) | push::Kind::Pull(_));
+        (!tells_nothing || !push.probe.is_empty()).then(|| now + self.spec.care.watch)
     }
 }
 

@@ -108,8 +108,8 @@ impl push::Target for Presentation {
         let presented = self.0.load();
         let leaf = presented.as_ref().as_ref().and_then(|key| key.cert.first().cloned());
         let leaf = leaf.and_then(|der| ca::Certificate::from_der(&der).ok());
-        let fingerprint = leaf.map(|leaf| leaf.fingerprint());
-        Box::pin(std::future::ready(Ok(Observed { fingerprint })))
+        let held = leaf.map_or(Observed::Nothing, |leaf| Observed::Leaf(leaf.fingerprint()));
+        Box::pin(std::future::ready(Ok(held)))
     }
 }
 

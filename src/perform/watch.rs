@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use push::Observed;
 use push::probe::{self, Expected, Found, Probe, Proof};
 use serde_json::json;
 use tracing::{error, warn};
@@ -36,12 +37,41 @@ async fn look_at(node: &Node, id: i64) -> Result<(), ManagedError> {
         // The rotation proves it by itself.
         return Ok(node.store.schedule(&placement, Some(now + SOON), now).await?);
     }
-    let proof = sight(target, version).await;
-    record(node, &known, placement, target, proof).await
+    let seen = Seen { proof: sight(target, version).await, held: held(target, version).await };
+    record(node, &known, placement, target, seen).await
+}
+
+/// What was seen of a target.
+struct Seen {
+    /// What its addresses show; none, if it has none.
+    proof: Option<Proof>,
+    /// What is wrong with what it holds. Its server may not have read it yet.
+    held: Option<String>,
+}
+
+impl Seen {
+    fn complaint(&self) -> Option<String> {
+        let shown = self.proof.as_ref().filter(|proof| !proof.proven).map(ToString::to_string);
+        shown.or_else(|| self.held.clone())
+    }
+
+    /// Whether something else is served or held, and not merely nothing seen.
+    fn is_drift(&self) -> bool {
+        self.held.is_some() || self.proof.as_ref().is_some_and(is_drift)
+    }
+}
+
+/// What is wrong with what the target holds; what cannot be read tells nothing.
+async fn held(target: &Target, version: &VersionRow) -> Option<String> {
+    let held = target.way.observe().await.unwrap_or(Observed::Untold);
+    held.complaint(version.fingerprint).map(str::to_owned)
 }
 
 /// What the target's addresses show, one handshake each.
 async fn sight(target: &Target, version: &VersionRow) -> Option<Proof> {
+    if target.spec.push.probe.is_empty() {
+        return None;
+    }
     let certificates = ca::Certificate::from_pem(&version.chain).ok()?;
     let (leaf, above) = certificates.split_first()?;
     let served: Vec<_> = above.iter().filter(|ca| !ca.is_self_issued()).cloned().collect();
@@ -62,12 +92,11 @@ async fn record(
     known: &Known,
     placement: PlacementRow,
     target: &Target,
-    proof: Option<Proof>,
+    seen: Seen,
 ) -> Result<(), ManagedError> {
     let now = node.world.now();
-    let complaint = proof.as_ref().filter(|proof| !proof.proven).map(ToString::to_string);
+    let (complaint, drifted) = (seen.complaint(), seen.is_drift());
     let due_at = target.next_look(now);
-    let drifted = proof.as_ref().is_some_and(is_drift);
     // Even if it was seen before: that it is mended may have been declared since.
     let mend = target.spec.care.mend && drifted;
     if complaint == placement.error && !mend {
@@ -87,7 +116,7 @@ async fn record(
     let row = PlacementRow {
         serves: placement.serves.filter(|_| !mend),
         error: complaint,
-        proof,
+        proof: seen.proof,
         changed_at: now,
         due_at,
         ..placement

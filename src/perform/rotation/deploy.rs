@@ -220,11 +220,8 @@ async fn place(node: &Node, target: Option<&Target>, parcel: &Parcel, name: Stri
 
 /// Without an address to look at, what the target holds has to do.
 async fn held(target: &Target, parcel: &Parcel, name: &str) -> Placed {
-    let error = match target.way.observe().await.map(|held| held.fingerprint) {
-        Ok(Some(leaf)) if leaf != parcel.bundle.fingerprint() => {
-            Some("it holds another certificate than the one just put there".to_owned())
-        }
-        Ok(_) => None,
+    let error = match target.way.observe().await {
+        Ok(held) => held.complaint(parcel.bundle.fingerprint()).map(str::to_owned),
         Err(error) => Some(error.to_string()),
     };
     Placed { target: name.to_owned(), proof: None, error, untouched: false }

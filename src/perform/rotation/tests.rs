@@ -182,6 +182,28 @@ async fn a_changed_declaration_is_followed_and_an_added_target_served() {
 }
 
 #[tokio::test]
+async fn files_that_somebody_replaced_are_noticed_and_where_wanted_put_back() {
+    let stage = Stage::new("").await;
+    stage.work().await;
+    let file = stage.targets.join("a/current/tls.crt");
+    std::fs::remove_file(&file).expect("removed");
+    stage.pass(SignedDuration::from_hours(2));
+    stage.work().await;
+    let drifted = stage.placement("a").expect("placed");
+    assert_eq!(drifted.error.as_deref(), Some("it holds no certificate"));
+    assert_eq!(drifted.serves, Some(1));
+    assert!(!file.exists(), "nobody asked for it to be put back");
+
+    let mends = stage.declared("", &["a", "b", "c"]).replace("\"files\"", "\"files\"\nmend = true");
+    stage.apply(&mends).await;
+    stage.work().await;
+    stage.pass(SignedDuration::from_hours(2));
+    stage.work().await;
+    assert_eq!(stage.held(), vec![stage.leaf(1); 3]);
+    assert_eq!(stage.placement("a").expect("placed").error, None);
+}
+
+#[tokio::test]
 async fn a_crash_at_any_commit_loses_nothing_and_repeats_nothing_that_shows() {
     for lost in [true, false] {
         for at in 0.. {
