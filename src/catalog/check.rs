@@ -7,15 +7,17 @@ use jiff::SignedDuration;
 
 use super::declared::Declared;
 use super::issuing::{AuthoritySpec, DirectorySpec, Trust};
+use super::wrong::Wrong;
 
 impl Declared {
     /// Checks that every name is fit for a URL and that every reference is declared.
     ///
     /// # Errors
     /// The first that is not, in words.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), Wrong> {
         for entry in self.entries() {
-            check_name(&entry.name)?;
+            let wrong = |why| Wrong::new(entry.kind, &entry.name, why);
+            check_name(&entry.name).map_err(wrong)?;
         }
         self.check_managed()?;
         for spec in self.authorities.values() {
@@ -25,42 +27,40 @@ impl Declared {
         for spec in self.authorities.values() {
             if spec.crl_lifetime < MIN_CRL_LIFETIME {
                 let shortest = ca::duration::format(MIN_CRL_LIFETIME);
-                return Err(format!(
-                    "authority {:?} has a crl_lifetime below {shortest}; choose a longer one",
-                    spec.name
-                ));
+                let why = format!("crl_lifetime must be at least {shortest}");
+                return Err(Wrong::new("authority", &spec.name, why));
             }
             // RFC 5280 §4.1.2.4: a name means one authority; by it certificates find their issuer.
             let subject = (&spec.common_name, &spec.organization);
             if let Some(other) = subjects.insert(subject, &spec.name) {
-                return Err(format!(
-                    "authorities {other:?} and {:?} have the same common_name; tell them apart",
-                    spec.name
-                ));
+                let why = format!("it has the common_name of authority {other:?}; tell them apart");
+                return Err(Wrong::new("authority", &spec.name, why));
             }
         }
         for profile in self.profiles.values() {
-            profile.validate().map_err(|why| format!("profile {:?}: {why}", profile.name))?;
+            let wrong = |why: String| Wrong::new("profile", &profile.name, why);
+            profile.validate().map_err(|why| wrong(why.to_string()))?;
         }
         for directory in self.directories.values() {
-            directory.check_limits()?;
             let name = &directory.name;
+            let wrong = |why: String| Wrong::new("directory", name, why);
+            directory.check_limits().map_err(wrong)?;
             if let Some(settings) = &directory.validation {
-                settings.check().map_err(|why| format!("directory {name:?}: {why}"))?;
+                settings.check().map_err(|why| wrong(why.to_string()))?;
             }
             if !self.authorities.contains_key(&directory.authority) {
-                return Err(missing("directory", name, "authority", &directory.authority));
+                return Err(Wrong::missing("directory", name, "authority", &directory.authority));
             }
             if directory.profiles.is_empty() {
-                return Err(format!("directory {name:?} offers no profile; name at least one"));
+                return Err(wrong("it offers no profile; name at least one".into()));
             }
             if let Some(gone) = directory.profiles.iter().find(|p| !self.profiles.contains_key(*p))
             {
-                return Err(missing("directory", name, "profile", gone));
+                return Err(Wrong::missing("directory", name, "profile", gone));
             }
             if directory.trust == Trust::Eab && !directory.external_account_required {
-                return Err(format!(
-                    "directory {name:?} trusts external account bindings but does not require one; set external_account_required = true"
+                return Err(wrong(
+                    "it trusts external account bindings but does not require one; set external_account_required = true".into()
                 ));
             }
         }
@@ -68,57 +68,52 @@ impl Declared {
     }
 
     /// Whether managed certificates and their targets could work.
-    fn check_managed(&self) -> Result<(), String> {
+    fn check_managed(&self) -> Result<(), Wrong> {
         for target in self.targets.values() {
-            target.push.check().map_err(|why| format!("target {:?}: {why}", target.name()))?;
+            let wrong = |why| Wrong::new("target", target.name(), why);
+            target.push.check().map_err(wrong)?;
             if target.care.watch < MIN_WATCH {
                 let shortest = ca::duration::format(MIN_WATCH);
-                return Err(format!(
-                    "target {:?}: watch must be at least {shortest}",
-                    target.name()
-                ));
+                return Err(wrong(format!("watch must be at least {shortest}")));
             }
         }
         for issuer in self.issuers.values() {
             let name = &issuer.name;
-            issuer.check().map_err(|why| format!("issuer {name:?}: {why}"))?;
+            issuer.check().map_err(|why| Wrong::new("issuer", name, why))?;
             if self.authorities.contains_key(name) {
-                return Err(format!(
-                    "{name:?} is an authority and an issuer; certificates could not tell which is meant"
-                ));
+                let why = "there is an authority of this name, and certificates could not tell which is meant; rename it";
+                return Err(Wrong::new("issuer", name, why));
             }
         }
         for spec in self.certificates.values() {
             let name = &spec.name;
             for issuer in &spec.issuers {
                 if !self.authorities.contains_key(issuer) && !self.issuers.contains_key(issuer) {
-                    return Err(missing("certificate", name, "issuer", issuer));
+                    return Err(Wrong::missing("certificate", name, "issuer", issuer));
                 }
             }
             if !self.profiles.contains_key(&spec.profile) {
-                return Err(missing("certificate", name, "profile", &spec.profile));
+                return Err(Wrong::missing("certificate", name, "profile", &spec.profile));
             }
             if let Some(gone) = spec.targets.iter().find(|t| !self.targets.contains_key(*t)) {
-                return Err(missing("certificate", name, "target", gone));
+                return Err(Wrong::missing("certificate", name, "target", gone));
             }
-            spec.check().map_err(|why| format!("certificate {name:?}: {why}"))?;
+            spec.check().map_err(|why| Wrong::new("certificate", name, why))?;
         }
         Ok(())
     }
 
-    fn check_issuers(&self, spec: &AuthoritySpec) -> Result<(), String> {
+    fn check_issuers(&self, spec: &AuthoritySpec) -> Result<(), Wrong> {
         let mut below = spec;
         for _ in 0..MAX_CHAIN {
             let Some(issuer) = &below.issuer else { return Ok(()) };
             let Some(above) = self.authorities.get(issuer) else {
-                return Err(missing("authority", &below.name, "issuer", issuer));
+                return Err(Wrong::missing("authority", &below.name, "issuer", issuer));
             };
             below = above;
         }
-        Err(format!(
-            "authority {:?} has no root within {MAX_CHAIN} issuers; end the circle",
-            spec.name
-        ))
+        let why = format!("it has no root within {MAX_CHAIN} issuers; end the circle");
+        Err(Wrong::new("authority", &spec.name, why))
     }
 }
 
@@ -126,24 +121,20 @@ impl DirectorySpec {
     /// Times must pass before they are over, and an order must not outlive what is kept of its
     /// authorizations.
     fn check_limits(&self) -> Result<(), String> {
-        let name = &self.name;
         for (what, lifetime, longest) in [
             ("order_lifetime", self.order_lifetime, MAX_ORDER_LIFETIME),
             ("authorization_lifetime", self.authorization_lifetime, MAX_AUTHORIZATION_LIFETIME),
         ] {
             if lifetime < SignedDuration::from_secs(1) || lifetime > longest {
                 let longest = ca::duration::format(longest);
-                return Err(format!(
-                    "directory {name:?}: {what} must lie between 1s and {longest}"
-                ));
+                return Err(format!("{what} must lie between 1s and {longest}"));
             }
         }
         if self.limits.names_per_order == 0 {
-            return Err(format!("directory {name:?}: names_per_order must be at least 1"));
+            return Err("names_per_order must be at least 1".into());
         }
         if self.limits.pending_orders_per_account == 0 {
-            let key = "pending_orders_per_account";
-            return Err(format!("directory {name:?}: {key} must be at least 1"));
+            return Err("pending_orders_per_account must be at least 1".into());
         }
         Ok(())
     }
@@ -165,12 +156,6 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
         return Err(format!("{name:?} is reserved; choose another name"));
     }
     Ok(())
-}
-
-fn missing(kind: &str, name: &str, what: &str, target: &str) -> String {
-    format!(
-        "{kind} {name:?} names {what} {target:?}, which is not declared; declare it or correct the name"
-    )
 }
 
 const RESERVED: [&str; 2] = ["ocsp", "bundle"];

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::issuing::{AuthoritySpec, DirectorySpec};
 use super::managed::{CertificateSpec, TargetSpec};
+use super::wrong::{self, Wrong};
 use crate::perform::obtain::acme::AcmeSpec;
 
 /// One declared thing, whatever its kind.
@@ -77,13 +78,14 @@ macro_rules! kinds {
                 match kind {
                     $($kind => {
                         let spec: $spec = serde_json::from_str(spec).map_err(unreadable)?;
-                        add(&mut self.$field, $kind, $name(&spec), spec)
+                        let added = add(&mut self.$field, $kind, $name(&spec), spec);
+                        added.map_err(|wrong| wrong.to_string())
                     })+
                     _ => Err(format!("there is no kind {kind:?}")),
                 }
             }
 
-            fn add_tables(&mut self, tables: Tables) -> Result<(), String> {
+            fn add_tables(&mut self, tables: Tables) -> Result<(), Wrong> {
                 $(for spec in tables.$field {
                     add(&mut self.$field, $kind, $name(&spec), spec)?;
                 })+
@@ -113,8 +115,7 @@ pub(crate) fn parse<'a>(
     let mut declared = Declared::default();
     for (file, text) in files {
         let tables = toml::from_str(text).map_err(|error| Mistake::in_toml(file, &error))?;
-        let wrong = |what| Mistake { file: file.to_owned(), what };
-        declared.add_tables(tables).map_err(wrong)?;
+        declared.add_tables(tables).map_err(|wrong| Mistake::in_table(file, text, &wrong))?;
     }
     Ok(declared)
 }
@@ -131,6 +132,11 @@ impl Mistake {
     fn in_toml(file: &str, error: &toml::de::Error) -> Self {
         Self { file: file.to_owned(), what: error.to_string().trim_end().to_owned() }
     }
+
+    fn in_table(file: &str, text: &str, wrong: &Wrong) -> Self {
+        let line = wrong::line(text, wrong.kind, &wrong.name).unwrap_or_default();
+        Self { file: file.to_owned(), what: format!("line {line}: {wrong}") }
+    }
 }
 
 fn add<T>(
@@ -138,9 +144,9 @@ fn add<T>(
     kind: &'static str,
     name: String,
     spec: T,
-) -> Result<(), String> {
+) -> Result<(), Wrong> {
     if to.contains_key(&name) {
-        return Err(format!("{kind} {name:?} is declared twice; remove or rename one of them"));
+        return Err(Wrong::new(kind, &name, "it is declared twice; remove or rename one of them"));
     }
     to.insert(name, spec);
     Ok(())
@@ -187,7 +193,18 @@ mod tests {
         let mistake = parse([("a.toml", bad.as_str())]).expect_err("no duration").to_string();
         assert!(mistake.contains("a.toml") && mistake.contains("line 16"), "{mistake}");
         assert!(parse([("a.toml", "[[directory]]\nnmae = 'x'")]).is_err());
-        assert!(parse([("a.toml", GOOD), ("b.toml", GOOD)]).is_err(), "declared twice");
+        let twice = parse([("a.toml", GOOD), ("b.toml", GOOD)]).expect_err("declared twice");
+        assert!(twice.to_string().starts_with("b.toml: line 2: authority \"root\""), "{twice}");
+    }
+
+    #[test]
+    fn what_does_not_fit_together_names_the_line_of_its_table() {
+        let files = [("a.toml", GOOD.replace("authority = \"edge\"", "authority = \"moon\""))];
+        let files = || files.iter().map(|(name, text)| (*name, text.as_str()));
+        let wrong = parse(files()).expect("parses").check().expect_err("no such authority");
+        let told = wrong.placed(files());
+        assert!(told.starts_with("a.toml: line 18: directory \"edge\": it names"), "{told}");
+        assert!(wrong.placed([("b.toml", "")]).contains("in none of these files"));
     }
 
     #[test]

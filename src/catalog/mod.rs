@@ -7,6 +7,7 @@ mod declared;
 mod issuing;
 mod managed;
 mod plan;
+mod wrong;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ pub(crate) use declared::{Declared, Entry, parse};
 pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
 pub(crate) use managed::{Care, CertificateSpec, TargetSpec, digest_of};
 pub(crate) use plan::{Change, plan, prune};
+pub(crate) use wrong::Wrong;
 
 use crate::perform::obtain::acme::AcmeSpec;
 use crate::perform::validate::Validator;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::declared::{Declared, Entry};
+use super::wrong::Wrong;
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,15 +35,14 @@ pub(crate) enum Verb {
 ///
 /// # Errors
 /// When a change is impossible, in words: what makes an authority is in its certificate.
-pub(crate) fn plan(standing: &Declared, wanted: &Declared) -> Result<Vec<Change>, String> {
+pub(crate) fn plan(standing: &Declared, wanted: &Declared) -> Result<Vec<Change>, Wrong> {
     for (name, spec) in &wanted.authorities {
         if let Some(old) = standing.authorities.get(name) {
             let mut movable = old.clone();
             movable.crl_lifetime = spec.crl_lifetime;
             if movable != *spec {
-                return Err(format!(
-                    "authority {name:?} exists, and its certificate cannot change; declare an authority of another name instead"
-                ));
+                let why = "it exists, and its certificate cannot change; declare an authority of another name instead";
+                return Err(Wrong::new("authority", name, why));
             }
         }
     }

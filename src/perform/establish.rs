@@ -198,7 +198,7 @@ fn from_rows(rows: &[Declaration]) -> Result<Declared, EstablishError> {
         let added = declared.add_stored(&row.kind, &row.name, &row.spec);
         added.map_err(EstablishError::Declared)?;
     }
-    declared.check().map_err(EstablishError::Declared)?;
+    declared.check().map_err(|wrong| EstablishError::Declared(wrong.to_string()))?;
     Ok(declared)
 }
 

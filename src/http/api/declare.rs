@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, body};
-use crate::catalog::{self, Change, Declared};
+use crate::catalog::{self, Change, Declared, Wrong};
 use crate::http::error::unreadable;
 use crate::node::Node;
 use crate::perform::removal::{Removal, RemovalError, prune as remove_others};
@@ -62,12 +62,13 @@ async fn foresee(node: &Node, request: Request) -> Result<Value, Problem> {
 }
 
 async fn decide(node: &Node, files: &Files) -> Result<Decided, Problem> {
-    let texts = files.files.iter().map(|file| (file.name.as_str(), file.text.as_str()));
-    let wanted = catalog::parse(texts).map_err(|e| Problem::malformed(e.to_string()))?;
+    let texts = || files.files.iter().map(|file| (file.name.as_str(), file.text.as_str()));
+    let wrong = |wrong: Wrong| Problem::malformed(wrong.placed(texts()));
+    let wanted = catalog::parse(texts()).map_err(|e| Problem::malformed(e.to_string()))?;
     let standing = establish::declared(node).await.map_err(|e| failed(&e))?;
     let whole = if files.prune { wanted.clone() } else { standing.clone().with(&wanted) };
-    whole.check().map_err(Problem::malformed)?;
-    let mut changes = catalog::plan(&standing, &wanted).map_err(Problem::malformed)?;
+    whole.check().map_err(wrong)?;
+    let mut changes = catalog::plan(&standing, &wanted).map_err(wrong)?;
     if files.prune {
         Removal::decide(node, &wanted).await.map_err(refused)?;
         changes.extend(catalog::prune(&standing, &wanted));
