@@ -82,17 +82,17 @@ impl Own {
         )
     }
 
-    /// Declares more, as `apply` does.
-    pub(super) async fn declare(&self, text: &str) {
-        let wanted = parse([("more.toml", text)]).expect("a declaration");
-        let standing = establish::declared(&self.node).await.expect("what is declared");
-        let catalog = establish::apply(&self.node, "test", &standing, &wanted).await;
-        self.node.catalog.replace(catalog.expect("applied"));
-        managed::enlist(&self.node, "test").await.expect("enlisted");
-    }
-
     /// A new account.
     pub(super) async fn client(&self, settings: &str) -> Client {
         account(&self.spec(settings), None).await.expect("an account").0
     }
+}
+
+/// Declares something, as `apply` does.
+pub(super) async fn declare(node: &Node, text: &str) {
+    let wanted = parse([("more.toml", text)]).expect("a declaration");
+    let standing = establish::declared(node).await.expect("what is declared");
+    let catalog = establish::apply(node, "test", &standing, &wanted).await;
+    node.catalog.replace(catalog.expect("applied"));
+    managed::enlist(node, "test").await.expect("enlisted");
 }
