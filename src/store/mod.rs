@@ -9,6 +9,7 @@ mod commit;
 mod crash;
 mod damage;
 mod error;
+mod events;
 mod managed;
 mod reads;
 pub(crate) mod rows;

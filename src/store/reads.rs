@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params, params_from_iter};
 
-use super::audit::Recorded;
 use super::commit::Kept;
 use super::error::ReadError;
 use super::rows::{
@@ -325,37 +324,6 @@ impl Store {
         })
     }
 
-    /// The audit events of a rotation, oldest first.
-    pub(crate) async fn events_of_rotation(&self, id: i64) -> Result<Vec<Recorded>, ReadError> {
-        let sql = "SELECT id, at, actor, action, subject, request, rotation, detail FROM event
-                   WHERE rotation = ?1 ORDER BY id LIMIT 1000";
-        self.scan(move |c| c.prepare_cached(sql)?.query_map([id], recorded)?.collect()).await
-    }
-
-    /// Audit events, newest first.
-    pub(crate) async fn events(
-        &self,
-        subject: Option<String>,
-        before: i64,
-        limit: u32,
-    ) -> Result<Vec<Recorded>, ReadError> {
-        self.scan(move |c| {
-            let columns =
-                "SELECT id, at, actor, action, subject, request, rotation, detail FROM event";
-            let (tail, params): (&str, &[&dyn rusqlite::ToSql]) = match &subject {
-                Some(subject) => (
-                    "WHERE subject = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
-                    &[subject, &before, &limit],
-                ),
-                None => ("WHERE id < ?1 ORDER BY id DESC LIMIT ?2", &[&before, &limit]),
-            };
-            let mut statement = c.prepare_cached(&format!("{columns} {tail}"))?;
-            let rows = statement.query_map(params, recorded)?;
-            rows.collect()
-        })
-        .await
-    }
-
     /// How many certificates are issued and unexpired, and how many of those end within a time.
     pub(crate) async fn expiry_counts(
         &self,
@@ -397,18 +365,4 @@ pub(super) fn all<T: Stored>(
     params: impl Params,
 ) -> rusqlite::Result<Vec<T>> {
     c.prepare_cached(&select::<T>(tail))?.query_map(params, from_row)?.collect()
-}
-
-fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
-    let detail: Option<String> = row.get(7)?;
-    Ok(Recorded {
-        id: row.get(0)?,
-        at: row.get(1)?,
-        actor: row.get(2)?,
-        action: row.get(3)?,
-        subject: row.get(4)?,
-        request: row.get(5)?,
-        rotation: row.get(6)?,
-        detail: detail.and_then(|text| serde_json::from_str(&text).ok()),
-    })
 }

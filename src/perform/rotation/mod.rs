@@ -8,6 +8,7 @@ mod obtain;
 mod outside;
 mod version;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -71,7 +72,10 @@ impl Run {
     fn judged<T>(&self, decide: impl FnOnce(&Rotation<'_>) -> T) -> T {
         let (from, to) = (self.from().map(VersionRow::facts), self.to().map(VersionRow::facts));
         let spec = &self.certificate.spec;
-        let placements: Vec<_> = spec.targets.iter().map(|name| self.placement(name)).collect();
+        let rows: HashMap<&str, &PlacementRow> =
+            self.known.placements.iter().map(|row| (row.target.as_str(), row)).collect();
+        let placement = |name: &String| self.placement(name, rows.get(name.as_str()).copied());
+        let placements: Vec<_> = spec.targets.iter().map(placement).collect();
         let rotation = Rotation {
             phase: self.row.phase,
             cause: &self.row.cause,
@@ -100,8 +104,7 @@ impl Run {
         self.known.placements.extend_from_slice(rows);
     }
 
-    fn placement(&self, name: &str) -> Placement {
-        let row = self.known.placements.iter().find(|placement| placement.target == name);
+    fn placement(&self, name: &str, row: Option<&PlacementRow>) -> Placement {
         let target = self.catalog.targets.get(name);
         // What was proven of a target that has changed since says nothing of it now.
         let same =
