@@ -43,6 +43,8 @@ struct Shared {
     idle: Notify,
     /// A validation ended, and another had been turned away.
     vacancy: Notify,
+    /// Something is due now that was not before.
+    hurry: Notify,
     /// Room for what is no validation: strangers cannot make it last.
     room: Semaphore,
 }
@@ -87,6 +89,7 @@ impl Steps {
             under_way: Mutex::default(),
             idle: Notify::new(),
             vacancy: Notify::new(),
+            hurry: Notify::new(),
             room: Semaphore::new(MAX_STEPS),
         };
         Self {
@@ -178,6 +181,16 @@ impl Steps {
     /// Waits until a validation ended after another had been turned away.
     pub(crate) async fn vacancy(&self) {
         self.shared.vacancy.notified().await;
+    }
+
+    /// Says that something is due now that was not before, so that nobody waits for the next tick.
+    pub(crate) fn hurry(&self) {
+        self.shared.hurry.notify_one();
+    }
+
+    /// Waits until that was said, since it was last waited for.
+    pub(crate) async fn hurried(&self) {
+        self.shared.hurry.notified().await;
     }
 
     /// Waits until no step is under way, at most for `limit`.

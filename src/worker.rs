@@ -26,6 +26,10 @@ pub(crate) async fn run(node: Arc<Node>, mut drain: Drain) {
                 start_validations(&node);
                 continue;
             }
+            () = node.steps.hurried() => {
+                start_due(&node);
+                continue;
+            }
             () = begun(&mut drain) => break,
         }
         let began = Instant::now();

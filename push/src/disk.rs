@@ -45,10 +45,9 @@ impl Staged {
         Ok(staged)
     }
 
-    /// Takes the place, and syncs the directory.
+    /// Takes the place. It is not durable before the directory is synced.
     pub(crate) fn take_place(self) -> Result<(), PushError> {
-        fs::rename(&self.staged, &self.place).map_err(PushError::disk("replace", &self.place))?;
-        sync_parent(&self.place)
+        fs::rename(&self.staged, &self.place).map_err(PushError::disk("replace", &self.place))
     }
 }
 
@@ -91,21 +90,24 @@ pub(crate) fn write_new(path: &Path, content: &[u8], access: Access) -> Result<(
     write().map_err(PushError::disk("write", path))
 }
 
-/// Makes a directory and those above it, if they are not there.
+/// Makes a directory and those above it, if they are not there, all of them durable.
 pub(crate) fn make_directory(path: &Path, access: Access) -> Result<(), PushError> {
-    if path.is_dir() {
+    let missing: Vec<_> = path.ancestors().take_while(|above| !above.is_dir()).collect();
+    if missing.is_empty() {
         return Ok(());
     }
-    let make = || -> io::Result<()> {
-        fs::create_dir_all(path)?;
-        fs::set_permissions(path, Permissions::from_mode(access.for_directory()))?;
-        own(path, access)
-    };
-    make().map_err(PushError::disk("make the directory", path))?;
-    sync_parent(path)
+    let failed = PushError::disk("make the directory", path);
+    fs::create_dir_all(path).and_then(|()| give(path, access)).map_err(failed)?;
+    missing.into_iter().try_for_each(sync_parent)
 }
 
-/// Points the symlink at `link` to `to`, in one step.
+/// Makes one directory. It is not durable before the one it is in is synced.
+pub(crate) fn make_new_directory(path: &Path, access: Access) -> Result<(), PushError> {
+    let failed = PushError::disk("make the directory", path);
+    fs::create_dir(path).and_then(|()| give(path, access)).map_err(failed)
+}
+
+/// Points the symlink at `link` to `to`, in one step, and makes that durable.
 pub(crate) fn point(link: &Path, to: &Path) -> Result<(), PushError> {
     let staged = beside(link)?;
     std::os::unix::fs::symlink(to, &staged).map_err(PushError::disk("make the link", &staged))?;
@@ -131,7 +133,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, PushError>
     Ok(Some(content))
 }
 
-/// Removes a file, if it is there.
+/// Removes a file, if it is there, for good.
 pub(crate) fn remove(path: &Path) -> Result<(), PushError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -143,8 +145,12 @@ pub(crate) fn remove(path: &Path) -> Result<(), PushError> {
 
 /// Makes what was renamed into or removed from the directory of `path` durable.
 pub(crate) fn sync_parent(path: &Path) -> Result<(), PushError> {
-    let parent = parent(path)?;
-    File::open(parent).and_then(|dir| dir.sync_all()).map_err(PushError::disk("sync", parent))
+    sync_directory(parent(path)?)
+}
+
+/// Makes durable which names a directory has; what is in its files is synced with each of them.
+pub(crate) fn sync_directory(path: &Path) -> Result<(), PushError> {
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(PushError::disk("sync", path))
 }
 
 /// A name beside `path` that nothing has. It begins with a dot, because HAProxy loads every other
@@ -176,10 +182,16 @@ fn run_of<'a>(found: &'a str, name: &str) -> Option<&'a str> {
     ours.then_some(run)
 }
 
-fn parent(path: &Path) -> Result<&Path, PushError> {
+pub(crate) fn parent(path: &Path) -> Result<&Path, PushError> {
     path.parent().ok_or_else(|| {
         PushError::Declaration(format!("{} is no path of a file: name one", path.display()))
     })
+}
+
+/// Gives a directory that is new its mode and owner.
+fn give(directory: &Path, access: Access) -> io::Result<()> {
+    fs::set_permissions(directory, Permissions::from_mode(access.for_directory()))?;
+    own(directory, access)
 }
 
 fn own(path: &Path, access: Access) -> io::Result<()> {

@@ -2,6 +2,7 @@
 //! Declared in a target, shared by every kind that reads certificates from disk. Puts files in place
 //! and puts the previous ones back; making a server read them is the target's business.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -214,15 +215,18 @@ impl Placement {
     }
 
     /// All are written before the first takes its place, so that the time in which key and
-    /// certificate do not match is that of two renames.
+    /// certificate do not match is that of two renames. Each directory is synced once, after the
+    /// last of them, so that a crash is no more likely to come between them; also where nothing
+    /// was to be written, since whoever wrote it may have been interrupted before its sync.
     fn put_files(
         &self,
         bundle: &Bundle,
         access: Access,
         placed: &mut Placed,
     ) -> Result<(), PushError> {
-        let mut staged = Vec::new();
+        let (mut staged, mut directories) = (Vec::new(), BTreeSet::new());
         for SingleFile { path, content } in self.single_files(bundle)? {
+            directories.insert(disk::parent(&path)?.to_owned());
             let before = disk::read(&path)?;
             if before.as_ref().is_some_and(|before| *before == content) {
                 continue;
@@ -233,7 +237,7 @@ impl Placement {
             placed.undo.push(undo);
             file.take_place()?;
         }
-        Ok(())
+        directories.iter().try_for_each(|directory| disk::sync_directory(directory))
     }
 
     /// The key comes first: a server that reads in between finds no key it has not got.

@@ -66,6 +66,21 @@ pub enum Kind {
     Pull(Pull),
 }
 
+impl Kind {
+    /// What a declaration calls it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Files(_) => "files",
+            Self::Exec(_) => "exec",
+            Self::Nginx(_) => "nginx",
+            Self::Apache(_) => "apache",
+            Self::Haproxy(_) => "haproxy",
+            Self::Pull(_) => "pull",
+        }
+    }
+}
+
 impl Spec {
     /// Whether it can work at all. Looks at nothing outside the table.
     ///

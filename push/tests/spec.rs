@@ -21,6 +21,7 @@ fn every_field_is_read_back_as_it_was_written() {
         let asked: toml::Table = toml::from_str(table).expect("a table");
         let written: toml::Table = toml::from_str(&text).expect("a table");
         assert_eq!(asked, written);
+        assert_eq!(asked["kind"].as_str(), Some(spec.kind.name()));
         let json = serde_json::to_string(&spec).expect("written");
         assert_eq!(serde_json::from_str::<Spec>(&json).expect(&json), spec);
     }

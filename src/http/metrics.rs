@@ -1,5 +1,6 @@
-//! Metrics: what is counted, under which names. Labels come from fixed sets or from declarations,
-//! never from requests, so that nobody outside can make them grow.
+//! Metrics: what is counted, under which names. Labels come from fixed sets, or name what an operator
+//! declares few of (authorities, profiles, directories): never from requests, so that nobody outside
+//! can make them grow, and never a certificate or target, of which there may be many thousands.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub(crate) struct Metrics {
     expiring: Family<Within, Gauge>,
     rotations: Family<Ended, Counter>,
     rotation_seconds: Family<Ended, Histogram>,
-    served_seconds: Family<Target, Histogram>,
+    served_seconds: Family<Kind, Histogram>,
     rollbacks: Counter,
     tick_seconds: Histogram,
     managed: Family<Status, Gauge>,
@@ -76,8 +77,8 @@ struct Ended {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Target {
-    target: String,
+struct Kind {
+    kind: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -179,10 +180,9 @@ impl Metrics {
         self.rotation_seconds.get_or_create(&Ended { outcome }).observe(took.as_secs_f64());
     }
 
-    /// A target was proven to serve what was pushed to it, `took` after the push began.
-    pub(crate) fn placed(&self, target: &str, took: Duration) {
-        let target = Target { target: target.to_owned() };
-        self.served_seconds.get_or_create(&target).observe(took.as_secs_f64());
+    /// A target of this kind was proven to serve what was pushed to it, `took` after the push began.
+    pub(crate) fn placed(&self, kind: &'static str, took: Duration) {
+        self.served_seconds.get_or_create(&Kind { kind }).observe(took.as_secs_f64());
     }
 
     /// How the managed certificates are.

@@ -41,6 +41,7 @@ pub(crate) async fn enlist(node: &Node, actor: impl Into<Actor>) -> Result<(), M
             }
             tokio::time::sleep(PAUSE * tries).await;
         }
+        node.steps.hurry();
     }
     Ok(())
 }

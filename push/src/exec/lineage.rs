@@ -44,6 +44,7 @@ impl Lineage {
             for (name, content) in files {
                 let path = lineage.directory.join(name);
                 Staged::new(&path, content.as_bytes(), Access::default())?.take_place()?;
+                disk::sync_parent(&path)?;
             }
             Ok(lineage)
         })

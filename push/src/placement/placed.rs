@@ -69,7 +69,8 @@ impl Undo {
         match self {
             Self::Link { link, before: Some(before) } => disk::point(&link, &before),
             Self::File { path, before: Some(before) } => {
-                Staged::new(&path, &before, Access::default())?.take_place()
+                Staged::new(&path, &before, Access::default())?.take_place()?;
+                disk::sync_parent(&path)
             }
             Self::Link { link: path, before: None } | Self::File { path, before: None } => {
                 disk::remove(&path)

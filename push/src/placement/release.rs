@@ -6,7 +6,15 @@
 //! ```
 //!
 //! A release is made under another name and renamed, and the link is replaced by rename, so that at
-//! every moment, crashes included, `current` is one whole release.
+//! every moment, crashes included, `current` is one whole release. For that, and since a push that
+//! has ended is stored as one that is there, these syncs are all needed, in this order:
+//!
+//! 1. each file, or its name might last longer than its content;
+//! 2. the release's directory, for the names of the files, before it has the name of a release;
+//! 3. `releases`, for the name of the release, before the link says it;
+//! 4. the directory of the link; `releases`, if it is new, lasts from then on too.
+//!
+//! What is removed needs none: should it come back, the next push removes it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +32,13 @@ pub(super) fn put(
     access: Access,
 ) -> Result<Option<Undo>, PushError> {
     let link = directory.join(CURRENT);
+    let releases = directory.join(RELEASES);
     if holds(&link, files)? {
+        // Whoever put it there may have been interrupted before the last syncs.
+        if releases.is_dir() {
+            disk::sync_directory(&releases)?;
+        }
+        disk::sync_directory(directory)?;
         return Ok(None);
     }
     let before = match fs::read_link(&link) {
@@ -32,9 +46,10 @@ pub(super) fn put(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(PushError::disk("read the link", &link)(error)),
     };
-    let releases = directory.join(RELEASES);
     disk::make_directory(directory, access)?;
-    disk::make_directory(&releases, access)?;
+    if !releases.is_dir() {
+        disk::make_new_directory(&releases, access)?;
+    }
     let name = make(&releases, version, files, access)?;
     disk::point(&link, &Path::new(RELEASES).join(&name))?;
     prune(&releases, &[Some(name.as_str()), before.as_deref().and_then(last)]);
@@ -56,6 +71,7 @@ fn make(
             break;
         }
         if holds(&place, files)? {
+            disk::sync_directory(releases)?;
             return Ok(name);
         }
         name = format!("{version}-{number}");
@@ -67,14 +83,14 @@ fn make(
         }
         _ => {}
     }
-    disk::make_directory(&unfinished, access)?;
+    disk::make_new_directory(&unfinished, access)?;
     for (file, content) in files {
         disk::write_new(&unfinished.join(file), content, access)?;
-        disk::sync_parent(&unfinished.join(file))?;
     }
+    disk::sync_directory(&unfinished)?;
     let place = releases.join(&name);
     fs::rename(&unfinished, &place).map_err(PushError::disk("make the release", &place))?;
-    disk::sync_parent(&place)?;
+    disk::sync_directory(releases)?;
     Ok(name)
 }
 

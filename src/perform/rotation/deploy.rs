@@ -213,7 +213,7 @@ async fn place(node: &Node, target: Option<&Target>, parcel: &Parcel, name: Stri
         Placed { target: name.clone(), proof: Some(proof), error, untouched: false }
     };
     if placed.error.is_none() {
-        node.metrics.placed(&name, began.elapsed());
+        node.metrics.placed(target.spec.push.kind.name(), began.elapsed());
     }
     placed
 }

@@ -2,6 +2,7 @@
 
 use std::task::{Context, Wake};
 
+use rusqlite::StatementStatus;
 use serde_json::json;
 
 use super::super::audit::Event;
@@ -50,6 +51,30 @@ async fn a_commit_thread_that_died_is_seen_and_every_commit_after_it_fails() {
     let error = store.commit(commit, Timestamp::UNIX_EPOCH).await.expect_err("nobody is there");
     assert!(matches!(error, CommitError::Ended), "{error}");
     assert!(store.declarations().is_ok(), "what is there can still be read");
+    std::fs::remove_file(&path).expect("clean up");
+}
+
+#[test]
+fn a_statement_is_prepared_once_whatever_values_it_is_given() {
+    let path = std::env::temp_dir().join(format!("perennial-prepared-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let mut writer = Connection::open(&path).expect("opens");
+    configure(&writer).expect("configured");
+    migrate(&path, &mut writer, &World::system()).expect("migrated");
+    let reader = open_reader(&path).expect("opens");
+    for sql in [
+        "SELECT id FROM rotation WHERE managed = ?1 AND version = ?2 ORDER BY id LIMIT ?3",
+        "SELECT due_at, id FROM placement WHERE due_at <= ?1 AND (due_at, id) > (?1, ?2)
+         ORDER BY due_at, id LIMIT ?3",
+    ] {
+        for connection in [&writer, &reader] {
+            let mut statement = connection.prepare(sql).expect("prepared");
+            for value in 0..5 {
+                assert!(!statement.exists([value, value, value]).expect("run"));
+            }
+            assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
+        }
+    }
     std::fs::remove_file(&path).expect("clean up");
 }
 
