@@ -16,6 +16,7 @@ use crate::keys::Keys;
 use crate::news::News;
 use crate::perform::obtain::Issuers;
 use crate::perform::obtain::acme::Answers;
+use crate::perform::published::Published;
 use crate::seal::KeyEncryptionKey;
 use crate::steps::Steps;
 use crate::store::{CrlRow, Store};
@@ -34,6 +35,8 @@ pub(crate) struct Node {
     pub(crate) steps: Steps,
     /// Issuers outside, as they stand.
     pub(crate) issuers: Issuers,
+    /// What issuers outside publish about revocation.
+    pub(crate) published: Published,
     pub(crate) news: News,
     /// Keys known to be compromised, by file.
     pub(crate) blocked: ca::BlockedKeys,
@@ -134,6 +137,7 @@ pub(crate) mod tests {
             metrics: Metrics::new(),
             steps: Steps::new(),
             issuers: Issuers::default(),
+            published: Published::default(),
             news: News::new(),
             blocked: ca::BlockedKeys::default(),
             http_url: "http://localhost:8080".into(),

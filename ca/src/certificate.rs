@@ -389,7 +389,7 @@ fn tbs_range(der: &[u8]) -> Result<Range<usize>, der::Error> {
     Ok(start..start + length)
 }
 
-fn timestamp(time: x509_cert::time::Time) -> Result<Timestamp, BadCertificate> {
+pub(crate) fn timestamp(time: x509_cert::time::Time) -> Result<Timestamp, BadCertificate> {
     let seconds = i64::try_from(time.to_unix_duration().as_secs());
     seconds
         .ok()

@@ -28,6 +28,7 @@ use crate::news::News;
 use crate::node::{Current, Inventory, Node};
 use crate::perform::obtain::Issuers;
 use crate::perform::obtain::acme::Answers;
+use crate::perform::published::Published;
 use crate::perform::{establish, managed, own, revocation};
 use crate::seal::{KeyEncryptionKey, Sealed};
 use crate::steps::Steps;
@@ -156,6 +157,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         metrics: Metrics::new(),
         steps: Steps::new(),
         issuers: Issuers::default(),
+        published: Published::default(),
         news: News::new(),
         catalog: Current::new(Catalog::default()),
         inventory: Current::new(Inventory::default()),

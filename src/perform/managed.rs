@@ -12,7 +12,7 @@ use tracing::{debug, error, info};
 
 use super::issuers::{self, IssuerError};
 use super::known::{Known, ManagedError, issued_here, leaf};
-use super::rotation;
+use super::{revoked, rotation};
 use crate::catalog::{Catalog, Certificate, digest_of};
 use crate::node::Node;
 use crate::steps::Subject;
@@ -197,7 +197,12 @@ async fn ask(
         }
         None => {
             let told = suggested(node, version, seed, &mut next).await;
-            (version.revoked_at, told.unwrap_or_else(|| version.suggestion.clone()))
+            let revoked_at = match version.revoked_at {
+                // Nothing that is published makes it good again.
+                Some(at) => Some(at),
+                None => revoked::since(node, version, now).await,
+            };
+            (revoked_at, told.unwrap_or_else(|| version.suggestion.clone()))
         }
     };
     if (revoked_at, &suggestion) != (version.revoked_at, &version.suggestion) {

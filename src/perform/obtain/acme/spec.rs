@@ -270,7 +270,7 @@ fn check_url(what: &str, text: &str) -> Result<(), String> {
 }
 
 /// Whether a URL leads to this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
