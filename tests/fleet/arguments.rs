@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
     /// fleet: certificates, each with a target of its own.
     #[arg(long, default_value_t = 2000)]
     pub(crate) fleet: usize,
+    /// fleet: what serves them all.
+    #[arg(long, value_enum, default_value_t = Edge::Rustls)]
+    pub(crate) edge: Edge,
     /// fleet: certificates in the extra run under strace that counts disk syncs; 0 leaves it out.
     #[arg(long, default_value_t = 200)]
     pub(crate) sync_certificates: usize,
@@ -44,6 +47,15 @@ pub(crate) struct Arguments {
     /// Passed by `cargo bench`; means nothing here.
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+/// What serves the certificates of the fleet, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Edge {
+    /// A server of the bench's own, which reads a name's files when they change.
+    Rustls,
+    /// One nginx, which reads and decodes a name's files in each handshake.
+    Nginx,
 }
 
 /// A part of the bench.

@@ -85,7 +85,7 @@ impl Edges {
 
     /// CPU time used by all of them, processes below them included while they live.
     pub(crate) fn cpu(&self) -> Duration {
-        let of = |pid| gauge::cpu(pid).unwrap_or_default();
+        let of = |pid: u32| gauge::cpu(pid).unwrap_or_default();
         let with_children = |child: &Child| {
             let below = format!("/proc/{0}/task/{0}/children", child.id());
             let below = fs::read_to_string(below).unwrap_or_default();

@@ -26,6 +26,7 @@ mod node;
 #[path = "../load/options.rs"]
 #[allow(dead_code, reason = "which servers can be started is said there")]
 mod options;
+mod presenter;
 mod scrape;
 #[path = "../load/server.rs"]
 #[allow(dead_code, reason = "no client needs the directory here")]
@@ -93,7 +94,8 @@ async fn interruption() -> Result<(), Error> {
 fn demand_programs(arguments: &Arguments) -> Result<(), Error> {
     let parts = &arguments.part;
     let (fleet, targets) = (parts.contains(&Part::Fleet), parts.contains(&Part::Targets));
-    let nginx = fleet || targets && arguments.target_kind == edge::Kind::Nginx;
+    let nginx = fleet && arguments.edge == arguments::Edge::Nginx
+        || targets && arguments.target_kind == edge::Kind::Nginx;
     let haproxy = targets && arguments.target_kind == edge::Kind::Haproxy;
     let programs = [
         ("nginx", "sudo apt-get install nginx-light", nginx),

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
@@ -12,6 +12,7 @@ use hyper::client::conn::http1::handshake;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{sleep, timeout};
@@ -35,6 +36,7 @@ pub(crate) struct Ground {
 impl Ground {
     /// An empty place.
     pub(crate) async fn clear(arguments: &Arguments) -> Result<Self, Error> {
+        spread(&arguments.work);
         let answers = Answers::begin(0, 0, false).await?;
         let site = Site::clear(Kind::Perennial, &arguments.perennial, &arguments.work, &answers)?;
         let folder = arguments.work.join(format!("edges-{}", std::process::id()));
@@ -73,6 +75,18 @@ impl Drop for Ground {
     fn drop(&mut self) {
         self.site.remove();
         let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Has every folder in `work` begin in a part of the disk of its own, as a folder of the root does
+/// (`chattr +T`). An ext4 without a journal goes through all files that were removed in the last
+/// minutes near the place of a new one, which after a run are ten thousand. Elsewhere it is not
+/// needed, and where it cannot be had it is done without.
+fn spread(work: &Path) {
+    if let Ok(directory) = fs::File::open(work)
+        && let Ok(flags) = ioctl_getflags(&directory)
+    {
+        let _ = ioctl_setflags(&directory, flags | IFlags::TOPDIR);
     }
 }
 

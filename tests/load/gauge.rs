@@ -1,6 +1,7 @@
 //! What the system knows about a server from outside: CPU time, memory, disk, syncs. It reads and
 //! never changes anything.
 
+use std::fmt::Display;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -8,9 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use crate::error::Error;
 
-/// User and system time that a process has used, all threads together (proc_pid_stat(5)).
-pub(crate) fn cpu(pid: u32) -> Result<Duration, Error> {
-    let path = format!("/proc/{pid}/stat");
+/// User and system time that a process has used, all threads together (proc_pid_stat(5)); or one
+/// of its threads, as `PID/task/TID`.
+pub(crate) fn cpu(of: impl Display) -> Result<Duration, Error> {
+    let path = format!("/proc/{of}/stat");
     let stat = fs::read_to_string(&path).map_err(Error::io(&path))?;
     // The second field is the program's name, which may hold anything, closed by the last `)`.
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_ascii_whitespace();
