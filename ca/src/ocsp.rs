@@ -200,6 +200,7 @@ fn verify(
         return Ok(signed.verify(&issuer.public_key()?)?);
     }
     for der in enclosed.iter().take(MAX_ENCLOSED) {
+        der.tag().assert_eq(Tag::Sequence)?;
         let der = asn1::element(asn1::SEQUENCE, &[der.value()]);
         let Ok(delegate) = Certificate::from_der(&der) else { continue };
         if is_named(responder, &delegate)? && is_appointed(&delegate, issuer, now)? {

@@ -5,7 +5,7 @@ mod bench;
 
 use std::fs;
 
-use bench::{Bench, Directory, NOW, extension, ids, openssl, tlv};
+use bench::{Bench, Directory, NOW, extension, ids, openssl, serial, spec, tlv};
 use ca::key::BadKey;
 use ca::ocsp::{self, BadResponse, MAX_RESPONSE, Status};
 use ca::{Certificate, Profile, RevocationReason};
@@ -179,13 +179,16 @@ fn what_is_about_another_certificate_or_out_of_date_says_nothing() {
 fn no_octet_can_be_changed() {
     let authority = Authority::new(P256);
     let now = Timestamp::now();
-    let response = authority.ask("bad", "ca", &["-ndays", "7", "-resp_no_certs"]);
-    let said = authority.read(&response, "bad", now).expect("an answer");
-    for at in 0..response.len() {
-        let mut torn = response.clone();
-        torn[at] ^= 1;
-        let torn = authority.read(&torn, "bad", now);
-        assert!(torn.is_err(), "octet {at}: {torn:?} instead of {said:?}");
+    let alone = authority.ask("bad", "ca", &["-ndays", "7", "-resp_no_certs"]);
+    let response = authority.ask("bad", "responder", WEEK);
+    for response in [&alone, &response] {
+        let said = authority.read(response, "bad", now).expect("an answer");
+        for at in 0..response.len() {
+            let mut torn = response.clone();
+            torn[at] ^= 1;
+            let torn = authority.read(&torn, "bad", now);
+            assert!(torn.is_err(), "octet {at}: {torn:?} instead of {said:?}");
+        }
     }
     let more = [&response[..], &[0]].concat();
     assert!(matches!(authority.read(&more, "bad", now), Err(BadResponse::Malformed(_))));
@@ -203,10 +206,10 @@ fn a_responder_without_an_answer_says_so() {
     assert!(matches!(said, Err(BadResponse::Malformed(_))), "{said:?}");
 }
 
-/// A response by the issuer of a bench, with the extensions of the whole and of the one answer.
-fn respond(bench: &Bench, leaf: &Certificate, whole: &[u8], single: &[u8]) -> Vec<u8> {
+/// A response by the issuer of a bench to a request, with the extensions of the whole and of the one
+/// answer.
+fn respond(bench: &Bench, request: &[u8], whole: &[u8], single: &[u8]) -> Vec<u8> {
     let issuer = bench.issuing.certificate();
-    let request = ocsp::request(leaf, issuer).expect("a request");
     // Around the CertID are four headers of two octets.
     let id = &request[8..];
     let time = tlv(0x18, &[b"20261120110000Z"]);
@@ -234,7 +237,8 @@ fn critical_extensions_that_nobody_knows_make_a_response_useless() {
     let leaf = bench.issue(&Profile::tls_server(), &key, &ids(&["a.example.com"]));
     let unknown = |critical| extension(&[0x2a, 3], critical, &[5, 0]);
     let read = |whole: &[u8], single: &[u8]| {
-        let response = respond(bench, &leaf, whole, single);
+        let request = ocsp::request(&leaf, bench.issuing.certificate()).expect("a request");
+        let response = respond(bench, &request, whole, single);
         ocsp::read(&response, &leaf, bench.issuing.certificate(), NOW)
     };
     assert_eq!(read(&[], &[]), Ok(Status::Good));
@@ -242,4 +246,21 @@ fn critical_extensions_that_nobody_knows_make_a_response_useless() {
     let refused = Err(BadResponse::Critical("1.2.3".parse().expect("an oid")));
     assert_eq!(read(&unknown(true), &[]), refused);
     assert_eq!(read(&[], &unknown(true)), refused);
+}
+
+#[test]
+fn an_issuer_of_the_same_name_or_with_the_same_key_is_another() {
+    let bench = Bench::shared();
+    let key = bench.leaf_key().clone();
+    let leaf = bench.issue(&Profile::tls_server(), &key, &ids(&["a.example.com"]));
+    let namesake = Bench::p256();
+    let spec = spec("Elsewhere", Some(0));
+    let own = bench.issuing_key();
+    let renamed = ca::create_issuing(&bench.root, &spec, own.public_key(), serial(), NOW);
+    for other in [namesake.issuing.certificate(), &renamed.expect("another")] {
+        let request = ocsp::request(&leaf, other).expect("a request");
+        let response = respond(bench, &request, &[], &[]);
+        let said = ocsp::read(&response, &leaf, bench.issuing.certificate(), NOW);
+        assert_eq!(said, Err(BadResponse::Other));
+    }
 }

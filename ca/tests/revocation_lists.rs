@@ -212,7 +212,7 @@ fn a_list_of_another_issuer_or_with_a_wrong_signature_is_refused() {
     let bad = leaf(bench);
     let entries = [revoked(bad.serial(), RevocationReason::Superseded)];
     let der = sign(bench, &entries, None);
-    for at in [der.len() - 1, der.len() / 2, 60] {
+    for at in 0..der.len() {
         let mut torn = der.clone();
         torn[at] ^= 1;
         assert!(read(bench, torn).is_err(), "octet {at}");
