@@ -109,7 +109,7 @@ impl PublicKey {
     }
 
     /// What the BIT STRING contains.
-    fn key_bytes(&self) -> &[u8] {
+    pub(crate) fn key_bytes(&self) -> &[u8] {
         &self.spki[self.key_at..]
     }
 }

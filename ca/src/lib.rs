@@ -18,6 +18,7 @@ pub mod issue;
 pub mod key;
 pub mod lint;
 pub mod name;
+pub mod ocsp;
 pub mod pointers;
 pub mod profile;
 pub mod revocation_list;

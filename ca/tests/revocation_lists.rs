@@ -6,7 +6,7 @@ mod bench;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bench::{Bench, Directory, NOW, day, ids, key, openssl, serial, spec};
+use bench::{Bench, Directory, NOW, day, extension, ids, key, openssl, serial, spec, tlv};
 use ca::crl::{self, Scope};
 use ca::key::BadKey;
 use ca::revocation_list::{BadList, MAX_LIST};
@@ -38,23 +38,6 @@ fn read(bench: &Bench, der: Vec<u8>) -> Result<RevocationList, BadList> {
 
 fn find(list: &RevocationList, certificate: &Certificate) -> Result<Option<Revoked>, BadList> {
     list.find(certificate, &Pointers::of(certificate).expect("pointers"))
-}
-
-/// One DER element of less than 64 KiB.
-fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let contents = parts.concat();
-    let [high, low] = u16::try_from(contents.len()).expect("short").to_be_bytes();
-    let header: &[u8] = match (high, low) {
-        (0, 0..0x80) => &[tag, low],
-        (0, _) => &[tag, 0x81, low],
-        _ => &[tag, 0x82, high, low],
-    };
-    [header, &contents].concat()
-}
-
-fn extension(oid: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
-    let critical: &[u8] = if critical { &[1, 1, 0xff] } else { &[] };
-    tlv(0x30, &[&tlv(0x06, &[oid]), critical, &tlv(0x04, &[value])])
 }
 
 /// The parts of a CRL that the tests change.
@@ -229,7 +212,7 @@ fn a_list_of_another_issuer_or_with_a_wrong_signature_is_refused() {
     let bad = leaf(bench);
     let entries = [revoked(bad.serial(), RevocationReason::Superseded)];
     let der = sign(bench, &entries, None);
-    for at in [der.len() - 1, der.len() / 2, 60] {
+    for at in 0..der.len() {
         let mut torn = der.clone();
         torn[at] ^= 1;
         assert!(read(bench, torn).is_err(), "octet {at}");

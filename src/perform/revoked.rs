@@ -1,6 +1,7 @@
-//! Whether a CA outside has revoked what it issued: its CRL says, or where it has none, its OCSP
-//! responder. What cannot be had or does not verify says nothing: it neither revokes nor clears.
+//! Whether a CA outside has revoked what it issued: its CRL says, or where that cannot be had, its
+//! OCSP responder. What cannot be had or does not verify says nothing: it neither revokes nor clears.
 
+use ca::ocsp::Status;
 use ca::{Certificate, Pointers};
 use jiff::Timestamp;
 use tracing::debug;
@@ -40,6 +41,14 @@ async fn ask(
             .and_then(|list| list.find(leaf, &pointers).map_err(|error| format!("{url}: {error}")));
         match found {
             Ok(found) => return Ok(found.map(|entry| entry.at)),
+            Err(why) => complaints.push(why),
+        }
+    }
+    for url in pointers.ocsp.iter().take(MOST) {
+        match node.published.status(url, leaf, issuer, now).await {
+            Ok(Status::Revoked { at, .. }) => return Ok(Some(at)),
+            Ok(Status::Good) => return Ok(None),
+            Ok(Status::Unknown) => complaints.push(format!("{url}: it does not know it")),
             Err(why) => complaints.push(why),
         }
     }

@@ -274,6 +274,24 @@ pub(crate) fn public(private: &str) -> Vec<u8> {
     body(&openssl(&["pkey", "-pubout"], private.as_bytes()))
 }
 
+/// One DER element of less than 64 KiB.
+pub(crate) fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let contents = parts.concat();
+    let [high, low] = u16::try_from(contents.len()).expect("short").to_be_bytes();
+    let header: &[u8] = match (high, low) {
+        (0, 0..0x80) => &[tag, low],
+        (0, _) => &[tag, 0x81, low],
+        _ => &[tag, 0x82, high, low],
+    };
+    [header, &contents].concat()
+}
+
+/// An extension; `oid` is the contents of its identifier.
+pub(crate) fn extension(oid: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
+    let critical: &[u8] = if critical { &[1, 1, 0xff] } else { &[] };
+    tlv(0x30, &[&tlv(0x06, &[oid]), critical, &tlv(0x04, &[value])])
+}
+
 /// A directory that goes away with the test.
 pub(crate) struct Directory(std::path::PathBuf);
 
@@ -287,9 +305,13 @@ impl Directory {
     }
 
     pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> String {
-        let path = self.0.join(name);
+        let path = self.path(name);
         std::fs::write(&path, contents).expect("file");
-        path.to_str().expect("UTF-8 path").to_owned()
+        path
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().expect("UTF-8 path").to_owned()
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::{Attempt, Policy};
 use url::{Position, Url};
 
@@ -33,6 +34,22 @@ impl Fetcher {
     ) -> Result<Vec<u8>, String> {
         let url = Url::parse(url).map_err(|error| format!("{url:?} is no URL: {error}"))?;
         let request = self.client(&url)?.get(url.clone());
+        self.exchange(&url, request, most, now).await
+    }
+
+    /// Sends `body` to `url`; gets at most `most` octets.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub(super) async fn post(
+        &self,
+        url: &str,
+        (kind, body): (&'static str, Vec<u8>),
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, String> {
+        let url = Url::parse(url).map_err(|error| format!("{url:?} is no URL: {error}"))?;
+        let request = self.client(&url)?.post(url.clone()).header(CONTENT_TYPE, kind).body(body);
         self.exchange(&url, request, most, now).await
     }
 

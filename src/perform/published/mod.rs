@@ -10,7 +10,7 @@ pub(super) mod tests;
 
 use std::sync::Arc;
 
-use ca::{Certificate, RevocationList};
+use ca::{Certificate, RevocationList, ocsp};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
@@ -62,6 +62,24 @@ impl Published {
         self.lists.take(key, now, make).await
     }
 
+    /// What the OCSP responder at `url` says of `certificate`. It is not kept: each look at a
+    /// certificate asks for another.
+    ///
+    /// # Errors
+    /// Why there is no answer that could be believed.
+    pub(super) async fn status(
+        &self,
+        url: &str,
+        certificate: &Certificate,
+        issuer: &Certificate,
+        now: Timestamp,
+    ) -> Result<ocsp::Status, String> {
+        let request = ocsp::request(certificate, issuer).map_err(|error| error.to_string())?;
+        let body = ("application/ocsp-request", request);
+        let answer = self.fetcher.post(url, body, ocsp::MAX_RESPONSE, now).await?;
+        ocsp::read(&answer, certificate, issuer, now).map_err(|error| format!("{url}: {error}"))
+    }
+
     async fn download(
         &self,
         url: &str,
@@ -74,7 +92,7 @@ impl Published {
         // A large one takes longer than other steps should wait for.
         let read = move || RevocationList::read(der, &issuer, now);
         let list = tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?;
-        list.map(Arc::new).map_err(|error| error.to_string())
+        list.map(Arc::new).map_err(|error| format!("{url}: {error}"))
     }
 }
 

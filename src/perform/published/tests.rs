@@ -93,10 +93,17 @@ pub(in crate::perform) struct Outside {
     authority: Arc<Authority>,
     pub(in crate::perform) leaf: Certificate,
     url: String,
+    pub(in crate::perform) at: Timestamp,
+    key: Arc<MemorySigner>,
 }
 
 impl Outside {
     pub(in crate::perform) fn new() -> Self {
+        Self::issuing(NOW, &[])
+    }
+
+    /// One that issues at `at`, and whose certificates name `responders` as well.
+    pub(in crate::perform) fn issuing(at: Timestamp, responders: &[String]) -> Self {
         let server = Arc::new(Server::start());
         let url = format!("http://{}/list.crl", server.address);
         let world = World::system();
@@ -110,9 +117,11 @@ impl Outside {
             ocsp: false,
         };
         let serial = || Serial::from_random(world.random());
-        let root = ca::create_root(&spec, &*signer, serial(), NOW - DAY * 30).expect("a root");
-        let urls = Urls { crl: vec![url.clone()], ..Urls::default() };
-        let authority = Authority::new(root, signer, Vec::new(), urls).expect("an authority");
+        let root = ca::create_root(&spec, &*signer, serial(), at - DAY * 30).expect("a root");
+        let ocsp = responders.to_vec();
+        let urls = Urls { crl: vec![url.clone()], ocsp, ..Urls::default() };
+        let authority =
+            Authority::new(root, signer.clone(), Vec::new(), urls).expect("an authority");
         let key = MemorySigner::generate(KeyAlgorithm::EcdsaP256).expect("a key");
         let request = Request {
             public_key: key.public_key(),
@@ -123,9 +132,16 @@ impl Outside {
             blocked: &ca::BlockedKeys::default(),
         };
         let profile = Profile::tls_server();
-        let prepared = issue::prepare(&authority, &profile, &request, serial(), NOW);
+        let prepared = issue::prepare(&authority, &profile, &request, serial(), at);
         let leaf = issue::sign(&authority, prepared.expect("prepared")).expect("issued");
-        Self { server, authority: Arc::new(authority), leaf, url }
+        Self { server, authority: Arc::new(authority), leaf, url, at, key: signer }
+    }
+
+    /// The authority's private key, as PEM.
+    pub(in crate::perform) fn key_pem(&self) -> String {
+        let der = self.key.pkcs8().expect("a key");
+        let text = data_encoding::BASE64.encode(&der);
+        format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n")
     }
 
     pub(in crate::perform) fn issuer(&self) -> &Certificate {

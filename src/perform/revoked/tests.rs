@@ -1,9 +1,12 @@
 //! Looks at a version of a CA outside, on virtual time: when it is asked, what is believed, and what
 //! follows.
 
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use renew::Cause;
@@ -82,6 +85,86 @@ async fn a_leaf_alone_one_that_has_expired_and_one_of_no_declared_issuer_are_not
     assert_eq!(outside.server.asked(), 0);
 }
 
+#[tokio::test]
+async fn a_responder_is_asked_where_there_is_no_list_and_by_the_real_openssl_it_is_answered() {
+    let port = TcpListener::bind(("127.0.0.1", 0)).expect("a port").local_addr();
+    let port = port.expect("an address").port();
+    let now = Timestamp::from_second(Timestamp::now().as_second()).expect("today");
+    let outside = Outside::issuing(now, &[format!("http://127.0.0.1:{port}/")]);
+    outside.server.answers(Answer::Status("404 Not Found"));
+    let stage = Stage::new(&outside).await;
+    let responder = Responder::start(&outside, &stage.node.config.data_dir, port, "V\t");
+    stage.work().await;
+    assert_eq!((stage.revoked_at(), stage.causes()), (None, Vec::new()));
+    assert!(responder.log().contains("Received request"), "{}", responder.log());
+    drop(responder);
+    let revoked = "R\t260101000000Z,keyCompromise";
+    let responder = Responder::start(&outside, &stage.node.config.data_dir, port, revoked);
+    stage.pass(SignedDuration::from_hours(12));
+    stage.work().await;
+    assert_eq!(stage.revoked_at(), "2026-01-01T00:00:00Z".parse().ok(), "{}", responder.log());
+    assert_eq!(stage.causes(), [Cause::Revoked]);
+}
+
+/// A real `openssl ocsp` that answers for the CA outside.
+struct Responder {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Responder {
+    /// Starts one; `line` is how the index of `openssl ca` begins with status and revocation.
+    fn start(outside: &Outside, directory: &Path, port: u16, line: &str) -> Self {
+        let write = |name: &str, text: String| {
+            let path = directory.join(name);
+            std::fs::write(&path, text).expect("written");
+            path
+        };
+        let (status, revoked) = line.split_once('\t').expect("two fields");
+        let serial = outside.leaf.serial().to_string().to_uppercase();
+        let line = format!("{status}\t361231235959Z\t{revoked}\t{serial}\tunknown\t/CN=a\n");
+        let [index, ca, key] = [
+            write("index", line),
+            write("ca.pem", outside.issuer().pem()),
+            write("ca.key", outside.key_pem()),
+        ];
+        let log = write("responder.log", String::new());
+        let out = std::fs::File::create(&log).expect("a log");
+        let child = Command::new("openssl")
+            .args(["ocsp", "-ndays", "7", "-port", &port.to_string(), "-index"])
+            .arg(index)
+            .arg("-CA")
+            .arg(&ca)
+            .arg("-rsigner")
+            .arg(&ca)
+            .arg("-rkey")
+            .arg(key)
+            .stdout(out.try_clone().expect("a log"))
+            .stderr(out)
+            .spawn()
+            .expect("openssl is needed: apt-get install openssl");
+        let responder = Self { child, log };
+        let begun = Instant::now();
+        // A connection that asks nothing would keep it from all others.
+        while !responder.log().contains("waiting for OCSP client connections") {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{}", responder.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        responder
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// A node with one version of a CA outside, whose ACME server nobody can reach.
 struct Stage {
     node: Arc<Node>,
@@ -94,7 +177,7 @@ impl Stage {
     }
 
     async fn with(outside: &Outside, change: impl FnOnce(&mut VersionRow)) -> Self {
-        let (node, clock) = crate::node::tests::node_at(NOW.as_second()).await;
+        let (node, clock) = crate::node::tests::node_at(outside.at.as_second()).await;
         let declared = "[[issuer]]\nname = \"outside\"\ndirectory = \"https://127.0.0.1:9/\"\n\
                         [[certificate]]\nname = \"shop\"\nnames = [\"a.example.test\"]\n\
                         issuers = [\"outside\"]\n";
@@ -119,15 +202,15 @@ impl Stage {
             not_after: outside.leaf.not_after(),
             renew_at: outside.leaf.not_after(),
             suggestion: None,
-            obtained_at: NOW,
-            proven_at: Some(NOW),
+            obtained_at: outside.at,
+            proven_at: Some(outside.at),
             retired_at: None,
             revoked_at: None,
         };
         change(&mut version);
-        let row = Managed { current: Some(1), newest: 1, due_at: Some(NOW), ..row };
+        let row = Managed { current: Some(1), newest: 1, due_at: Some(outside.at), ..row };
         let commit = Commit::new(Event::new("test", "rotation.proven", "managed/shop"));
-        stage.node.store.commit(commit.put(row).put(version), NOW).await.expect("stored");
+        stage.node.store.commit(commit.put(row).put(version), outside.at).await.expect("stored");
         stage
     }
 

@@ -151,17 +151,20 @@ async fn an_emergency_replaces_proves_and_then_revokes() {
 }
 
 #[tokio::test]
-async fn a_version_that_its_authority_revoked_is_replaced_at_once() {
-    let stage = Stage::new("").await;
+async fn a_version_that_its_authority_revoked_is_replaced_at_once_with_another_key() {
+    let stage = Stage::new("reuse_key = true\n").await;
     stage.work().await;
+    let old = stage.known().versions[0].clone();
     let row = known::issued_here(&stage.node, &stage.known().versions[0]);
     let row = row.expect("a read").expect("issued here");
     let event = Event::new("test", "certificate.revoke", "test");
-    let reason = ca::RevocationReason::Superseded;
-    revocation::revoke(&stage.node, event, row, reason, false).await.expect("revoked");
+    let reason = ca::RevocationReason::KeyCompromise;
+    revocation::revoke(&stage.node, event, row, reason, true).await.expect("revoked");
     stage.work().await;
     assert_eq!(stage.known().row.current, Some(2));
     assert_eq!(stage.held(), vec![stage.leaf(2); 3]);
+    let key = |version| known::leaf(version).expect("a leaf").spki().to_vec();
+    assert_ne!(key(&stage.known().versions[0]), key(&old), "whatever is declared");
 }
 
 #[tokio::test]

@@ -65,7 +65,9 @@ pub(super) async fn subject(node: &Node, run: &Run) -> Result<Subject, Refusal> 
         let (csr, der) = csr_from_pem(pem).map_err(RotationError::Other)?;
         return Ok(Subject::Request { csr, der });
     }
-    let kept = spec.reuse_key && !matches!(run.row.cause, Cause::Emergency { .. });
+    // A key that was given away is certified by nobody, and who revoked need not say that it was.
+    let renewed = matches!(run.row.cause, Cause::Emergency { .. } | Cause::Revoked);
+    let kept = spec.reuse_key && !renewed;
     if kept
         && let Some(from) = run.from()
         && let Some(sealed) = &from.sealed_key

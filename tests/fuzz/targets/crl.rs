@@ -4,7 +4,6 @@
 
 use std::sync::LazyLock;
 
-use ca::revocation_list::BadList;
 use ca::{Certificate, MemorySigner, Pointers, RevocationList, Serial, Signer};
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
@@ -21,12 +20,9 @@ fuzz_target!(|data: &[u8]| {
     }
     let signature = signer.sign(data).expect("a signature");
     let bits = element(0x03, &[&[0], &signature]);
-    match RevocationList::read(element(0x30, &[data, ED25519, &bits]), issuer, NOW) {
-        Ok(list) => {
-            assert!(list.entries() <= data.len());
-            let _ = list.find(issuer, &Pointers::default());
-        }
-        Err(error) => assert!(!matches!(error, BadList::Signature(_)), "{error}"),
+    if let Ok(list) = RevocationList::read(element(0x30, &[data, ED25519, &bits]), issuer, NOW) {
+        assert!(list.entries() <= data.len());
+        let _ = list.find(issuer, &Pointers::default());
     }
 });
 
