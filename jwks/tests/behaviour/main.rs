@@ -1,0 +1,3 @@
+//! What `jwks` decides, publishes and signs, shown from outside.
+
+mod keys;
