@@ -136,6 +136,9 @@ pub struct Keyset {
     pub keys: Vec<Key>,
     /// Whether a key was ever announced. Stored, since the keys that were may be forgotten.
     pub published: bool,
+    /// Until then somebody may hold a set that was fetched under an earlier policy, which allowed
+    /// more than the present one: see [`Keyset::reconfigured`].
+    pub held_until: Option<Timestamp>,
 }
 
 impl Keyset {
@@ -163,6 +166,17 @@ impl Keyset {
         let mut keys: Vec<_> = self.keys.iter().filter(|key| key.phase.is_published()).collect();
         keys.sort_by(|a, b| (a.announced_at, &a.kid).cmp(&(b.announced_at, &b.kid)));
         keys
+    }
+
+    /// What [`held_until`](Self::held_until) becomes when `new` takes the place of `old` at `now`;
+    /// store it together with the new policy. What was promised by a longer `max-age`, or assumed of
+    /// a longer cache, holds until its time is over.
+    #[must_use]
+    pub fn reconfigured(&self, old: &Policy, new: &Policy, now: Timestamp) -> Option<Timestamp> {
+        let is_shorter = new.lead().total() < old.lead().total()
+            || new.lead().after_proof() < old.lead().after_proof();
+        let held = is_shorter.then(|| plus(now, old.lead().total()));
+        self.held_until.max(held)
     }
 
     /// Takes over what a transition changed.

@@ -15,6 +15,7 @@ pub mod keyset;
 pub mod policy;
 mod public_key;
 pub mod set;
+pub mod token;
 pub mod transition;
 pub mod window;
 
@@ -25,3 +26,4 @@ pub use key::PrivateKey;
 pub use keyset::{Key, Keyset, Phase, Step, next};
 pub use policy::{Policy, Settings};
 pub use set::{Bundle, Published, Served};
+pub use token::{Bounds, Payload, Signer};
