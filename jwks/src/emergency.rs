@@ -100,17 +100,17 @@ pub struct Exposure {
 }
 
 /// What is left after a key was taken out at `now`, for each declared consumer, the longest first.
-/// Edges are assumed to serve nothing older than `max_age` and `copy_age` allow.
+/// Edges are assumed to serve nothing older than `max_age` and `copy_age` allow, or allowed before.
 #[must_use]
-pub fn exposure(policy: &Policy, now: Timestamp) -> Vec<Exposure> {
-    let settings = policy.settings();
-    let path = settings.max_age + settings.copy_age + settings.lag;
-    let mut left: Vec<Exposure> = (settings.consumers.iter())
+pub fn exposure(keyset: &Keyset, policy: &Policy, now: Timestamp) -> Vec<Exposure> {
+    let held = keyset.held_until.map_or(SignedDuration::ZERO, |until| until.duration_since(now));
+    let mut left: Vec<Exposure> = (policy.settings().consumers.iter())
         .map(|consumer| {
             let cache = match consumer.cache {
                 Cache::For(time) => Some(time),
                 Cache::Forever => None,
             };
+            let path = policy.lead().path().max(held - cache.unwrap_or_default());
             let until = cache.map(|cache| plus(now, cache + path));
             Exposure { consumer: consumer.name.clone(), until, cache, path }
         })

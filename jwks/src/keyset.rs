@@ -173,8 +173,10 @@ impl Keyset {
     /// a longer cache, holds until its time is over.
     #[must_use]
     pub fn reconfigured(&self, old: &Policy, new: &Policy, now: Timestamp) -> Option<Timestamp> {
-        let is_shorter = new.lead().total() < old.lead().total()
-            || new.lead().after_proof() < old.lead().after_proof();
+        let (before, after) = (old.lead(), new.lead());
+        let is_shorter = after.total() < before.total()
+            || after.staleness < before.staleness
+            || after.path() < before.path();
         let held = is_shorter.then(|| plus(now, old.lead().total()));
         self.held_until.max(held)
     }

@@ -26,11 +26,12 @@ pub struct Settings {
     pub copy_age: SignedDuration,
     /// Safety on what is cached, in percent.
     pub safety: u16,
-    /// How long until every node serves what was stored. Clocks may be wrong by half of it.
+    /// How long until every node serves what one has decided, with reserve: that takes a quarter of
+    /// it at most, nodes' clocks disagree by another, and edges are proven in the second half.
     pub lag: SignedDuration,
     /// How far past its expiry a consumer accepts a token, at least.
     pub skew: SignedDuration,
-    /// How long a signer may go on with a key after it was told to stop.
+    /// How far nodes' clocks are from the true time, or signers beyond their lease.
     pub signer_lag: SignedDuration,
 }
 

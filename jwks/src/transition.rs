@@ -191,6 +191,8 @@ pub(crate) fn announced(
     let first = !keyset.published;
     let ready_at =
         if first { now } else { later_of(plus(now, policy.lead().total()), keyset.held_until) };
+    // Before that, an edge that serves it may go back to what a node serves that is behind.
+    let prove_at = if first { now } else { plus(now, policy.settings().lag / 2) };
     let unguarded = policy.settings().edges.is_empty();
     Key {
         kid: kid.clone(),
@@ -201,7 +203,7 @@ pub(crate) fn announced(
         ready_at,
         proven: Vec::new(),
         proven_at: None,
-        prove_at: now,
+        prove_at,
         signing_from: None,
         rotate_at: None,
         last_signature_at: None,

@@ -22,7 +22,8 @@ pub struct Lead {
     pub copy_age: SignedDuration,
     /// Safety, in percent: 125 is a quarter more.
     pub safety: u16,
-    /// How long until every node serves what was stored; includes the error of clocks.
+    /// How long until every node serves what was decided, with reserve: see
+    /// [`Settings::lag`](crate::Settings::lag).
     pub lag: SignedDuration,
 }
 
@@ -34,11 +35,17 @@ impl Lead {
         oldest * i32::from(self.safety) / 100 + self.lag
     }
 
+    /// How old a set may be when a consumer fetches it.
+    #[must_use]
+    pub fn path(&self) -> SignedDuration {
+        self.max_age + self.copy_age + self.lag
+    }
+
     /// How long a key waits after the last edge was proven to serve it. From then on no fetch gives
     /// a set without it, so only what was fetched before counts.
     #[must_use]
     pub fn after_proof(&self) -> SignedDuration {
-        self.staleness + self.max_age + self.lag
+        self.staleness + self.max_age + self.lag / 2
     }
 }
 
@@ -64,7 +71,7 @@ pub struct Retirement {
     pub token_lifetime: SignedDuration,
     /// How far past its expiry a consumer accepts a token.
     pub skew: SignedDuration,
-    /// How long a signer may go on with a key after it was told to stop; includes clock error.
+    /// How far nodes' clocks are from the true time, or signers beyond their lease.
     pub signer_lag: SignedDuration,
 }
 

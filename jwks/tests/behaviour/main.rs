@@ -4,6 +4,8 @@
 
 mod keys;
 mod tokens;
+mod world;
+mod years;
 
 use jiff::Timestamp;
 
