@@ -6,6 +6,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::algorithm::Algorithm;
 use crate::jwk::{BadKey, Jwk, Kid};
 
 /// A body that passed the lint.
@@ -139,6 +140,9 @@ pub enum BadSet {
     /// A key without a name or an algorithm.
     #[error("a key of the set has no kid, or no alg")]
     Unnamed,
+    /// A key of another type than its algorithm's.
+    #[error("key {0} cannot be used with {1}, as it says")]
+    Algorithm(Kid, Algorithm),
     /// A key that consumers of this profile may not know.
     #[error("key {0} does not belong in this publication profile: publish it in a set of its own")]
     Profile(Kid),
@@ -169,6 +173,9 @@ fn lint(body: &[u8], keys: &[Jwk], profile: Profile) -> Result<(), BadSet> {
         let (Some(kid), Some(algorithm)) = (&jwk.kid, jwk.alg) else { return Err(BadSet::Unnamed) };
         if keys[..place].iter().any(|other| other.kid.as_ref() == Some(kid)) {
             return Err(BadSet::SameKid(kid.clone()));
+        }
+        if !jwk.key.suits(algorithm) {
+            return Err(BadSet::Algorithm(kid.clone(), algorithm));
         }
         if algorithm.is_classical() != (profile == Profile::Classical) {
             return Err(BadSet::Profile(kid.clone()));

@@ -2,8 +2,11 @@
 //! sets as they are published and as strangers serve them, windows and single steps, and years of
 //! rotations in a small world of consumers with caches, edges that lag and nodes that crash.
 
+mod dice;
 mod keys;
+mod sets;
 mod tokens;
+mod windows;
 mod world;
 mod years;
 

@@ -2,51 +2,16 @@
 //! crash and have wrong clocks, an operator who changes things. It does what a step says and then
 //! looks at what must hold. All times are true seconds; each node's clock differs a little.
 
+mod clients;
+mod nodes;
+
 use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
-use jwks::consumer::{Cache, UnknownKid};
-use jwks::emergency::{emergency, exposure, needed, roll_back};
-use jwks::transition::{Refused, announce, ask, lease, not_proven, prove, remove, retire, sign};
-use jwks::{Algorithm, Consumer, Key, Keyset, Kid, Phase, Policy, Step, next};
+use jwks::{Algorithm, Consumer, Key, Keyset, Kid, Phase, Policy};
 
+use crate::dice::Dice;
 use crate::start;
-
-/// A small generator: the same seed, the same world (SplitMix64).
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x2545_f491_4f6c_dd1d))
-    }
-
-    /// Less than `n`, which is positive.
-    pub(crate) fn below(&mut self, n: i64) -> i64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        i64::try_from((bits ^ (bits >> 31)) % n.cast_unsigned()).expect("below n")
-    }
-
-    /// With a probability of one in `n`.
-    pub(crate) fn one_in(&mut self, n: i64) -> bool {
-        self.below(n) == 0
-    }
-
-    /// From 0 to `most`, the two ends more often than anything between: there the faults are.
-    pub(crate) fn extreme(&mut self, most: i64) -> i64 {
-        match self.below(4) {
-            0 => 0,
-            1 | 2 => most,
-            _ => self.below(most + 1),
-        }
-    }
-
-    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[usize::try_from(self.below(from.len().try_into().expect("few"))).expect("small")]
-    }
-}
 
 /// A set as somebody serves or holds it: the numbers of its keys.
 type Set = Vec<usize>;
@@ -197,6 +162,12 @@ impl World {
         let clock = self.clock(0);
         self.keyset.held_until = self.keyset.reconfigured(&self.policy, &policy, clock);
         self.version += 1;
+        // A consumer that is new may fetch a copy from before a recent emergency, and keep it for
+        // longer than the ones that were declared then.
+        let excused = self.now + secs(policy.lead().total()) + secs(self.policy.lead().total());
+        for fate in self.fates.iter_mut().filter(|fate| fate.excused_until > self.now) {
+            fate.excused_until = fate.excused_until.max(excused);
+        }
         self.settle(policy);
     }
 
@@ -323,266 +294,4 @@ pub(crate) fn second(at: Timestamp) -> i64 {
 
 pub(crate) fn secs(duration: SignedDuration) -> i64 {
     duration.as_secs()
-}
-
-/// What nodes do.
-impl World {
-    /// One node looks what comes next and does it, unless it crashes.
-    fn work(&mut self, node: usize) {
-        if self.nodes[node].pending.is_some() {
-            return;
-        }
-        let now = self.clock(node);
-        let (keyset, policy) = (&self.keyset, &self.policy);
-        let changed = match next(keyset, policy, now) {
-            Step::Wait(at) => {
-                assert!(at > now, "waits for what is past");
-                return;
-            }
-            Step::Announce { algorithms } => {
-                let number = self.fates.len();
-                let kid = |n: usize| format!("{number}-{node}-{n}").parse().expect("a kid");
-                let fresh = algorithms.iter().enumerate().map(|(n, alg)| (*alg, kid(n)));
-                announce(keyset, policy, &fresh.collect::<Vec<(Algorithm, Kid)>>(), now)
-            }
-            Step::Prove { kid, edges } => {
-                let seen: Vec<_> = edges.into_iter().filter(|url| self.serves(url, &kid)).collect();
-                if seen.is_empty() {
-                    not_proven(keyset, &kid, now)
-                } else {
-                    prove(keyset, policy, &kid, &seen, now)
-                }
-            }
-            Step::Sign { kid } => sign(keyset, policy, &kid, now),
-            Step::Retire { kid } => retire(keyset, policy, &kid, now),
-            Step::Remove { kid } => remove(keyset, policy, &kid, now),
-        };
-        self.plan(node, changed);
-    }
-
-    fn plan(&mut self, node: usize, changed: Result<Vec<Key>, Refused>) {
-        let changed = changed.expect("what comes next is allowed");
-        if self.dice.one_in(10) {
-            return;
-        }
-        let at = self.now + self.dice.extreme(self.slack);
-        self.nodes[node].pending = Some((at, self.version, changed));
-        if self.dice.one_in(2) {
-            self.commit(node);
-        }
-    }
-
-    fn serves(&self, url: &str, kid: &Kid) -> bool {
-        let edge = self.edges.iter().find(|edge| edge.url == url).expect("a declared edge");
-        let number = self.number(kid);
-        edge.served.0.back().is_some_and(|(_, set)| set.contains(&number))
-    }
-
-    /// Every node that may signs a token of the longest lifetime.
-    fn issue(&mut self) {
-        for node in 0..self.nodes.len() {
-            let clock = self.clock(node);
-            if let Some(lease) = &self.nodes[node].lease
-                && lease.until >= clock
-            {
-                let expires = second(clock) + lease.lifetime;
-                let fate = &mut self.fates[lease.key];
-                fate.expires = fate.expires.max(expires);
-            } else {
-                self.renew(node, clock);
-            }
-        }
-    }
-
-    fn renew(&mut self, node: usize, clock: Timestamp) {
-        self.nodes[node].lease = None;
-        let signs = |key: &&Key| key.phase == Phase::Signing;
-        let signers: Vec<Kid> =
-            self.keyset.keys.iter().filter(signs).map(|key| key.kid.clone()).collect();
-        if signers.is_empty() {
-            return;
-        }
-        let kid = self.dice.pick(&signers).clone();
-        let most = secs(self.policy.settings().signer_lag) * 4;
-        let until = clock + SignedDuration::from_secs(1 + self.dice.below(most));
-        let changed = lease(&self.keyset, &self.policy, &kid, until).expect("it signs");
-        self.version += 1;
-        self.keyset.apply(&changed);
-        let lifetime = secs(self.policy.settings().token_lifetime);
-        self.nodes[node].lease = Some(Lease { key: self.number(&kid), until, lifetime });
-    }
-
-    /// When something is planned, in true time, as far as anybody knows.
-    pub(crate) fn planned(&self) -> Option<i64> {
-        let step = match next(&self.keyset, &self.policy, stamp(self.now)) {
-            Step::Wait(at) if at < Timestamp::MAX => Some(second(at)),
-            _ => None,
-        };
-        let pending = self.nodes.iter().filter_map(|node| node.pending.as_ref());
-        step.into_iter().chain(pending.map(|(at, ..)| *at)).map(|at| at.max(self.now + 1)).min()
-    }
-
-    pub(crate) fn is_quiet(&self) -> bool {
-        let settled = |key: &Key| key.phase == Phase::Signing;
-        self.nodes.iter().all(|node| node.pending.is_none())
-            && !self.keyset.keys.is_empty()
-            && self.keyset.keys.iter().all(settled)
-    }
-}
-
-/// What the operator does.
-impl World {
-    pub(crate) fn ask(&mut self) {
-        if let Ok(changed) = ask(&self.keyset, self.clock(0)) {
-            self.store(&changed);
-        }
-    }
-
-    pub(crate) fn roll_back(&mut self) {
-        let waiting = self.keyset.keys.iter().find(|key| key.phase == Phase::Proven);
-        let Some(kid) = waiting.map(|key| key.kid.clone()) else { return };
-        if let Ok(changed) = roll_back(&self.keyset, &self.policy, &kid, self.clock(0)) {
-            self.store(&changed);
-        }
-    }
-
-    pub(crate) fn emergency(&mut self) {
-        let kids: Vec<Kid> = self.keyset.keys.iter().map(|key| key.kid.clone()).collect();
-        if kids.is_empty() {
-            return;
-        }
-        let named = if self.dice.one_in(3) { None } else { Some(self.dice.pick(&kids).clone()) };
-        let (keyset, policy, clock) = (&self.keyset, &self.policy, self.clock(0));
-        let Ok(algorithms) = needed(keyset, policy, named.as_ref()) else { return };
-        let number = self.fates.len();
-        let kid = |n| format!("fresh-{number}-{n}").parse().expect("a kid");
-        let fresh: Vec<(Algorithm, Kid)> =
-            algorithms.iter().enumerate().map(|(n, alg)| (*alg, kid(n))).collect();
-        let changed = emergency(keyset, policy, named.as_ref(), &fresh, clock).expect("as needed");
-        let promised = exposure(keyset, policy, clock);
-        let longest = promised.iter().filter_map(|e| e.until).map(second).max();
-        let longest = longest.unwrap_or(i64::MAX / 2);
-        let lead = clock + policy.lead().total();
-        let excused_until = second(keyset.held_until.map_or(lead, |held| lead.max(held)));
-        self.store(&changed);
-        // Edges are told, and keep to what was declared of them.
-        self.told_at = self.now;
-        for edge in &mut self.edges {
-            edge.served.push(self.now, self.published.at(self.now).expect("a set").clone());
-            edge.stuck_until = self.now;
-        }
-        for key in changed {
-            let number = self.number(&key.kid);
-            if key.phase == Phase::Gone {
-                self.fates[number].bad = Some((self.now, longest + self.slack));
-            } else {
-                self.fates[number].excused_until = excused_until;
-            }
-        }
-    }
-}
-
-/// What consumers do.
-impl World {
-    /// A consumer is shown a token by every key that has an unexpired one, and sometimes nonsense.
-    fn verify(&mut self, place: usize) {
-        if self.dice.one_in(6) {
-            let _ = self.knows(place, usize::MAX);
-        }
-        let skew = secs(self.clients[place].consumer.skew);
-        let recent = self.fates.len().saturating_sub(40);
-        for number in recent..self.fates.len() {
-            let fate = &self.fates[number];
-            if let Some((since, until)) = fate.bad {
-                // Promised to those who were declared then.
-                let client = &self.clients[place];
-                if self.now > until && client.since <= since && self.holds(place, number) {
-                    panic!("{} takes a bad token past its exposure", client.consumer.name);
-                }
-                continue;
-            }
-            if fate.expires + skew < self.now || fate.excused_until >= self.now {
-                continue;
-            }
-            if !self.knows(place, number) {
-                self.fail(place, number);
-            }
-        }
-    }
-
-    fn fail(&self, place: usize, number: usize) {
-        let Client { consumer, edge, held, .. } = &self.clients[place];
-        let key = self.keyset.keys.iter().find(|key| self.number(&key.kid) == number);
-        let (now, name, lead) = (self.now, &consumer.name, self.policy.lead());
-        let sets: Vec<_> = self.published.0.iter().rev().take(3).collect();
-        panic!(
-            "at {now} {name} at {edge:?} refuses an unexpired token by key {number}, holding {held:?}; \
-             published were {sets:?}; {lead}; {key:#?}"
-        );
-    }
-
-    /// Whether a consumer whose cache is bounded accepts a key without fetching.
-    fn holds(&self, place: usize, number: usize) -> bool {
-        let client = &self.clients[place];
-        let fresh = client.held.as_ref().filter(|(at, _)| !self.is_stale(place, *at));
-        client.consumer.cache != Cache::Forever
-            && fresh.is_some_and(|(_, set)| set.contains(&number))
-    }
-
-    fn is_stale(&self, place: usize, fetched_at: i64) -> bool {
-        match self.clients[place].consumer.cache {
-            Cache::For(time) => self.now >= fetched_at + secs(time),
-            Cache::Forever => false,
-        }
-    }
-
-    /// Whether a consumer finds a key, fetching as it is used to.
-    fn knows(&mut self, place: usize, number: usize) -> bool {
-        let fetched_at = self.clients[place].held.as_ref().map(|(at, _)| *at);
-        if fetched_at.is_none_or(|at| self.is_stale(place, at)) {
-            self.fetch(place);
-        }
-        if self.clients[place].held.as_ref().is_some_and(|(_, set)| set.contains(&number)) {
-            return true;
-        }
-        let client = &mut self.clients[place];
-        let may = match client.consumer.unknown_kid {
-            UnknownKid::Refetch => true,
-            UnknownKid::Cooldown(time) => self.now >= client.asked_at + secs(time),
-            UnknownKid::Never => false,
-        };
-        if may {
-            client.asked_at = self.now;
-            self.fetch(place);
-        }
-        // Nothing at all is published yet: no consumer refuses what nobody could sign.
-        self.clients[place].held.as_ref().is_none_or(|(_, set)| set.contains(&number))
-    }
-
-    /// Fetches a set as old as it may be.
-    fn fetch(&mut self, place: usize) {
-        let (max_age, copy_age) = *self.ages.at(self.now).expect("a policy");
-        let (older, more) = self.ages.0[self.ages.0.len().saturating_sub(2)].1;
-        let edge = self.clients[place].edge.clone();
-        let extra = if edge.is_some() { 0 } else { copy_age.max(more) };
-        let mut age = self.dice.extreme(max_age.max(older) + extra);
-        // A copy is as old as was allowed when it was made.
-        let allowed = self.ages.at(self.now - age).map_or(0, |(max_age, copy_age)| {
-            if edge.is_some() { *max_age } else { max_age + copy_age }
-        });
-        age = age.min(allowed);
-        let set = match edge {
-            Some(url) => {
-                let edge = self.edges.iter().find(|edge| edge.url == url).expect("an edge");
-                edge.served.at(self.now - age).or(edge.served.0.back().map(|(_, set)| set))
-            }
-            None => {
-                let lag = self.dice.extreme(self.slack);
-                self.published.at(self.now - age - lag).or(self.published.at(self.now))
-            }
-        };
-        if let Some(set) = set.cloned() {
-            self.clients[place].held = Some((self.now, set));
-        }
-    }
 }

@@ -6,7 +6,8 @@
 use jiff::SignedDuration;
 use jwks::{Algorithm, Consumer, Policy, Settings};
 
-use crate::world::{Dice, World, secs};
+use crate::dice::Dice;
+use crate::world::{World, secs};
 
 const YEAR: i64 = 365 * 86_400;
 
