@@ -3,8 +3,10 @@
 //! rotations in a small world of consumers with caches, edges that lag and nodes that crash.
 
 mod dice;
+mod emergencies;
 mod keys;
 mod sets;
+mod steps;
 mod tokens;
 mod windows;
 mod world;
