@@ -3,7 +3,7 @@
 //! lengthen it, never shorten it. Here is only what comes next; `transition` says what a step
 //! changes, and storing that is the caller's.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::algorithm::Algorithm;
 use crate::jwk::Kid;
@@ -99,17 +99,6 @@ pub struct Key {
 }
 
 impl Key {
-    /// When it may sign at the earliest, under this policy.
-    #[must_use]
-    pub fn ready(&self, policy: &Policy) -> Timestamp {
-        if self.first {
-            return self.ready_at;
-        }
-        let announced = plus(self.announced_at, policy.lead().total());
-        let proven = self.proven_at.map(|at| plus(at, policy.lead().after_proof()));
-        proven.into_iter().fold(self.ready_at.max(announced), Ord::max)
-    }
-
     /// The edges that are not proven to serve it.
     #[must_use]
     pub fn missing<'a>(&self, policy: &'a Policy) -> Vec<&'a str> {
@@ -168,17 +157,31 @@ impl Keyset {
         keys
     }
 
+    /// When a waiting key may sign at the earliest, under this policy; it signs at its turn.
+    #[must_use]
+    pub fn ready(&self, key: &Key, policy: &Policy) -> Timestamp {
+        if key.first {
+            return key.ready_at;
+        }
+        let announced = plus(key.announced_at, policy.lead().total());
+        let proven = key.proven_at.map(|at| plus(at, policy.lead().after_proof()));
+        let others = [Some(announced), proven, self.held_until];
+        others.into_iter().flatten().fold(key.ready_at, Ord::max)
+    }
+
     /// What [`held_until`](Self::held_until) becomes when `new` takes the place of `old` at `now`;
-    /// store it together with the new policy. What was promised by a longer `max-age`, or assumed of
-    /// a longer cache, holds until its time is over.
+    /// store it together with the new policy. Copies that were made under a longer `max-age` are
+    /// still fetched, and kept for as long as the new consumers do.
     #[must_use]
     pub fn reconfigured(&self, old: &Policy, new: &Policy, now: Timestamp) -> Option<Timestamp> {
-        let (before, after) = (old.lead(), new.lead());
-        let is_shorter = after.total() < before.total()
-            || after.staleness < before.staleness
-            || after.path() < before.path();
-        let held = is_shorter.then(|| plus(now, old.lead().total()));
-        self.held_until.max(held)
+        let (old, new) = (old.lead(), new.lead());
+        let growth = (new.staleness - old.staleness).max(SignedDuration::ZERO);
+        let earlier = self.held_until.filter(|until| *until > now).map(|at| plus(at, growth));
+        let is_shorter =
+            new.total() < old.total() || new.staleness < old.staleness || new.path() < old.path();
+        let held = old.total().max(old.path() + new.staleness);
+        let held = is_shorter.then(|| plus(now, held));
+        self.held_until.max(earlier).max(held)
     }
 
     /// Takes over what a transition changed.
@@ -295,7 +298,7 @@ fn announcement(keyset: &Keyset, policy: &Policy, algorithm: Algorithm) -> Optio
 /// When a waiting key that is proven is to sign.
 pub(crate) fn signing(keyset: &Keyset, policy: &Policy, key: &Key) -> Timestamp {
     let rotate_at = keyset.signer(key.algorithm).and_then(|signer| signer.rotate_at);
-    rotate_at.into_iter().fold(key.ready(policy), Ord::max)
+    rotate_at.into_iter().fold(keyset.ready(key, policy), Ord::max)
 }
 
 /// Whether every declared algorithm has a key that signs.

@@ -58,7 +58,7 @@ pub fn prove(
         if !edges.is_empty() {
             key.proven_at = key.proven_at.max(Some(now));
         }
-        key.ready_at = later_of(key.ready(policy), keyset.held_until.filter(|_| !key.first));
+        key.ready_at = keyset.ready(&key, policy);
     } else {
         key.prove_at = later(&key, now);
     }
@@ -189,8 +189,7 @@ pub(crate) fn announced(
     now: Timestamp,
 ) -> Key {
     let first = !keyset.published;
-    let ready_at =
-        if first { now } else { later_of(plus(now, policy.lead().total()), keyset.held_until) };
+    let ready_at = if first { now } else { plus(now, policy.lead().total()) };
     // Before that, an edge that serves it may go back to what a node serves that is behind.
     let prove_at = if first { now } else { plus(now, policy.settings().lag / 2) };
     let unguarded = policy.settings().edges.is_empty();
@@ -244,10 +243,6 @@ fn retired(key: &Key, policy: &Policy, now: Timestamp) -> Key {
 
 fn is_orphan(key: &Key, policy: &Policy) -> bool {
     key.phase == Phase::Signing && !policy.declares(key.algorithm)
-}
-
-fn later_of(at: Timestamp, other: Option<Timestamp>) -> Timestamp {
-    other.map_or(at, |other| at.max(other))
 }
 
 /// When the edges of a key are looked at again.

@@ -107,7 +107,7 @@ fn a_later_key_waits_for_its_lead_and_for_its_turn() {
     assert_eq!(next(&keyset, &policy, due()), Step::Wait(turn));
     let early = turn - MINUTE;
     assert_eq!(sign(&keyset, &policy, &two, early), Err(Refused::Early(two.clone(), turn)));
-    assert_eq!(next(&keyset, &policy, turn), Step::Sign { kid: two.clone() });
+    assert_eq!(next(&keyset, &policy, turn), Step::Sign { kid: two });
 
     let late = announced(&signing(), &policy, "two", turn);
     assert_eq!(next(&late, &policy, turn), Step::Wait(turn + lead()));
@@ -144,8 +144,8 @@ fn a_change_of_the_policy_lengthens_what_was_promised_and_never_shortens_it() {
     let slower = Policy::new(slower).expect("a policy");
     let quicker = Policy::new(Settings { consumers: Vec::new(), ..settings() }).expect("a policy");
     let two = keyset.key(&kid("two")).expect("a key");
-    assert_eq!(two.ready(&slower), due() + slower.lead().total());
-    assert_eq!(two.ready(&quicker), two.ready_at);
+    assert_eq!(keyset.ready(two, &slower), due() + slower.lead().total());
+    assert_eq!(keyset.ready(two, &quicker), two.ready_at);
 
     // A key announced after the change waits for what is held from before it.
     let now = due();
@@ -154,7 +154,11 @@ fn a_change_of_the_policy_lengthens_what_was_promised_and_never_shortens_it() {
     keyset.held_until = keyset.reconfigured(&slower, &quicker, now);
     assert_eq!(keyset.held_until, Some(now + slower.lead().total()));
     let keyset = announced(&keyset, &quicker, "two", now + MINUTE);
-    assert_eq!(keyset.key(&kid("two")).map(|key| key.ready_at), keyset.held_until);
+    let two = keyset.key(&kid("two")).expect("a key");
+    assert_eq!(Some(keyset.ready(two, &quicker)), keyset.held_until);
+    // What was fetched late from such a copy is kept for as long as the consumers of a later policy do.
+    let held = keyset.reconfigured(&quicker, &slower, now + MINUTE);
+    assert_eq!(held, keyset.held_until.map(|at| at + slower.lead().staleness));
 }
 
 #[test]
@@ -236,7 +240,7 @@ fn a_clock_that_steps_back_makes_nothing_happen_sooner() {
     let keyset = announced(&signing(), &policy, "two", due());
     let keyset = with(&keyset, prove(&keyset, &policy, &kid("two"), &["a".to_owned()], start()));
     let two = keyset.key(&kid("two")).expect("a key");
-    assert!(two.ready(&policy) >= due() + lead());
+    assert!(keyset.ready(two, &policy) >= due() + lead());
     let keyset = with(&keyset, lease(&keyset, &policy, &kid("one"), due() + DAY));
     let before = keyset.key(&kid("one")).expect("a key").last_expiry;
     let keyset = with(&keyset, lease(&keyset, &policy, &kid("one"), start()));
