@@ -32,7 +32,6 @@ pub fn needed(
         let signs = signer.is_some_and(|signer| bad.iter().all(|key| key.kid != signer.kid));
         !signs && (hit || orphaned)
     };
-    // A key that was announced, has not signed, and is the first: nothing was trusted yet.
     Ok(policy.settings().algorithms.iter().filter(lacks).copied().collect())
 }
 

@@ -82,7 +82,7 @@ pub struct Key {
     pub ready_at: Timestamp,
     /// The edges that were proven to serve it.
     pub proven: Vec<String>,
-    /// When the last of them was.
+    /// When the last of these was.
     pub proven_at: Option<Timestamp>,
     /// When its edges are looked at next.
     pub prove_at: Timestamp,

@@ -53,13 +53,14 @@ pub fn prove(
             key.proven.push(edge.clone());
         }
     }
+    if !edges.is_empty() {
+        key.proven_at = key.proven_at.max(Some(now));
+    }
     if key.missing(policy).is_empty() {
         key.phase = Phase::Proven;
-        if !edges.is_empty() {
-            key.proven_at = key.proven_at.max(Some(now));
-        }
         key.ready_at = keyset.ready(&key, policy);
     } else {
+        key.phase = Phase::Announced;
         key.prove_at = later(&key, now);
     }
     Ok(vec![key])

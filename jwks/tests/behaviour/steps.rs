@@ -130,6 +130,13 @@ fn an_edge_that_is_proven_late_makes_everybody_wait() {
     assert_eq!(next(&keyset, &policy, far), Step::Wait(ready));
     assert_eq!(next(&keyset, &policy, ready), Step::Sign { kid: kid("two") });
 
+    // Also when the edge that kept it waiting is not declared any more.
+    let both = edges(&["a", "b"]);
+    let partly = announced(&signing(), &both, "two", due());
+    let partly = with(&partly, prove(&partly, &both, &kid("two"), &["a".to_owned()], far));
+    assert_eq!(phase(&partly, "two"), Phase::Announced);
+    assert_eq!(next(&partly, &policy, far), Step::Wait(ready));
+
     let more = edges(&["a", "b"]);
     let left = vec!["b".to_owned()];
     let again = Step::Prove { kid: kid("two"), edges: left };
@@ -188,6 +195,30 @@ fn a_key_retires_until_the_last_token_by_it_is_over() {
         remove(&keyset, &short, &kid("two"), Timestamp::MAX),
         Err(Refused::Phase(..))
     ));
+}
+
+#[test]
+fn a_retirement_that_has_begun_is_not_shortened() {
+    let tolerant = Policy::new(Settings { skew: HOUR, ..settings() }).expect("a policy");
+    let turn = start() + DAY * 30;
+    let keyset = announced(&signing(), &tolerant, "two", due());
+    let keyset = with(&keyset, lease(&keyset, &tolerant, &kid("one"), turn + MINUTE * 3));
+    let keyset = with(&keyset, sign(&keyset, &tolerant, &kid("two"), turn));
+    let end = turn + MINUTE * 3 + HOUR + HOUR + MINUTE;
+    assert_eq!(keyset.key(&kid("one")).expect("a key").gone_at, Some(end));
+    assert_eq!(next(&keyset, &policy(), turn), Step::Wait(end));
+}
+
+#[test]
+fn copies_from_before_a_change_are_waited_for_by_those_who_keep_them_longer() {
+    let keyset = signing();
+    let copies = Policy::new(Settings { copy_age: HOUR, ..settings() }).expect("a policy");
+    let mut caches = settings();
+    caches.consumers.push(Consumer::named("aws-api-gateway", None).expect("in the table"));
+    let caches = Policy::new(caches).expect("a policy");
+    assert!(caches.lead().total() > copies.lead().total());
+    let held = keyset.reconfigured(&copies, &caches, start());
+    assert_eq!(held, Some(start() + copies.lead().path() + caches.lead().staleness));
 }
 
 #[test]

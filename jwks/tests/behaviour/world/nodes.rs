@@ -86,7 +86,7 @@ impl World {
         }
         let kid = self.dice.pick(&signers).clone();
         let most = secs(self.policy.settings().signer_lag) * 4;
-        let until = clock + SignedDuration::from_secs(1 + self.dice.below(most));
+        let until = clock + SignedDuration::from_secs(self.dice.extreme(most));
         let changed = lease(&self.keyset, &self.policy, &kid, until).expect("it signs");
         self.version += 1;
         self.keyset.apply(&changed);
