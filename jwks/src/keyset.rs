@@ -1,0 +1,307 @@
+//! The keys of an issuer, the phase each is in, and what comes next. A key is announced, proven,
+//! signs, retires and is gone. What was promised is stored on entry to a phase: a later policy can
+//! lengthen it, never shorten it. Here is only what comes next; `transition` says what a step
+//! changes, and storing that is the caller's.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::algorithm::Algorithm;
+use crate::jwk::Kid;
+use crate::policy::Policy;
+use crate::window::{minus, plus};
+
+/// How far a key has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Published, and not yet seen on every edge.
+    Announced,
+    /// Seen on every edge, and not signing.
+    Proven,
+    /// It signs.
+    Signing,
+    /// It verifies only; its private half is destroyed.
+    Retiring,
+    /// Not published any more; its private half is destroyed.
+    Gone,
+}
+
+impl Phase {
+    /// Its name, as it is stored and shown.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Announced => "announced",
+            Self::Proven => "proven",
+            Self::Signing => "signing",
+            Self::Retiring => "retiring",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// The phase of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        use Phase::{Announced, Gone, Proven, Retiring, Signing};
+        let all = [Announced, Proven, Signing, Retiring, Gone];
+        all.into_iter().find(|phase| phase.name() == name)
+    }
+
+    /// Whether a key in this phase is in the published set.
+    #[must_use]
+    pub fn is_published(self) -> bool {
+        self != Self::Gone
+    }
+
+    /// Whether its private half is kept. Where it is not, destroy it in the same transaction.
+    #[must_use]
+    pub fn is_private_kept(self) -> bool {
+        matches!(self, Self::Announced | Self::Proven | Self::Signing)
+    }
+
+    /// Whether it is published and has never signed.
+    pub(crate) fn is_waiting(self) -> bool {
+        matches!(self, Self::Announced | Self::Proven)
+    }
+}
+
+/// What is stored of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Its name.
+    pub kid: Kid,
+    /// What it signs with.
+    pub algorithm: Algorithm,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Whether it was announced when nothing had ever been published, so that nobody can hold an
+    /// older set.
+    pub first: bool,
+    /// When it was announced.
+    pub announced_at: Timestamp,
+    /// When it may sign at the earliest; later again when the last edge was proven late.
+    pub ready_at: Timestamp,
+    /// The edges that were proven to serve it.
+    pub proven: Vec<String>,
+    /// When the last of these was.
+    pub proven_at: Option<Timestamp>,
+    /// When its edges are looked at next.
+    pub prove_at: Timestamp,
+    /// When it began to sign.
+    pub signing_from: Option<Timestamp>,
+    /// When the next key is to sign in its place.
+    pub rotate_at: Option<Timestamp>,
+    /// Nothing was signed with it after this.
+    pub last_signature_at: Option<Timestamp>,
+    /// No token signed with it lives longer.
+    pub last_expiry: Option<Timestamp>,
+    /// Retiring: when it is removed. Gone: when it was.
+    pub gone_at: Option<Timestamp>,
+}
+
+impl Key {
+    /// The edges that are not proven to serve it.
+    #[must_use]
+    pub fn missing<'a>(&self, policy: &'a Policy) -> Vec<&'a str> {
+        let edges = policy.settings().edges.iter();
+        edges.filter(|edge| !self.proven.contains(edge)).map(String::as_str).collect()
+    }
+
+    /// When it is removed, under this policy; `None` unless it retires.
+    #[must_use]
+    pub fn removal(&self, policy: &Policy) -> Option<Timestamp> {
+        if self.phase != Phase::Retiring {
+            return None;
+        }
+        let needed =
+            self.last_expiry.map(|expiry| plus(expiry, policy.retirement().after_expiry()));
+        self.gone_at.max(needed).or(Some(Timestamp::MAX))
+    }
+}
+
+/// The keys of an issuer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keyset {
+    /// All that are not forgotten; those that are gone may be left out.
+    pub keys: Vec<Key>,
+    /// Whether a key was ever announced. Stored, since the keys that were may be forgotten.
+    pub published: bool,
+    /// Until then somebody may hold a set that was fetched under an earlier policy, which allowed
+    /// more than the present one: see [`Keyset::reconfigured`].
+    pub held_until: Option<Timestamp>,
+}
+
+impl Keyset {
+    /// The key of this name.
+    #[must_use]
+    pub fn key(&self, kid: &Kid) -> Option<&Key> {
+        self.keys.iter().find(|key| key.kid == *kid)
+    }
+
+    /// The key that signs with this algorithm.
+    #[must_use]
+    pub fn signer(&self, algorithm: Algorithm) -> Option<&Key> {
+        self.keys.iter().find(|key| key.phase == Phase::Signing && key.algorithm == algorithm)
+    }
+
+    /// The key that waits to sign with this algorithm.
+    #[must_use]
+    pub fn waiting(&self, algorithm: Algorithm) -> Option<&Key> {
+        self.keys.iter().find(|key| key.phase.is_waiting() && key.algorithm == algorithm)
+    }
+
+    /// The keys that are published, in the order in which they were announced.
+    #[must_use]
+    pub fn published(&self) -> Vec<&Key> {
+        let mut keys: Vec<_> = self.keys.iter().filter(|key| key.phase.is_published()).collect();
+        keys.sort_by(|a, b| (a.announced_at, &a.kid).cmp(&(b.announced_at, &b.kid)));
+        keys
+    }
+
+    /// When a waiting key may sign at the earliest, under this policy; it signs at its turn.
+    #[must_use]
+    pub fn ready(&self, key: &Key, policy: &Policy) -> Timestamp {
+        if key.first {
+            return key.ready_at;
+        }
+        let announced = plus(key.announced_at, policy.lead().total());
+        let proven = key.proven_at.map(|at| plus(at, policy.lead().after_proof()));
+        let others = [Some(announced), proven, self.held_until];
+        others.into_iter().flatten().fold(key.ready_at, Ord::max)
+    }
+
+    /// What [`held_until`](Self::held_until) becomes when `new` takes the place of `old` at `now`;
+    /// store it together with the new policy. Copies that were made under a longer `max-age` are
+    /// still fetched, and kept for as long as the new consumers do.
+    #[must_use]
+    pub fn reconfigured(&self, old: &Policy, new: &Policy, now: Timestamp) -> Option<Timestamp> {
+        let (old, new) = (old.lead(), new.lead());
+        let growth = (new.staleness - old.staleness).max(SignedDuration::ZERO);
+        let earlier = self.held_until.filter(|until| *until > now).map(|at| plus(at, growth));
+        let is_shorter =
+            new.total() < old.total() || new.staleness < old.staleness || new.path() < old.path();
+        let held = old.total().max(old.path() + new.staleness);
+        let held = is_shorter.then(|| plus(now, held));
+        self.held_until.max(earlier).max(held)
+    }
+
+    /// Takes over what a transition changed.
+    pub fn apply(&mut self, changed: &[Key]) {
+        for key in changed {
+            self.published = true;
+            match self.keys.iter_mut().find(|old| old.kid == key.kid) {
+                Some(old) => old.clone_from(key),
+                None => self.keys.push(key.clone()),
+            }
+        }
+    }
+}
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing before then.
+    Wait(Timestamp),
+    /// Make a key for each of these and publish them, in one transaction.
+    Announce {
+        /// One key each.
+        algorithms: Vec<Algorithm>,
+    },
+    /// Look whether these edges serve it.
+    Prove {
+        /// The key.
+        kid: Kid,
+        /// Those that are not proven yet.
+        edges: Vec<String>,
+    },
+    /// Let it sign; what signed before with its algorithm retires.
+    Sign {
+        /// The key.
+        kid: Kid,
+    },
+    /// Let it retire: its algorithm is not declared any more, and the declared ones sign.
+    Retire {
+        /// The key.
+        kid: Kid,
+    },
+    /// Take it out of the set.
+    Remove {
+        /// The key.
+        kid: Kid,
+    },
+}
+
+/// What comes next for a keyset at `now`.
+#[must_use]
+pub fn next(keyset: &Keyset, policy: &Policy, now: Timestamp) -> Step {
+    let mut wait = Timestamp::MAX;
+    let mut is_due = |at: Timestamp| {
+        if at > now {
+            wait = wait.min(at);
+        }
+        at <= now
+    };
+    let algorithms = &policy.settings().algorithms;
+    let lacking: Vec<_> = (algorithms.iter().copied())
+        .filter(|algorithm| announcement(keyset, policy, *algorithm).is_some_and(&mut is_due))
+        .collect();
+    if !lacking.is_empty() {
+        return Step::Announce { algorithms: lacking };
+    }
+    for key in &keyset.keys {
+        let kid = key.kid.clone();
+        let declared = policy.declares(key.algorithm);
+        match key.phase {
+            Phase::Announced | Phase::Proven if !declared => return Step::Remove { kid },
+            Phase::Announced | Phase::Proven => {
+                let edges = key.missing(policy);
+                if edges.is_empty() {
+                    if is_due(signing(keyset, policy, key)) {
+                        return Step::Sign { kid };
+                    }
+                } else if is_due(key.prove_at) {
+                    let edges = edges.into_iter().map(str::to_owned).collect();
+                    return Step::Prove { kid, edges };
+                }
+            }
+            Phase::Signing if !declared && is_replaced(keyset, policy) => {
+                return Step::Retire { kid };
+            }
+            Phase::Retiring if key.removal(policy).is_some_and(&mut is_due) => {
+                return Step::Remove { kid };
+            }
+            Phase::Signing | Phase::Retiring | Phase::Gone => {}
+        }
+    }
+    Step::Wait(wait)
+}
+
+/// When the published set is next planned to change: a key is announced or removed. For `max-age`.
+#[must_use]
+pub fn next_change(keyset: &Keyset, policy: &Policy) -> Option<Timestamp> {
+    let algorithms = policy.settings().algorithms.iter();
+    let announced = algorithms.filter_map(|algorithm| announcement(keyset, policy, *algorithm));
+    let removed = keyset.keys.iter().filter_map(|key| key.removal(policy));
+    announced.chain(removed).min()
+}
+
+/// When a key for this algorithm is to be announced; `None` while one waits.
+fn announcement(keyset: &Keyset, policy: &Policy, algorithm: Algorithm) -> Option<Timestamp> {
+    if keyset.waiting(algorithm).is_some() {
+        return None;
+    }
+    let signer = keyset.signer(algorithm);
+    // One that has no moment to be replaced at was stored by nobody here.
+    let rotate_at = signer.map(|key| key.rotate_at.unwrap_or(Timestamp::MIN));
+    Some(rotate_at.map_or(Timestamp::MIN, |at| minus(at, policy.lead().total())))
+}
+
+/// When a waiting key that is proven is to sign.
+pub(crate) fn signing(keyset: &Keyset, policy: &Policy, key: &Key) -> Timestamp {
+    let rotate_at = keyset.signer(key.algorithm).and_then(|signer| signer.rotate_at);
+    rotate_at.into_iter().fold(keyset.ready(key, policy), Ord::max)
+}
+
+/// Whether every declared algorithm has a key that signs.
+pub(crate) fn is_replaced(keyset: &Keyset, policy: &Policy) -> bool {
+    policy.settings().algorithms.iter().all(|algorithm| keyset.signer(*algorithm).is_some())
+}

@@ -1,0 +1,288 @@
+//! What a step changes. Each function gives the keys as they are afterwards; the caller stores them
+//! all in one transaction, with the version of the keyset it decided on, and destroys the private
+//! halves that [`Phase::is_private_kept`] says are not kept. A step that is not due is refused here
+//! too, whatever the caller believes.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::algorithm::Algorithm;
+use crate::jwk::Kid;
+use crate::keyset::{Key, Keyset, Phase, is_replaced, signing};
+use crate::policy::Policy;
+use crate::window::plus;
+
+/// Publishes new keys, one for each algorithm named by [`Step::Announce`](crate::Step::Announce).
+///
+/// # Errors
+/// [`Refused::Exists`] when a kid is taken, [`Refused::Waiting`] when a key of the algorithm waits
+/// already.
+pub fn announce(
+    keyset: &Keyset,
+    policy: &Policy,
+    fresh: &[(Algorithm, Kid)],
+    now: Timestamp,
+) -> Result<Vec<Key>, Refused> {
+    let mut keys: Vec<Key> = Vec::new();
+    for (algorithm, kid) in fresh {
+        if keyset.key(kid).is_some() || keys.iter().any(|key| key.kid == *kid) {
+            return Err(Refused::Exists(kid.clone()));
+        }
+        let twice = keys.iter().any(|key| key.algorithm == *algorithm);
+        if twice || keyset.waiting(*algorithm).is_some() {
+            return Err(Refused::Waiting(*algorithm));
+        }
+        keys.push(announced(keyset, policy, *algorithm, kid, now));
+    }
+    Ok(keys)
+}
+
+/// Notes that `edges` were seen to serve a key; it is proven when no edge is missing.
+///
+/// # Errors
+/// [`Refused::Phase`] unless it waits.
+pub fn prove(
+    keyset: &Keyset,
+    policy: &Policy,
+    kid: &Kid,
+    edges: &[String],
+    now: Timestamp,
+) -> Result<Vec<Key>, Refused> {
+    let mut key = waiting(keyset, kid)?;
+    for edge in edges {
+        if !key.proven.contains(edge) {
+            key.proven.push(edge.clone());
+        }
+    }
+    if !edges.is_empty() {
+        key.proven_at = key.proven_at.max(Some(now));
+    }
+    if key.missing(policy).is_empty() {
+        key.phase = Phase::Proven;
+        key.ready_at = keyset.ready(&key, policy);
+    } else {
+        key.phase = Phase::Announced;
+        key.prove_at = later(&key, now);
+    }
+    Ok(vec![key])
+}
+
+/// Notes that no edge was newly seen to serve a key: they are looked at again later, the later the
+/// longer it has been, at most every five minutes.
+///
+/// # Errors
+/// [`Refused::Phase`] unless it waits.
+pub fn not_proven(keyset: &Keyset, kid: &Kid, now: Timestamp) -> Result<Vec<Key>, Refused> {
+    let mut key = waiting(keyset, kid)?;
+    key.phase = Phase::Announced;
+    key.prove_at = later(&key, now);
+    Ok(vec![key])
+}
+
+/// Lets a key sign; the one that did so far with its algorithm retires, and so does one whose
+/// algorithm is not declared any more, if now every declared one signs.
+///
+/// # Errors
+/// [`Refused::Phase`] unless it waits, [`Refused::Unproven`] when an edge is missing,
+/// [`Refused::Early`] when it is not due.
+pub fn sign(
+    keyset: &Keyset,
+    policy: &Policy,
+    kid: &Kid,
+    now: Timestamp,
+) -> Result<Vec<Key>, Refused> {
+    let mut key = waiting(keyset, kid)?;
+    if !key.missing(policy).is_empty() {
+        return Err(Refused::Unproven(kid.clone()));
+    }
+    let due = signing(keyset, policy, &key);
+    if due > now {
+        return Err(Refused::Early(kid.clone(), due));
+    }
+    let mut after = keyset.clone();
+    let mut changed: Vec<Key> = (keyset.signer(key.algorithm).into_iter())
+        .map(|signer| retired(signer, policy, now))
+        .collect();
+    begin(&mut key, policy, now);
+    changed.push(key);
+    after.apply(&changed);
+    if is_replaced(&after, policy) {
+        let orphans = after.keys.iter().filter(|key| is_orphan(key, policy));
+        changed.extend(orphans.map(|key| retired(key, policy, now)));
+    }
+    Ok(changed)
+}
+
+/// Lets a key retire whose algorithm is not declared any more.
+///
+/// # Errors
+/// [`Refused::Phase`] unless it signs, [`Refused::Needed`] while its algorithm is declared or a
+/// declared one does not sign.
+pub fn retire(
+    keyset: &Keyset,
+    policy: &Policy,
+    kid: &Kid,
+    now: Timestamp,
+) -> Result<Vec<Key>, Refused> {
+    let key = in_phase(keyset, kid, &[Phase::Signing])?;
+    if !is_orphan(&key, policy) || !is_replaced(keyset, policy) {
+        return Err(Refused::Needed(kid.clone()));
+    }
+    Ok(vec![retired(&key, policy, now)])
+}
+
+/// Takes a key out of the set: one that has retired for long enough, or one that waits for an
+/// algorithm that is not declared any more.
+///
+/// # Errors
+/// [`Refused::Phase`] in another phase, [`Refused::Early`] before its time, [`Refused::Needed`] for
+/// one that waits and is declared.
+pub fn remove(
+    keyset: &Keyset,
+    policy: &Policy,
+    kid: &Kid,
+    now: Timestamp,
+) -> Result<Vec<Key>, Refused> {
+    let key = in_phase(keyset, kid, &[Phase::Announced, Phase::Proven, Phase::Retiring])?;
+    match key.removal(policy) {
+        Some(at) if at > now => return Err(Refused::Early(kid.clone(), at)),
+        None if policy.declares(key.algorithm) => return Err(Refused::Needed(kid.clone())),
+        _ => {}
+    }
+    Ok(vec![gone(&key, now)])
+}
+
+/// Allows a node to sign with a key until `until`. Nobody signs without such a lease: the last of
+/// them is the upper bound on which retirement rests. It also fixes the longest lifetime of what is
+/// signed under it, so store it with the policy it was read with.
+///
+/// # Errors
+/// [`Refused::Phase`] unless it signs.
+pub fn lease(
+    keyset: &Keyset,
+    policy: &Policy,
+    kid: &Kid,
+    until: Timestamp,
+) -> Result<Vec<Key>, Refused> {
+    let mut key = in_phase(keyset, kid, &[Phase::Signing])?;
+    let expiry = plus(until, policy.retirement().token_lifetime);
+    key.last_signature_at = key.last_signature_at.max(Some(until));
+    key.last_expiry = key.last_expiry.max(Some(expiry));
+    Ok(vec![key])
+}
+
+/// Asks for a rotation now: the next key is announced at once, and signs when its lead is over.
+///
+/// # Errors
+/// [`Refused::Nothing`] when no key signs.
+pub fn ask(keyset: &Keyset, now: Timestamp) -> Result<Vec<Key>, Refused> {
+    let signers = keyset.keys.iter().filter(|key| key.phase == Phase::Signing);
+    let asked = |key: &Key| Key { rotate_at: key.rotate_at.min(Some(now)), ..key.clone() };
+    let changed: Vec<Key> = signers.map(asked).collect();
+    if changed.is_empty() { Err(Refused::Nothing) } else { Ok(changed) }
+}
+
+/// A new key, published and not signing.
+pub(crate) fn announced(
+    keyset: &Keyset,
+    policy: &Policy,
+    algorithm: Algorithm,
+    kid: &Kid,
+    now: Timestamp,
+) -> Key {
+    let first = !keyset.published;
+    let ready_at = if first { now } else { plus(now, policy.lead().total()) };
+    // Before that, an edge that serves it may go back to what a node serves that is behind.
+    let prove_at = if first { now } else { plus(now, policy.settings().lag / 2) };
+    let unguarded = policy.settings().edges.is_empty();
+    Key {
+        kid: kid.clone(),
+        algorithm,
+        phase: if unguarded { Phase::Proven } else { Phase::Announced },
+        first,
+        announced_at: now,
+        ready_at,
+        proven: Vec::new(),
+        proven_at: None,
+        prove_at,
+        signing_from: None,
+        rotate_at: None,
+        last_signature_at: None,
+        last_expiry: None,
+        gone_at: None,
+    }
+}
+
+pub(crate) fn begin(key: &mut Key, policy: &Policy, now: Timestamp) {
+    key.phase = Phase::Signing;
+    key.signing_from = Some(now);
+    key.rotate_at = Some(plus(now, policy.settings().rotate_every));
+}
+
+pub(crate) fn gone(key: &Key, now: Timestamp) -> Key {
+    Key { phase: Phase::Gone, gone_at: Some(now), ..key.clone() }
+}
+
+pub(crate) fn in_phase(keyset: &Keyset, kid: &Kid, phases: &[Phase]) -> Result<Key, Refused> {
+    let key = keyset.key(kid).ok_or_else(|| Refused::Unknown(kid.clone()))?;
+    if phases.contains(&key.phase) {
+        Ok(key.clone())
+    } else {
+        Err(Refused::Phase(kid.clone(), key.phase.name()))
+    }
+}
+
+fn waiting(keyset: &Keyset, kid: &Kid) -> Result<Key, Refused> {
+    in_phase(keyset, kid, &[Phase::Announced, Phase::Proven])
+}
+
+fn retired(key: &Key, policy: &Policy, now: Timestamp) -> Key {
+    // A lease may reach beyond now: its holder learns of the switch when it is over.
+    let expiry = key.last_expiry.unwrap_or(now);
+    let gone_at = plus(expiry, policy.retirement().after_expiry());
+    Key { phase: Phase::Retiring, gone_at: Some(gone_at), ..key.clone() }
+}
+
+fn is_orphan(key: &Key, policy: &Policy) -> bool {
+    key.phase == Phase::Signing && !policy.declares(key.algorithm)
+}
+
+/// When the edges of a key are looked at again.
+fn later(key: &Key, now: Timestamp) -> Timestamp {
+    let waited = now.duration_since(key.announced_at);
+    plus(now, (waited / 8).clamp(SOONEST, LATEST))
+}
+
+/// A step that must not be done, by fault of the caller or because another was quicker.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// No such key.
+    #[error("the keyset has no key {0}")]
+    Unknown(Kid),
+    /// The kid is taken.
+    #[error("the keyset has a key {0} already")]
+    Exists(Kid),
+    /// Only one key of an algorithm is announced at a time.
+    #[error("a key for {0} is announced already")]
+    Waiting(Algorithm),
+    /// The key is in a phase where this cannot be done.
+    #[error("key {0} is {1}: that cannot be done with it")]
+    Phase(Kid, &'static str),
+    /// An edge was not seen to serve it.
+    #[error("key {0} is not proven on every edge")]
+    Unproven(Kid),
+    /// Not before then.
+    #[error("key {0} must wait until {1}")]
+    Early(Kid, Timestamp),
+    /// Tokens depend on it.
+    #[error("key {0} is still needed")]
+    Needed(Kid),
+    /// No key signs.
+    #[error("the keyset has no key that signs")]
+    Nothing,
+    /// An emergency needs other fresh keys than were given.
+    #[error("the fresh keys are not those the emergency needs: decide again")]
+    Fresh,
+}
+
+const SOONEST: SignedDuration = SignedDuration::from_secs(2);
+const LATEST: SignedDuration = SignedDuration::from_mins(5);
