@@ -14,6 +14,7 @@ use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::keys::Keys;
 use crate::news::News;
+use crate::perform::keyset::Keysets;
 use crate::perform::obtain::Issuers;
 use crate::perform::obtain::acme::Answers;
 use crate::perform::published::Published;
@@ -38,6 +39,8 @@ pub(crate) struct Node {
     /// What issuers outside publish about revocation.
     pub(crate) published: Published,
     pub(crate) news: News,
+    /// Keysets as they are published.
+    pub(crate) keysets: Current<Keysets>,
     /// Keys known to be compromised, by file.
     pub(crate) blocked: ca::BlockedKeys,
     /// `http://host:port`: what certificates name for CRLs and issuers.
@@ -139,6 +142,7 @@ pub(crate) mod tests {
             issuers: Issuers::default(),
             published: Published::default(),
             news: News::new(),
+            keysets: Current::new(Keysets::new()),
             blocked: ca::BlockedKeys::default(),
             http_url: "http://localhost:8080".into(),
             https_url: "https://localhost:8443".into(),

@@ -20,6 +20,7 @@ pub(crate) enum Subject {
     Rotation(i64),
     /// A managed certificate on one of its targets.
     Placement(i64),
+    Keyset(i64),
     /// The CRL of an authority.
     Crl(i64),
     /// What is no longer needed.

@@ -3,6 +3,7 @@
 
 mod external_key;
 mod issue;
+mod keyset;
 mod node;
 mod pull;
 mod start;

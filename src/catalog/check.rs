@@ -20,6 +20,9 @@ impl Declared {
             check_name(&entry.name).map_err(wrong)?;
         }
         self.check_managed()?;
+        for spec in self.keysets.values() {
+            spec.check().map_err(|why| Wrong::new("keyset", &spec.name, why))?;
+        }
         for spec in self.authorities.values() {
             self.check_issuers(spec)?;
         }

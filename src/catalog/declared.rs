@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::issuing::{AuthoritySpec, DirectorySpec};
+use super::keyset::KeysetSpec;
 use super::managed::{CertificateSpec, TargetSpec};
 use super::wrong::{self, Wrong};
 use crate::perform::obtain::acme::AcmeSpec;
@@ -103,6 +104,7 @@ kinds! {
     issuers: AcmeSpec, "issuer", |spec: &AcmeSpec| spec.name.clone();
     certificates: CertificateSpec, "certificate", |spec: &CertificateSpec| spec.name.clone();
     targets: TargetSpec, "target", |spec: &TargetSpec| spec.name().to_owned();
+    keysets: KeysetSpec, "keyset", |spec: &KeysetSpec| spec.name.clone();
 }
 
 /// Reads the declarations of several files as one set.

@@ -222,11 +222,11 @@ mod identifiers {
     }
 }
 
-mod maybe_duration {
+pub(super) mod maybe_duration {
     use super::{Deserialize, Deserializer, Serializer, SignedDuration};
 
     #[expect(clippy::ref_option, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         duration: &Option<SignedDuration>,
         to: S,
     ) -> Result<S::Ok, S::Error> {
@@ -236,7 +236,7 @@ mod maybe_duration {
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<SignedDuration>, D::Error> {
         let text = String::deserialize(from)?;

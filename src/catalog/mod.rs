@@ -5,6 +5,7 @@
 mod check;
 mod declared;
 mod issuing;
+mod keyset;
 mod managed;
 mod plan;
 mod wrong;
@@ -20,6 +21,7 @@ use renew::Calendar;
 pub(crate) use check::check_name;
 pub(crate) use declared::{Declared, Entry, parse};
 pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
+pub(crate) use keyset::KeysetSpec;
 pub(crate) use managed::{Care, CertificateSpec, TargetSpec, digest_of};
 pub(crate) use plan::{Change, plan, prune};
 pub(crate) use wrong::Wrong;
@@ -115,6 +117,24 @@ impl Target {
     }
 }
 
+/// A keyset, as declared, and what follows from that.
+pub(crate) struct Keyset {
+    pub(crate) spec: KeysetSpec,
+    pub(crate) policy: jwks::Policy,
+    /// What may be signed with it for others.
+    pub(crate) bounds: jwks::token::Bounds,
+}
+
+impl Keyset {
+    /// The keyset that `spec` declares.
+    ///
+    /// # Errors
+    /// As for [`KeysetSpec::policy`].
+    pub(crate) fn new(spec: KeysetSpec) -> Result<Self, String> {
+        Ok(Self { policy: spec.policy()?, bounds: spec.bounds(), spec })
+    }
+}
+
 /// Everything the node manages at one instant.
 #[derive(Default)]
 pub(crate) struct Catalog {
@@ -124,6 +144,7 @@ pub(crate) struct Catalog {
     pub(crate) issuers: BTreeMap<String, Arc<AcmeSpec>>,
     pub(crate) certificates: BTreeMap<String, Arc<Certificate>>,
     pub(crate) targets: BTreeMap<String, Arc<Target>>,
+    pub(crate) keysets: BTreeMap<String, Arc<Keyset>>,
 }
 
 impl Catalog {

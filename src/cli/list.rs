@@ -49,6 +49,9 @@ enum Kind {
     /// Places that serve managed certificates
     #[value(alias = "targets")]
     Target,
+    /// Signing keys of JWT issuers
+    #[value(alias = "keysets")]
+    Keyset,
     /// Runs from trigger to retirement, by id
     #[value(alias = "rotations")]
     Rotation,
@@ -69,6 +72,7 @@ impl Kind {
             Self::Certificate => "/certificates",
             Self::Issuer => "/issuers",
             Self::Target => "/targets",
+            Self::Keyset => "/keysets",
             Self::Rotation => "/rotations",
             Self::Account => "/accounts",
             Self::Order => "/orders",
@@ -83,6 +87,7 @@ impl Kind {
             Self::Certificate => &["id", "serial", "status", "names", "profile", "not_after"],
             Self::Issuer => &["name", "directory", "account", "resting_until"],
             Self::Target => &["name", "kind", "probe"],
+            Self::Keyset => &["name", "status", "algorithm", "kid", "rotates_at", "keys", "error"],
             Self::Rotation => &["id", "because", "phase", "from", "to"],
             Self::Account => &["id", "directory", "status", "contact", "created_at"],
             Self::Order => &["id", "account", "status", "identifiers", "created_at", "expires_at"],

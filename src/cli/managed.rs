@@ -42,8 +42,14 @@ pub(super) struct RollBackArguments {
 /// What `rotate` is to rotate.
 #[derive(Debug, clap::Args)]
 pub(super) struct RotateArguments {
-    /// The issuer
+    /// The keyset or issuer
     name: String,
+    /// Of a keyset: take what signs out at once, and sign with a key that nobody has seen
+    #[arg(long)]
+    emergency: bool,
+    /// The key that must not be trusted any more [default: every one that signs]
+    #[arg(long, value_name = "KID", requires = "emergency")]
+    compromised: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -68,9 +74,22 @@ pub(super) fn renew(arguments: &RenewArguments, client: &Client) -> Result<ExitC
     follow(&client.send(&path, &wanted)?, &arguments.following, client)
 }
 
-/// `rotate`: a new key for our account at an issuer.
+/// `rotate`: a new key for a keyset, or for our account at an issuer.
 pub(super) fn rotate(arguments: &RotateArguments, client: &Client) -> Result<ExitCode, Failure> {
-    let path = format!("/issuers/{}/roll-key", escape(&arguments.name));
+    let name = escape(&arguments.name);
+    if client.read(&format!("/keysets/{name}")).is_ok() {
+        let wanted = json!({
+            "emergency": arguments.emergency,
+            "compromised": arguments.compromised,
+        });
+        let shown = client.send(&format!("/keysets/{name}/rotate"), &wanted)?;
+        let show = if arguments.json { output::json } else { output::fields };
+        return show(&shown).map(|()| ExitCode::SUCCESS);
+    }
+    if arguments.emergency {
+        return Err(Failure::new(format!("there is no keyset {:?}", arguments.name)));
+    }
+    let path = format!("/issuers/{name}/roll-key");
     let shown = client.send(&path, &Value::Null)?;
     if arguments.json {
         output::json(&shown)?;
@@ -85,7 +104,12 @@ pub(super) fn roll_back(
     arguments: &RollBackArguments,
     client: &Client,
 ) -> Result<ExitCode, Failure> {
-    let path = format!("/managed/{}/rollback", escape(&arguments.name));
+    let name = escape(&arguments.name);
+    if arguments.to.is_none() && client.read(&format!("/keysets/{name}")).is_ok() {
+        let shown = client.send(&format!("/keysets/{name}/rollback"), &Value::Null)?;
+        return output::fields(&shown).map(|()| ExitCode::SUCCESS);
+    }
+    let path = format!("/managed/{name}/rollback");
     follow(&client.send(&path, &json!({ "to": arguments.to }))?, &arguments.following, client)
 }
 

@@ -49,9 +49,10 @@ enum Command {
     Issue(issue::Arguments),
     /// Renew a managed certificate now, and follow it to its targets
     Renew(managed::RenewArguments),
-    /// Give our account at an issuer a new key
+    /// Give a keyset, or our account at an issuer, a new key
     Rotate(managed::RotateArguments),
-    /// Put an earlier version of a managed certificate back on its targets
+    /// Put an earlier version of a managed certificate back on its targets, or withdraw a signing key
+    /// that is announced and has not signed
     Rollback(managed::RollBackArguments),
     /// Revoke a certificate, by serial number or file
     Revoke(revoke::Arguments),

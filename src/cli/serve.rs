@@ -26,6 +26,7 @@ use crate::http::{self, server, tls};
 use crate::keys::Keys;
 use crate::news::News;
 use crate::node::{Current, Inventory, Node};
+use crate::perform::keyset::{self, Keysets};
 use crate::perform::obtain::Issuers;
 use crate::perform::obtain::acme::Answers;
 use crate::perform::published::Published;
@@ -82,6 +83,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     own::present_stored(&node)?;
     revocation::ensure_crls(&node).await?;
     managed::enlist(&node, "serve").await?;
+    keyset::enlist(&node, "serve").await?;
     let root = write_root(&data_dir, &node.catalog.load())?;
     let tls = tls::config(&node)?;
 
@@ -159,6 +161,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         issuers: Issuers::default(),
         published: Published::default(),
         news: News::new(),
+        keysets: Current::new(Keysets::new()),
         catalog: Current::new(Catalog::default()),
         inventory: Current::new(Inventory::default()),
         crls: Current::new(BTreeMap::new()),

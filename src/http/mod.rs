@@ -4,9 +4,11 @@
 pub(crate) mod acme;
 mod admin;
 mod api;
+mod bearer;
 pub(crate) mod challenge;
 mod error;
 mod idle;
+mod jwks;
 pub(crate) mod limits;
 pub(crate) mod metrics;
 pub(crate) mod peers;
@@ -14,6 +16,7 @@ mod pki;
 mod progress;
 mod pull;
 pub(crate) mod server;
+mod sign;
 pub(crate) mod tls;
 
 use std::sync::Arc;
@@ -33,6 +36,7 @@ use crate::node::Node;
 /// What the HTTPS listener serves.
 pub(crate) fn https_router(node: &Arc<Node>) -> Router {
     let router = acme::router().merge(pki::router()).merge(pki::front_page()).merge(pull::router());
+    let router = router.merge(jwks::router()).merge(sign::router());
     finish(router, node)
 }
 

@@ -10,7 +10,8 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::catalog::{
-    Authority, AuthoritySpec, Catalog, Declared, Directory, DirectorySpec, Entry, Target, defaults,
+    Authority, AuthoritySpec, Catalog, Declared, Directory, DirectorySpec, Entry, Keyset, Target,
+    defaults,
 };
 use crate::node::Node;
 use crate::perform::own;
@@ -185,8 +186,13 @@ fn build(
         .into_iter()
         .map(|(name, spec)| (name, Arc::new(Target::new(spec))))
         .collect();
+    let mut keysets = BTreeMap::new();
+    for (name, spec) in declared.keysets {
+        let keyset = Keyset::new(spec).map_err(EstablishError::Declared)?;
+        keysets.insert(name, Arc::new(keyset));
+    }
     let mut catalog =
-        Catalog { authorities, profiles, directories, issuers, certificates, targets };
+        Catalog { authorities, profiles, directories, issuers, certificates, targets, keysets };
     own::declare(node, &mut catalog);
     Ok(catalog)
 }

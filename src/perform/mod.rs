@@ -6,6 +6,7 @@ pub(crate) mod establish;
 pub(crate) mod inventory;
 pub(crate) mod issuance;
 pub(crate) mod issuers;
+pub(crate) mod keyset;
 pub(crate) mod known;
 pub(crate) mod managed;
 pub(crate) mod obtain;

@@ -10,6 +10,7 @@ mod crash;
 mod damage;
 mod error;
 mod events;
+mod keyset;
 mod managed;
 mod reads;
 pub(crate) mod rows;

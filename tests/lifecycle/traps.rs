@@ -186,9 +186,8 @@ fn a_certificate_too_long_for_haproxys_buffer_is_not_sent_but_reloaded() {
     let master = format!("master_socket = {:?}\ntimeout", haproxy.home.join("master.sock"));
     // What was declared is a reason to begin again at once.
     stage.declare(&long.replace("timeout", &master));
-    let shop = stage.until("the long one", SHORT, |shop| {
-        shop["version"] == 2 && shop["status"] == "served"
-    });
+    let shop = stage
+        .until("the long one", SHORT, |shop| shop["version"] == 2 && shop["status"] == "served");
     stage.assert_served(&shop, 2, &[haproxy.address]);
 }
 

@@ -13,7 +13,7 @@ use crate::catalog::{self, Change, Declared, Wrong};
 use crate::http::error::unreadable;
 use crate::node::Node;
 use crate::perform::removal::{Removal, RemovalError, prune as remove_others};
-use crate::perform::{calendar, establish, managed, revocation};
+use crate::perform::{calendar, establish, keyset, managed, revocation};
 use crate::store::Actor;
 
 #[derive(Debug, Deserialize)]
@@ -76,7 +76,7 @@ async fn decide(node: &Node, files: &Files) -> Result<Decided, Problem> {
     Ok(Decided { standing, wanted, changes })
 }
 
-async fn converge(node: &Node, actor: Actor, request: Request) -> Result<Value, Problem> {
+async fn converge(node: &Arc<Node>, actor: Actor, request: Request) -> Result<Value, Problem> {
     // One after the other: each builds on what the one before it left.
     let _turn = APPLYING.lock().await;
     let files: Files = body(request).await?;
@@ -89,7 +89,8 @@ async fn converge(node: &Node, actor: Actor, request: Request) -> Result<Value, 
         node.catalog.replace(catalog.map_err(|e| failed(&e))?);
     }
     revocation::ensure_crls(node).await.map_err(|e| failed(&e))?;
-    managed::enlist(node, actor).await.map_err(|e| failed(&e))?;
+    managed::enlist(node, actor.clone()).await.map_err(|e| failed(&e))?;
+    keyset::enlist(node, actor).await.map_err(|e| failed(&e))?;
     Ok(json!({ "changes": changes }))
 }
 

@@ -6,6 +6,7 @@ mod external_key;
 mod inventory;
 mod issue;
 mod issuer;
+mod keyset;
 mod managed;
 mod status;
 mod token;
@@ -56,6 +57,10 @@ pub(super) fn router() -> Router<Arc<Node>> {
         .route("/issuers", get(issuer::list))
         .route("/issuers/{name}", get(issuer::show))
         .route("/issuers/{name}/roll-key", post(issuer::roll_key))
+        .route("/keysets", get(keyset::list))
+        .route("/keysets/{name}", get(keyset::show))
+        .route("/keysets/{name}/rotate", post(keyset::rotate))
+        .route("/keysets/{name}/rollback", post(keyset::roll_back))
         .route("/rotations/{id}", get(managed::rotation))
         .route("/targets", get(managed::targets))
         .route("/targets/{name}", get(managed::target))

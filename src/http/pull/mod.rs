@@ -22,13 +22,14 @@ use tracing::{debug, error};
 use self::form::Form;
 use self::wish::Wish;
 use super::RequestId;
-use super::error::{self, uncommitted, unreadable};
+use super::bearer::{self, Refusal};
+use super::error::{uncommitted, unreadable};
 use super::idle::Patience;
 use crate::news::{Awaited, Crowded};
 use crate::node::Node;
 use crate::perform::offer::{Offer, known, offer};
 use crate::store::{ApiToken, Commit, Event};
-use crate::token::{Kind, Token};
+use crate::token::Kind;
 
 /// Everything under `/api/v1/pull/`.
 pub(super) fn router() -> Router<Arc<Node>> {
@@ -49,45 +50,6 @@ async fn answer(
     response
 }
 
-/// Why nothing is given.
-enum Refusal {
-    /// Without a token, or with one that is unknown, expired or revoked: who tries cannot tell which.
-    Stranger,
-    /// The token is not for that certificate, whether there is one of that name or not.
-    OutOfScope,
-    Other(Problem),
-}
-
-impl From<Problem> for Refusal {
-    fn from(problem: Problem) -> Self {
-        Self::Other(problem)
-    }
-}
-
-impl Refusal {
-    /// RFC 6750 §3: with a challenge, where a token is or could be the reason.
-    fn response(self) -> Response<Body> {
-        let unauthorized = |why: &str| Problem::new(ProblemType::Unauthorized, why);
-        let (problem, challenge) = match self {
-            Self::Stranger => {
-                let why = "a valid API token is needed: Authorization: Bearer TOKEN";
-                (unauthorized(why).with_status(401), Some("Bearer realm=\"perennial\""))
-            }
-            Self::OutOfScope => {
-                let challenge = "Bearer realm=\"perennial\", error=\"insufficient_scope\"";
-                (unauthorized("the token is not for this certificate"), Some(challenge))
-            }
-            Self::Other(problem) => (problem, None),
-        };
-        let mut response = error::response(&problem);
-        if let Some(challenge) = challenge {
-            let challenge = HeaderValue::from_static(challenge);
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-        }
-        response
-    }
-}
-
 /// What the query of a URL may say.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,7 +61,7 @@ struct Asked {
 
 async fn pull(node: &Node, file: &str, head: &Parts) -> Result<Response<Body>, Refusal> {
     let name = file.split_once('.').map_or(file, |(name, _)| name);
-    let mut holder = holder(node, head, name)?;
+    let mut holder = bearer::holder(node, head, Kind::Certificate, name)?;
     if let Err(error) = node.store.note_use(&holder, node.world.now()).await {
         debug!(token = holder.name, %error, "the use of a token is not noted");
     }
@@ -136,19 +98,8 @@ async fn pull(node: &Node, file: &str, head: &Parts) -> Result<Response<Body>, R
             Awaited::End => return Ok(tagged(unchanged(), &tag, None)),
         }
         // The token may have been revoked in the meantime.
-        holder = self::holder(node, head, name)?;
+        holder = bearer::holder(node, head, Kind::Certificate, name)?;
     }
-}
-
-/// The token a request comes with (RFC 6750 §2.1), if it is good for this certificate.
-fn holder(node: &Node, head: &Parts, name: &str) -> Result<ApiToken, Refusal> {
-    let field = head.headers.get(header::AUTHORIZATION).and_then(|field| field.to_str().ok());
-    let (scheme, text) = field.and_then(|field| field.split_once(' ')).ok_or(Refusal::Stranger)?;
-    let token = Token::parse(text.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer"));
-    let token = token.ok_or(Refusal::Stranger)?;
-    let row = node.store.token_by_hash(&token.hash()).map_err(unreadable)?;
-    let row = row.filter(|row| row.is_valid(node.world.now())).ok_or(Refusal::Stranger)?;
-    if row.scope.covers(Kind::Certificate, name) { Ok(row) } else { Err(Refusal::OutOfScope) }
 }
 
 /// The form that is asked for, if the version can be had in it.

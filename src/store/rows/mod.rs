@@ -2,6 +2,7 @@
 //! what a row means and what may become of it is decided elsewhere.
 
 mod acme;
+mod keyset;
 mod managed;
 mod pki;
 mod token;
@@ -16,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use acme::{Account, Authorization, ExternalKey, Order};
+pub(crate) use keyset::{KeysetRow, SigningKeyRow};
 pub(crate) use managed::{
     ClientAccountRow, Managed, Pending, PlacementRow, RotationRow, VersionRow,
 };
@@ -78,6 +80,8 @@ tables!(
     PlacementRow,
     ClientAccountRow,
     ApiToken,
+    KeysetRow,
+    SigningKeyRow,
 );
 
 /// The statements that write one table, spelled once.

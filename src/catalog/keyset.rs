@@ -1,0 +1,145 @@
+//! What is declared of a keyset: who issues tokens with it, for how long, and who verifies them.
+
+use jiff::SignedDuration;
+use jwks::token::{Bounds, Pattern};
+use jwks::{Algorithm, Consumer, Policy, Settings};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::managed::maybe_duration;
+
+/// The JWT signing keys of one issuer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeysetSpec {
+    /// What everything else calls it.
+    pub(crate) name: String,
+    /// The issuer, exactly as it stands in `iss`: an https URL without query and fragment.
+    pub(crate) issuer: String,
+    /// With what tokens are signed.
+    pub(crate) algorithm: Algorithm,
+    /// With what else, each with a key of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) more_algorithms: Vec<Algorithm>,
+    /// How long a key signs.
+    #[serde(default = "default_rotation", with = "ca::duration")]
+    pub(crate) rotate_every: SignedDuration,
+    /// The longest lifetime of a token.
+    #[serde(default = "default_token_lifetime", with = "ca::duration")]
+    pub(crate) token_lifetime: SignedDuration,
+    /// Who verifies, by their names in the table, or with what they cache.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) consumers: Vec<ConsumerSpec>,
+    /// URLs that must serve a key before it signs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) edges: Vec<String>,
+    /// The longest `max-age` that is served.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) max_age: Option<SignedDuration>,
+    /// Which `aud` tokens that are signed for others may have: exact, or a beginning and `*`.
+    #[serde(default, with = "patterns", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) audiences: Vec<Pattern>,
+    /// Which `sub`.
+    #[serde(default, with = "patterns", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) subjects: Vec<Pattern>,
+    /// Who answers for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<String>,
+}
+
+/// A consumer: its name alone, or with how long it caches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum ConsumerSpec {
+    Named(String),
+    Caching(Caching),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Caching {
+    pub(crate) name: String,
+    #[serde(with = "ca::duration")]
+    pub(crate) cache: SignedDuration,
+}
+
+impl KeysetSpec {
+    /// What follows from it.
+    ///
+    /// # Errors
+    /// A sentence that says what cannot be kept, and what to change.
+    pub(crate) fn policy(&self) -> Result<Policy, String> {
+        let consumers = self.consumers.iter().map(|spec| match spec {
+            ConsumerSpec::Named(name) => Consumer::named(name, None),
+            ConsumerSpec::Caching(Caching { name, cache }) => Consumer::named(name, Some(*cache)),
+        });
+        let consumers = consumers.collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
+        let usual = Settings::new(self.algorithm, self.rotate_every, self.token_lifetime);
+        let algorithms = std::iter::once(self.algorithm).chain(self.more_algorithms.clone());
+        let settings = Settings {
+            algorithms: algorithms.collect(),
+            consumers,
+            edges: self.edges.clone(),
+            max_age: self.max_age.unwrap_or(usual.max_age),
+            ..usual
+        };
+        Policy::new(settings).map_err(|e| e.to_string())
+    }
+
+    /// What may be signed with it for others.
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds {
+            issuer: self.issuer.clone(),
+            longest: self.token_lifetime,
+            audiences: self.audiences.clone(),
+            subjects: self.subjects.clone(),
+            max_payload: Bounds::MAX_PAYLOAD,
+        }
+    }
+
+    /// Whether it makes sense by itself.
+    ///
+    /// # Errors
+    /// As for [`KeysetSpec::policy`].
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let issuer = Url::parse(&self.issuer).map_err(|e| format!("issuer: {e}"))?;
+        let plain = issuer.query().is_none() && issuer.fragment().is_none();
+        if issuer.scheme() != "https" || !plain || self.issuer.ends_with('/') {
+            return Err(
+                "issuer must be an https URL without query, fragment and slash at the end".into()
+            );
+        }
+        for edge in &self.edges {
+            let edge = Url::parse(edge).map_err(|e| format!("edge {edge:?}: {e}"))?;
+            if !matches!(edge.scheme(), "https" | "http") {
+                return Err(format!("edge {:?} must be an https or http URL", edge.as_str()));
+            }
+        }
+        self.policy().map(drop)
+    }
+}
+
+mod patterns {
+    use jwks::token::Pattern;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(patterns: &[Pattern], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(patterns.iter().map(ToString::to_string))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<Pattern>, D::Error> {
+        let texts = Vec::<String>::deserialize(from)?;
+        let read = |text: String| text.parse().map_err(serde::de::Error::custom);
+        texts.into_iter().map(read).collect()
+    }
+}
+
+fn default_rotation() -> SignedDuration {
+    SignedDuration::from_hours(30 * 24)
+}
+
+fn default_token_lifetime() -> SignedDuration {
+    SignedDuration::from_hours(1)
+}

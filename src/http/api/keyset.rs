@@ -1,0 +1,218 @@
+//! Keysets: how each stands, with the arithmetic of its windows; a rotation now, an emergency, and a
+//! way back from a key that has not signed.
+
+use std::sync::Arc;
+
+use acme::{Problem, ProblemType};
+use axum::extract::{Path, Query, Request, State};
+use jwks::emergency::{self, emergency, exposure};
+use jwks::{Kid, Phase, transition};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::inventory::{Listing, paged};
+use super::{Answer, body, missing};
+use crate::http::error::{uncommitted, unreadable};
+use crate::node::Node;
+use crate::perform::keyset::{self, Change, KeysetError, Known};
+use crate::store::{Actor, KeysetRow, SigningKeyRow};
+
+type Shared = State<Arc<Node>>;
+
+/// How a keyset is to be rotated.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Rotation {
+    /// At once, with a key that nobody has seen; else the next key is announced now.
+    emergency: bool,
+    /// The key that must not be trusted any more; none: every one that signs.
+    compromised: Option<String>,
+}
+
+/// Keysets, a page at a time.
+pub(super) async fn list(State(node): Shared, Query(listing): Query<Listing>) -> Answer {
+    let page = listing.page();
+    let rows = node.store.keysets(page).map_err(unreadable);
+    let shown = rows.and_then(|rows| {
+        let summary = |row: KeysetRow| Ok((row.id, summary(&node, row)?));
+        rows.into_iter().map(summary).collect::<Result<Vec<_>, _>>()
+    });
+    Answer(shown.map(|shown| paged(page, shown.into_iter())))
+}
+
+/// One keyset, with its keys.
+pub(super) async fn show(State(node): Shared, Path(name): Path<String>) -> Answer {
+    Answer(known(&node, &name).map(|known| in_full(&node, &known)))
+}
+
+/// Rotates a keyset now.
+pub(super) async fn rotate(
+    State(node): Shared,
+    Path(name): Path<String>,
+    actor: Actor,
+    request: Request,
+) -> Answer {
+    Answer(rotate_one(&node, &name, actor, request).await)
+}
+
+/// Withdraws the keys that are announced and have not signed.
+pub(super) async fn roll_back(
+    State(node): Shared,
+    Path(name): Path<String>,
+    actor: Actor,
+) -> Answer {
+    Answer(roll_back_one(&node, &name, actor).await)
+}
+
+async fn rotate_one(
+    node: &Arc<Node>,
+    name: &str,
+    actor: Actor,
+    request: Request,
+) -> Result<Value, Problem> {
+    let wanted: Rotation = body(request).await?;
+    let known = known(node, name)?;
+    let (set, policy, now) = (known.set(), &known.keyset.policy, node.world.now());
+    if !wanted.emergency {
+        if wanted.compromised.is_some() {
+            return Err(Problem::malformed("a compromised key is an emergency"));
+        }
+        let changed = transition::ask(&set, now).map_err(refused)?;
+        let change = Change { changed, ..Change::new("keyset.rotate") };
+        keyset::store(node, &known, actor, change).await.map_err(failed)?;
+        return after(node, &known);
+    }
+    let kid = wanted.compromised.as_deref().map(str::parse::<Kid>).transpose();
+    let kid = kid.map_err(|error| Problem::malformed(error.to_string()))?;
+    let needed = emergency::needed(&set, policy, kid.as_ref()).map_err(refused)?;
+    let fresh = keyset::generate(needed).await.map_err(failed)?;
+    let named: Vec<_> = fresh.iter().map(|(kid, key)| (key.algorithm(), kid.clone())).collect();
+    let changed = emergency(&set, policy, kid.as_ref(), &named, now).map_err(refused)?;
+    let left: Vec<_> = exposure(&set, policy, now).iter().map(ToString::to_string).collect();
+    let detail = json!({ "compromised": wanted.compromised, "exposure": left });
+    let change = Change { changed, fresh, detail, ..Change::new("keyset.emergency") };
+    keyset::store(node, &known, actor, change).await.map_err(failed)?;
+    let mut shown = after(node, &known)?;
+    shown["exposure"] = left.into();
+    Ok(shown)
+}
+
+async fn roll_back_one(node: &Arc<Node>, name: &str, actor: Actor) -> Result<Value, Problem> {
+    let known = known(node, name)?;
+    let (set, now) = (known.set(), node.world.now());
+    let waits = |row: &&SigningKeyRow| matches!(row.key.phase, Phase::Announced | Phase::Proven);
+    let mut changed = Vec::new();
+    for row in known.keys.iter().filter(waits) {
+        let policy = &known.keyset.policy;
+        changed.extend(emergency::roll_back(&set, policy, &row.key.kid, now).map_err(refused)?);
+    }
+    if changed.is_empty() {
+        let why = "no key is announced that has not signed; a key that signs is replaced by \
+                   rotating";
+        return Err(Problem::new(ProblemType::Malformed, why).with_status(409));
+    }
+    let change = Change { changed, ..Change::new("keyset.roll-back") };
+    keyset::store(node, &known, actor, change).await.map_err(failed)?;
+    after(node, &known)
+}
+
+/// The keyset as it is now, with the worker sent after it.
+fn after(node: &Arc<Node>, before: &Known) -> Result<Value, Problem> {
+    keyset::begin(node, before.row.id);
+    known(node, &before.row.name).map(|known| in_full(node, &known))
+}
+
+fn known(node: &Node, name: &str) -> Result<Known, Problem> {
+    let row = node.store.keyset_by_name(name).map_err(unreadable)?;
+    let known = row.map(|row| Known::of(node, row)).transpose().map_err(unreadable)?.flatten();
+    known.ok_or_else(|| missing("keyset", name))
+}
+
+fn summary(node: &Node, row: KeysetRow) -> Result<Value, Problem> {
+    let name = row.name.clone();
+    let known = Known::of(node, row).map_err(unreadable)?;
+    Ok(known.map_or_else(
+        || json!({ "name": name, "status": "undeclared" }),
+        |known| {
+            let signer = known.keys.iter().find(|row| row.key.phase == Phase::Signing);
+            json!({
+                "name": name,
+                "status": status(&known),
+                "issuer": known.keyset.spec.issuer,
+                "algorithm": known.keyset.spec.algorithm.name(),
+                "kid": signer.map(|row| row.key.kid.as_str()),
+                "rotates_at": signer.and_then(|row| row.key.rotate_at).map(|at| at.to_string()),
+                "keys": known.keys.iter().filter(|row| row.key.phase.is_published()).count(),
+                "error": known.row.error,
+            })
+        },
+    ))
+}
+
+/// One word for how a keyset is.
+fn status(known: &Known) -> &'static str {
+    let signs = known.keys.iter().any(|row| row.key.phase == Phase::Signing);
+    let waits =
+        known.keys.iter().any(|row| matches!(row.key.phase, Phase::Announced | Phase::Proven));
+    match (known.row.error.is_some(), signs, waits) {
+        (true, ..) => "failing",
+        (false, false, _) => "pending",
+        (false, true, true) => "rotating",
+        (false, true, false) => "signing",
+    }
+}
+
+fn in_full(node: &Node, known: &Known) -> Value {
+    let (row, set, policy) = (&known.row, known.set(), &known.keyset.policy);
+    let now = node.world.now();
+    let (lead, retirement) = (policy.lead(), policy.retirement());
+    json!({
+        "name": row.name,
+        "status": status(known),
+        "issuer": known.keyset.spec.issuer,
+        "url": format!("{}/jwks/{}/jwks.json", node.https_url, row.name),
+        "sequence": row.sequence,
+        "changed_at": row.changed_at.to_string(),
+        "next_at": row.due_at.map(|at| at.to_string()),
+        "lead": lead.to_string(),
+        "retirement": retirement.to_string(),
+        "exposure": exposure(&set, policy, now).iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "keys": known.keys.iter().map(key).collect::<Vec<_>>(),
+        "owner": known.keyset.spec.owner,
+        "error": row.error,
+    })
+}
+
+fn key(row: &SigningKeyRow) -> Value {
+    let key = &row.key;
+    let at = |instant: Option<jiff::Timestamp>| instant.map(|at| at.to_string());
+    json!({
+        "kid": key.kid.as_str(),
+        "algorithm": key.algorithm.name(),
+        "phase": key.phase.name(),
+        "announced_at": key.announced_at.to_string(),
+        "ready_at": key.ready_at.to_string(),
+        "proven": key.proven,
+        "proven_at": at(key.proven_at),
+        "signing_from": at(key.signing_from),
+        "rotate_at": at(key.rotate_at),
+        "last_signature_at": at(key.last_signature_at),
+        "gone_at": at(key.gone_at),
+    })
+}
+
+fn refused(why: transition::Refused) -> Problem {
+    Problem::new(ProblemType::Malformed, why.to_string()).with_status(409)
+}
+
+fn failed(error: KeysetError) -> Problem {
+    match error {
+        KeysetError::Refused(why) => refused(why),
+        KeysetError::Commit(error) => uncommitted(error),
+        KeysetError::Read(error) => unreadable(error),
+        error => {
+            tracing::error!(%error, "a keyset cannot be changed");
+            Problem::new(ProblemType::ServerInternal, error.to_string())
+        }
+    }
+}

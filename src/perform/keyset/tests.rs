@@ -1,0 +1,150 @@
+//! Keysets on virtual time: who signs, what is published, and what is destroyed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use jwks::{Phase, Served};
+use serde_json::json;
+
+use super::{KeysetError, Known, SignError, enlist, signer};
+use crate::catalog::parse;
+use crate::node::Node;
+use crate::perform::establish;
+use crate::worker::start_due;
+
+#[tokio::test]
+async fn every_token_verifies_until_it_expires_through_months_of_rotations() {
+    let stage = Stage::new("rotate_every = \"7d\"").await;
+    let mut tokens: Vec<(String, Timestamp)> = Vec::new();
+    let mut signers = std::collections::BTreeSet::new();
+    let step = SignedDuration::from_mins(31);
+    let end = stage.now() + SignedDuration::from_hours(90 * 24);
+    while stage.now() < end {
+        stage.work().await;
+        let kid = stage.sign().await.expect("a key signs");
+        signers.insert(kid.clone());
+        tokens.push((kid, stage.now() + SignedDuration::from_mins(10)));
+        let published = stage.published();
+        tokens.retain(|(_, expires)| *expires > stage.now());
+        for (kid, expires) in &tokens {
+            assert!(published.contains(kid), "{kid} is gone before {expires}, at {}", stage.now());
+        }
+        stage.pass(step);
+    }
+    assert!((12..=14).contains(&signers.len()), "{} keys in 90 days", signers.len());
+    let keys = stage.known().keys;
+    for row in &keys {
+        assert_eq!(row.sealed_key.is_some(), row.key.phase.is_private_kept(), "{:?}", row.key);
+    }
+    let gone = keys.iter().filter(|row| row.key.phase == Phase::Gone).count();
+    assert!(gone >= signers.len() - 3, "{gone} of {} are gone", signers.len());
+}
+
+#[tokio::test]
+async fn no_key_signs_before_each_edge_serves_it() {
+    let stage = Stage::new("edges = [\"http://127.0.0.1:9/jwks.json\"]").await;
+    for _ in 0..20 {
+        stage.work().await;
+        assert!(matches!(stage.sign().await, Err(SignError::NoKey)));
+        stage.pass(SignedDuration::from_mins(11));
+    }
+    let known = stage.known();
+    assert_eq!(known.keys[0].key.phase, Phase::Announced);
+    assert!(known.row.error.expect("it says why").contains("127.0.0.1:9"));
+    assert_eq!(stage.published().len(), 1, "it is published, so that the edge can get it");
+
+    stage.declare("").await;
+    stage.work().await;
+    stage.sign().await.expect("without the edge it signs");
+}
+
+#[tokio::test]
+async fn a_lease_is_stored_once_for_many_signatures_and_ends_with_the_key() {
+    let stage = Stage::new("rotate_every = \"7d\"").await;
+    stage.work().await;
+    for _ in 0..50 {
+        stage.sign().await.expect("a key signs");
+    }
+    let leases = async || {
+        let events = stage.node.store.events(None, i64::MAX, 10_000).await.expect("a read");
+        events.iter().filter(|event| event.action == "keyset.lease").count()
+    };
+    assert_eq!(leases().await, 1);
+    let until = stage.known().keys[0].key.last_signature_at.expect("it signed");
+    assert_eq!(until, stage.now() + SignedDuration::from_mins(10));
+    stage.pass(SignedDuration::from_mins(10));
+    stage.sign().await.expect("a key signs");
+    assert_eq!(leases().await, 2);
+}
+
+/// A node with the keyset `auth`.
+struct Stage {
+    node: Arc<Node>,
+    clock: Arc<AtomicI64>,
+}
+
+impl Stage {
+    async fn new(more: &str) -> Self {
+        let (node, clock) = crate::node::tests::node().await;
+        let stage = Self { node, clock };
+        stage.declare(more).await;
+        stage
+    }
+
+    async fn declare(&self, more: &str) {
+        let text = format!(
+            "[[keyset]]\nname = \"auth\"\nissuer = \"https://auth.example.com\"\n\
+             algorithm = \"ES256\"\ntoken_lifetime = \"10m\"\naudiences = [\"*\"]\n\
+             subjects = [\"*\"]\n{more}\n"
+        );
+        let wanted = parse([("a.toml", text.as_str())]).expect("parses");
+        let standing = establish::declared(&self.node).await.expect("readable");
+        let catalog = establish::apply(&self.node, "admin", &standing, &wanted).await;
+        self.node.catalog.replace(catalog.expect("stands"));
+        enlist(&self.node, "admin").await.expect("enlisted");
+    }
+
+    async fn work(&self) {
+        for _ in 0..2 {
+            start_due(&self.node);
+            self.node.steps.rest(Duration::from_secs(20)).await;
+        }
+    }
+
+    /// Signs a token, and gives the kid of the key that did.
+    async fn sign(&self) -> Result<String, SignError> {
+        let (live, signer) = signer(&self.node, "auth", None).await?;
+        let claims = json!({ "aud": "a", "sub": "b" }).to_string();
+        let payload = live.keyset().bounds.claims(claims.as_bytes(), "id", self.now());
+        signer.jwt(&payload.expect("within bounds")).expect("signed");
+        Ok(signer.kid().to_string())
+    }
+
+    /// The kids that are published.
+    fn published(&self) -> Vec<String> {
+        let body = self.node.keysets.load()["auth"].set.body.clone();
+        let served = Served::parse(&body).expect("a set");
+        served.keys.iter().filter_map(|key| Some(key.kid.as_ref()?.to_string())).collect()
+    }
+
+    fn known(&self) -> Known {
+        let row = self.node.store.keyset_by_name("auth").expect("a read").expect("enlisted");
+        Known::of(&self.node, row).map_err(KeysetError::from).expect("a read").expect("declared")
+    }
+
+    fn now(&self) -> Timestamp {
+        self.node.world.now()
+    }
+
+    fn pass(&self, time: SignedDuration) {
+        self.clock.fetch_add(time.as_secs(), Ordering::SeqCst);
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.node.config.data_dir);
+    }
+}

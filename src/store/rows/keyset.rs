@@ -1,0 +1,160 @@
+//! The rows of keysets and their signing keys.
+
+use jiff::Timestamp;
+use jwks::{Key, Phase};
+use rusqlite::types::Value;
+
+use super::{Columns, Stored, at, json, maybe_at, text};
+use crate::seal::Sealed;
+
+/// The signing keys of a JWT issuer, as a whole.
+#[derive(Clone, Debug)]
+pub(crate) struct KeysetRow {
+    pub(crate) id: i64,
+    pub(crate) version: i64,
+    pub(crate) name: String,
+    /// What was declared when it was last looked at, as JSON.
+    pub(crate) declared: String,
+    /// Until then somebody may hold a set fetched under an earlier declaration that allowed more.
+    pub(crate) held_until: Option<Timestamp>,
+    /// Whether a key was ever announced.
+    pub(crate) published: bool,
+    /// Grows with every change of what is published.
+    pub(crate) sequence: i64,
+    /// How often in a row its next step has failed.
+    pub(crate) attempts: u32,
+    pub(crate) error: Option<String>,
+    pub(crate) changed_at: Timestamp,
+    pub(crate) due_at: Option<Timestamp>,
+}
+
+/// One signing key.
+#[derive(Clone, Debug)]
+pub(crate) struct SigningKeyRow {
+    pub(crate) id: i64,
+    pub(crate) version: i64,
+    pub(crate) keyset: i64,
+    /// What `jwks` knows of it.
+    pub(crate) key: Key,
+    /// The public half, a JWK.
+    pub(crate) public: String,
+    /// The private half, while it is kept.
+    pub(crate) sealed_key: Option<Sealed>,
+}
+
+impl Stored for KeysetRow {
+    const TABLE: &'static str = "keyset";
+    const COLUMNS: &'static [&'static str] = &[
+        "name",
+        "declared",
+        "held_until",
+        "published",
+        "sequence",
+        "attempts",
+        "error",
+        "changed_at",
+        "due_at",
+    ];
+
+    fn values(&self) -> Vec<Value> {
+        vec![
+            text(&self.name),
+            text(&self.declared),
+            maybe_at(self.held_until),
+            self.published.into(),
+            self.sequence.into(),
+            self.attempts.into(),
+            self.error.clone().into(),
+            at(self.changed_at),
+            maybe_at(self.due_at),
+        ]
+    }
+
+    fn from_columns((id, version): (i64, i64), c: &mut Columns<'_, '_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id,
+            version,
+            name: c.next()?,
+            declared: c.next()?,
+            held_until: c.maybe_time()?,
+            published: c.next()?,
+            sequence: c.next()?,
+            attempts: c.next()?,
+            error: c.next()?,
+            changed_at: c.time()?,
+            due_at: c.maybe_time()?,
+        })
+    }
+}
+
+impl Stored for SigningKeyRow {
+    const TABLE: &'static str = "signing_key";
+    const COLUMNS: &'static [&'static str] = &[
+        "keyset",
+        "kid",
+        "algorithm",
+        "phase",
+        "public",
+        "sealed_key",
+        "first",
+        "announced_at",
+        "ready_at",
+        "proven",
+        "proven_at",
+        "prove_at",
+        "signing_from",
+        "rotate_at",
+        "last_signature_at",
+        "last_expiry",
+        "gone_at",
+    ];
+
+    fn values(&self) -> Vec<Value> {
+        let key = &self.key;
+        vec![
+            self.keyset.into(),
+            text(key.kid.as_str()),
+            text(key.algorithm.name()),
+            text(key.phase.name()),
+            text(&self.public),
+            self.sealed_key.as_ref().map(|sealed| sealed.0.clone()).into(),
+            key.first.into(),
+            at(key.announced_at),
+            at(key.ready_at),
+            json(&key.proven),
+            maybe_at(key.proven_at),
+            at(key.prove_at),
+            maybe_at(key.signing_from),
+            maybe_at(key.rotate_at),
+            maybe_at(key.last_signature_at),
+            maybe_at(key.last_expiry),
+            maybe_at(key.gone_at),
+        ]
+    }
+
+    fn from_columns((id, version): (i64, i64), c: &mut Columns<'_, '_>) -> rusqlite::Result<Self> {
+        let keyset = c.next()?;
+        let (kid, algorithm, phase): (String, String, String) = (c.next()?, c.next()?, c.next()?);
+        let (kid, algorithm) = (c.parse(&kid)?, c.parse(&algorithm)?);
+        let phase = Phase::named(&phase).ok_or_else(|| c.unreadable("a phase that is none"))?;
+        let public = c.next()?;
+        let sealed_key = c.next::<Option<Vec<u8>>>()?.map(Sealed);
+        let key = Key {
+            kid,
+            algorithm,
+            phase,
+            first: c.next()?,
+            announced_at: c.time()?,
+            ready_at: c.time()?,
+            proven: c.json()?,
+            proven_at: c.maybe_time()?,
+            prove_at: c.time()?,
+            signing_from: c.maybe_time()?,
+            rotate_at: c.maybe_time()?,
+            last_signature_at: c.maybe_time()?,
+            last_expiry: c.maybe_time()?,
+            gone_at: c.maybe_time()?,
+        };
+        Ok(Self { id, version, keyset, key, public, sealed_key })
+    }
+}
