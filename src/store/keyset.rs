@@ -23,6 +23,11 @@ impl Store {
         self.read(|c| all(c, "WHERE id > ?1 ORDER BY id LIMIT ?2", params![page.after, page.limit]))
     }
 
+    /// Keysets of which the last step failed.
+    pub(crate) fn failing_keysets(&self, limit: u32) -> Result<Vec<KeysetRow>, ReadError> {
+        self.read(|c| all(c, "WHERE error IS NOT NULL ORDER BY id LIMIT ?1", [limit]))
+    }
+
     /// The keys of a keyset: all that are published, and the newest of those that are gone.
     pub(crate) fn signing_keys(&self, keyset: i64) -> Result<Vec<SigningKeyRow>, ReadError> {
         let tail =

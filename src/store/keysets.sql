@@ -18,6 +18,7 @@ CREATE TABLE keyset (
     due_at INTEGER
 );
 CREATE INDEX keyset_due ON keyset (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX keyset_failing ON keyset (id) WHERE error IS NOT NULL;
 
 CREATE TABLE signing_key (
     id INTEGER PRIMARY KEY,

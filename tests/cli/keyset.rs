@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::program::{program, run, succeed};
+use crate::program::{free_port, program, run, succeed};
 use crate::scene::Scene;
 
 #[test]
@@ -110,6 +110,26 @@ fn what_cannot_be_kept_is_refused_with_the_arithmetic() {
         assert!(!output.status.success() && said.contains(why), "{more}: {said}");
         assert!(said.contains("line 1: keyset \"odd\""), "{said}");
     }
+}
+
+#[test]
+fn a_key_that_an_edge_does_not_serve_asks_for_attention_and_does_not_sign() {
+    let scene = Scene::ours("keyset-edge");
+    let file = scene.directory("declared").join("keyset.toml");
+    let edges = format!("edges = [\"http://127.0.0.1:{}/jwks.json\"]\n", free_port());
+    fs::write(&file, keyset("auth", &edges)).expect("written");
+    succeed(&mut scene.server.command(["apply".as_ref(), file.as_os_str()]));
+    let failing = || scene.server.json(["get", "keyset", "auth"])["status"] == "failing";
+    assert!((0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        failing()
+    }));
+    let (output, said) = run(&mut scene.server.command(["status"]));
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("keyset auth: http://127.0.0.1"), "{said}");
+    let token = made(&scene, "auth");
+    let refused = sign(&scene, &token, &json!({ "claims": {} }));
+    assert!(text(&refused["detail"]).contains("no key that signs"), "{refused}");
 }
 
 fn keyset(name: &str, more: &str) -> String {

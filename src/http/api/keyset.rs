@@ -64,6 +64,15 @@ pub(super) async fn roll_back(
     Answer(roll_back_one(&node, &name, actor).await)
 }
 
+/// What an operator should look at, a line each.
+pub(super) fn attention(node: &Node) -> Result<Vec<String>, Problem> {
+    let failing = node.store.failing_keysets(MAX_ATTENTION).map_err(unreadable)?;
+    let declared = &node.catalog.load().keysets;
+    let failing = failing.into_iter().filter(|row| declared.contains_key(&row.name));
+    let line = |row: KeysetRow| format!("keyset {}: {}", row.name, row.error.unwrap_or_default());
+    Ok(failing.map(line).collect())
+}
+
 async fn rotate_one(
     node: &Arc<Node>,
     name: &str,
@@ -216,3 +225,5 @@ fn failed(error: KeysetError) -> Problem {
         }
     }
 }
+
+const MAX_ATTENTION: u32 = 100;
