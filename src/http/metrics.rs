@@ -277,8 +277,10 @@ pub(crate) fn route(path: &str) -> &'static str {
             ACME.iter().find(|known| **known == resource).copied().unwrap_or("acme")
         }
         (Some("pki"), _) => "pki",
+        (Some("jwks"), _) => "jwks",
         // Some of these wait for minutes on purpose.
         (Some("api"), Some("pull")) => "pull",
+        (Some("api"), Some("keysets")) => "keysets",
         (Some("api"), _) => "api",
         (Some("metrics" | "healthz" | "readyz"), _) => "admin",
         _ => "other",
