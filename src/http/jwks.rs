@@ -6,11 +6,12 @@ use std::sync::Arc;
 use acme::Problem;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use axum::{Router, routing};
 use jwks::Published;
 
 use super::error;
+use super::tags::{Tags, not_modified};
 use crate::node::Node;
 use crate::perform::keyset::Live;
 
@@ -82,19 +83,9 @@ fn serve(
 
 /// With a strong tag (RFC 9110 §8.8.3), or only that it has not changed (§15.4.5).
 fn tagged(published: &Published, headers: &HeaderMap) -> Response<Body> {
-    let asked = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
-    let has = |tags: &str| {
-        tags.split(',')
-            .map(|tag| tag.trim().trim_start_matches("W/"))
-            .any(|tag| tag == "*" || tag == published.etag)
-    };
-    let mut response = match asked {
-        Some(tags) if has(tags) => {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            response
-        }
-        _ => body(published.body.clone()),
+    let mut response = match Tags::of(headers).have(&published.etag) {
+        true => not_modified(),
+        false => body(published.body.clone()),
     };
     if let Ok(tag) = HeaderValue::from_str(&published.etag) {
         response.headers_mut().insert(header::ETAG, tag);

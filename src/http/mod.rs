@@ -17,6 +17,7 @@ mod progress;
 mod pull;
 pub(crate) mod server;
 mod sign;
+mod tags;
 pub(crate) mod tls;
 
 use std::sync::Arc;

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use acme::{Problem, ProblemType};
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use axum::{Router, routing};
 use data_encoding::HEXLOWER;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use jiff::{SignedDuration, Timestamp};
 
 use super::error;
+use super::tags::not_modified;
 use crate::catalog::Catalog;
 use crate::node::Node;
 use crate::store::CrlRow;
@@ -67,9 +68,7 @@ fn crl_response(crl: &CrlRow, now: Timestamp, asked: Option<&str>) -> Response<B
     let etag = format!("\"{}-{}\"", crl.authority, crl.number);
     let fresh = crl.next_update.duration_since(now).min(MAX_AGE).as_secs().max(0);
     let mut response = if asked == Some(etag.as_str()) {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
+        not_modified()
     } else {
         body("application/pkix-crl", crl.der.clone())
     };

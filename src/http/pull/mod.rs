@@ -11,7 +11,7 @@ use acme::{Problem, ProblemType};
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Response, header};
 use axum::{Router, routing};
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -25,6 +25,7 @@ use super::RequestId;
 use super::bearer::{self, Refusal};
 use super::error::{uncommitted, unreadable};
 use super::idle::Patience;
+use super::tags::not_modified;
 use crate::news::{Awaited, Crowded};
 use crate::node::Node;
 use crate::perform::offer::{Offer, known, offer};
@@ -87,15 +88,15 @@ async fn pull(node: &Node, file: &str, head: &Parts) -> Result<Response<Body>, R
             return Ok(tagged(response, &tag, wait.map(|(_, _, seconds)| seconds)));
         }
         let Some((listener, end, seconds)) = &mut wait else {
-            return Ok(tagged(unchanged(), &tag, None));
+            return Ok(tagged(not_modified(), &tag, None));
         };
         let listener = listener.as_mut().map_err(|crowded| full(*crowded))?;
         // Nothing moves on the connection meanwhile, which is as it should be.
         let _hold = head.extensions.get::<Patience>().map(Patience::hold);
         match listener.wait(*end).await {
             Awaited::News => {}
-            Awaited::Nothing => return Ok(tagged(unchanged(), &tag, Some(*seconds))),
-            Awaited::End => return Ok(tagged(unchanged(), &tag, None)),
+            Awaited::Nothing => return Ok(tagged(not_modified(), &tag, Some(*seconds))),
+            Awaited::End => return Ok(tagged(not_modified(), &tag, None)),
         }
         // The token may have been revoked in the meantime.
         holder = bearer::holder(node, head, Kind::Certificate, name)?;
@@ -155,12 +156,6 @@ async fn give(
     let media_type = HeaderValue::from_static(form.media_type());
     response.headers_mut().insert(header::CONTENT_TYPE, media_type);
     Ok(response)
-}
-
-fn unchanged() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NOT_MODIFIED;
-    response
 }
 
 /// The answer with the tag of what it is about, and the wait it was granted (RFC 7240 §3).

@@ -3,44 +3,33 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName};
 
+use crate::http::tags::{Tags, listed};
 use crate::news::LONGEST_WAIT;
 
 /// What a puller has, and wants.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Wish {
-    /// The entity tags of what it has; `*` for anything.
-    has: Vec<String>,
+    has: Tags,
     wait: Option<Duration>,
 }
 
 impl Wish {
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let tags = listed(headers, &header::IF_NONE_MATCH);
-        // Weak comparison, as for every `If-None-Match`: the mark of a weak tag does not count.
-        let has = tags.iter().map(|tag| tag.strip_prefix("W/").unwrap_or(tag).to_owned());
         let preferences = listed(headers, &HeaderName::from_static("prefer"));
-        Self { has: has.collect(), wait: wait(&preferences) }
+        Self { has: Tags::of(headers), wait: wait(&preferences) }
     }
 
     /// Whether it has what is tagged so.
     pub(super) fn has(&self, tag: &str) -> bool {
-        self.has.iter().any(|has| has == tag || has == "*")
+        self.has.have(tag)
     }
 
     /// How long it would wait for something else than it has; not at all if it has nothing.
     pub(super) fn wait(&self) -> Option<Duration> {
         self.wait.filter(|_| !self.has.is_empty())
     }
-}
-
-/// The elements of a list, over all header fields of this name. Those that hold a comma in quotes
-/// come in pieces, which mean nothing here.
-fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    let elements = values.flat_map(|value| value.split(',')).map(str::trim);
-    elements.filter(|element| !element.is_empty()).take(MAX_ELEMENTS).collect()
 }
 
 /// The wait that is preferred, in whole seconds (RFC 7240 §4.3), as far as it is granted. Of several
@@ -61,9 +50,6 @@ fn wait(preferences: &[&str]) -> Option<Duration> {
     }
     None
 }
-
-/// More than any client has a use for.
-const MAX_ELEMENTS: usize = 64;
 
 #[cfg(test)]
 mod tests {
