@@ -12,7 +12,6 @@ CREATE TABLE keyset (
     published INTEGER NOT NULL,
     -- Grows with every change of what is published.
     sequence INTEGER NOT NULL,
-    attempts INTEGER NOT NULL,
     error TEXT,
     changed_at INTEGER NOT NULL,
     due_at INTEGER

@@ -80,22 +80,21 @@ impl Live {
 /// When the store cannot be read, a key not opened, or a set does not pass its lint: what was
 /// published before stays then.
 pub(crate) fn refresh(node: &Node) -> Result<(), KeysetError> {
-    let before = node.keysets.load();
+    let (before, catalog) = (node.keysets.load(), node.catalog.load());
     let mut live = Keysets::new();
     let mut page = Page { after: 0, limit: 256 };
     loop {
         let rows = node.store.keysets(page)?;
         for row in &rows {
-            let Some(known) = Known::of(node, row.clone())? else { continue };
-            let same = |live: &&Arc<Live>| {
-                live.version == row.version && Arc::ptr_eq(&live.keyset, &known.keyset)
-            };
-            let kept = before.get(&row.name).filter(same).map(Arc::clone);
-            let made = match kept {
-                Some(kept) => kept,
-                None => Arc::new(publish(node, &known)?),
-            };
-            live.insert(row.name.clone(), made);
+            let Some(keyset) = catalog.keysets.get(&row.name) else { continue };
+            // Each catalog has keysets of its own, most of which say what they said before.
+            let same =
+                |live: &&Arc<Live>| live.version == row.version && live.keyset.spec == keyset.spec;
+            if let Some(kept) = before.get(&row.name).filter(same) {
+                live.insert(row.name.clone(), Arc::clone(kept));
+            } else if let Some(known) = Known::of(node, row.clone())? {
+                live.insert(row.name.clone(), Arc::new(publish(node, &known)?));
+            }
         }
         match rows.last() {
             Some(last) if rows.len() == page.limit as usize => page.after = last.id,

@@ -45,7 +45,6 @@ pub(crate) async fn enlist(node: &Arc<Node>, actor: impl Into<Actor>) -> Result<
                 held_until: None,
                 published: false,
                 sequence: 0,
-                attempts: 0,
                 error: None,
                 changed_at: now,
                 due_at: Some(now),
@@ -136,38 +135,35 @@ async fn step(node: &Arc<Node>, id: i64) -> Result<bool, KeysetError> {
         return Ok(false);
     };
     let (set, policy) = (known.set(), &known.keyset.policy);
-    match next(&set, policy, now) {
+    let change = match next(&set, policy, now) {
         Step::Wait(until) => {
             if known.row.due_at != Some(until) {
                 node.store.schedule(&known.row, Some(until), now).await?;
             }
             return Ok(false);
         }
+        Step::Prove { kid, edges } => return prove(node, &known, &set, &kid, edges).await,
         Step::Announce { algorithms } => {
             let fresh = generate(algorithms).await?;
             let named: Vec<_> =
                 fresh.iter().map(|(kid, key)| (key.algorithm(), kid.clone())).collect();
             let changed = transition::announce(&set, policy, &named, now)?;
-            let change = Change { changed, fresh, ..Change::new("keyset.announce") };
-            store(node, &known, "worker".into(), change).await?;
+            Change { changed, fresh, ..Change::new("keyset.announce") }
         }
-        Step::Prove { kid, edges } => return prove(node, &known, &set, &kid, edges).await,
         Step::Sign { kid } => {
             let changed = transition::sign(&set, policy, &kid, now)?;
-            let change = Change { changed, ..Change::new("keyset.sign") };
-            store(node, &known, "worker".into(), change).await?;
+            Change { changed, ..Change::new("keyset.sign") }
         }
         Step::Retire { kid } => {
             let changed = transition::retire(&set, policy, &kid, now)?;
-            let change = Change { changed, ..Change::new("keyset.retire") };
-            store(node, &known, "worker".into(), change).await?;
+            Change { changed, ..Change::new("keyset.retire") }
         }
         Step::Remove { kid } => {
             let changed = transition::remove(&set, policy, &kid, now)?;
-            let change = Change { changed, ..Change::new("keyset.remove") };
-            store(node, &known, "worker".into(), change).await?;
+            Change { changed, ..Change::new("keyset.remove") }
         }
-    }
+    };
+    store(node, &known, "worker".into(), change).await?;
     Ok(true)
 }
 
@@ -262,13 +258,13 @@ pub(crate) async fn store(
         let sealed_key = row.sealed_key.filter(|_| key.phase.is_private_kept());
         rows.push(SigningKeyRow { key: key.clone(), sealed_key, ..row });
     }
-    let listed = |keys: &mut dyn Iterator<Item = &Key>| -> BTreeSet<Kid> {
-        keys.filter(|key| key.phase.is_published()).map(|key| key.kid.clone()).collect()
+    let listed = |set: &jwks::Keyset| -> BTreeSet<Kid> {
+        set.published().into_iter().map(|key| key.kid.clone()).collect()
     };
     let mut after = known.set();
-    let before = listed(&mut after.keys.iter());
+    let before = listed(&after);
     after.apply(&change.changed);
-    let differs = before != listed(&mut after.keys.iter());
+    let differs = before != listed(&after);
     let phases: serde_json::Map<_, _> =
         (change.changed.iter()).map(|key| (key.kid.to_string(), json!(key.phase.name()))).collect();
     let event = Event::new(actor, change.action, format!("keyset/{name}"))
@@ -276,7 +272,6 @@ pub(crate) async fn store(
     let row = KeysetRow {
         published: after.published,
         sequence: known.row.sequence + i64::from(differs),
-        attempts: 0,
         error: change.error,
         changed_at: if differs { now } else { known.row.changed_at },
         due_at: Some(now),

@@ -21,8 +21,6 @@ pub(crate) struct KeysetRow {
     pub(crate) published: bool,
     /// Grows with every change of what is published.
     pub(crate) sequence: i64,
-    /// How often in a row its next step has failed.
-    pub(crate) attempts: u32,
     pub(crate) error: Option<String>,
     pub(crate) changed_at: Timestamp,
     pub(crate) due_at: Option<Timestamp>,
@@ -50,7 +48,6 @@ impl Stored for KeysetRow {
         "held_until",
         "published",
         "sequence",
-        "attempts",
         "error",
         "changed_at",
         "due_at",
@@ -63,7 +60,6 @@ impl Stored for KeysetRow {
             maybe_at(self.held_until),
             self.published.into(),
             self.sequence.into(),
-            self.attempts.into(),
             self.error.clone().into(),
             at(self.changed_at),
             maybe_at(self.due_at),
@@ -79,7 +75,6 @@ impl Stored for KeysetRow {
             held_until: c.maybe_time()?,
             published: c.next()?,
             sequence: c.next()?,
-            attempts: c.next()?,
             error: c.next()?,
             changed_at: c.time()?,
             due_at: c.maybe_time()?,
