@@ -117,9 +117,7 @@ impl Run {
             calendar: target.map(|t| t.spec.care.calendar.clone()).unwrap_or_default(),
         }
     }
-}
 
-impl Run {
     /// How a target failed to take the new version, or to be there at all.
     fn failure(&self, row: &PlacementRow) -> Option<Failure> {
         row.error.as_ref()?;
