@@ -2,9 +2,13 @@
 //! as the signed part of a response whose signature is right, so that it does not stand in the way.
 #![no_main]
 
+#[path = "../authority.rs"]
+mod authority;
+
 use std::sync::LazyLock;
 
-use ca::{Certificate, MemorySigner, Serial, Signer, ocsp};
+use authority::{ED25519, authority, element};
+use ca::{Certificate, MemorySigner, Signer, ocsp};
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 
@@ -22,38 +26,14 @@ fuzz_target!(|data: &[u8]| {
     let _ = ocsp::read(&response, issuer, issuer, NOW);
 });
 
-/// One DER element of less than 64 KiB.
-fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let contents = parts.concat();
-    let [high, low] = u16::try_from(contents.len()).expect("short").to_be_bytes();
-    let header: &[u8] = match (high, low) {
-        (0, 0..0x80) => &[tag, low],
-        (0, _) => &[tag, 0x81, low],
-        _ => &[tag, 0x82, high, low],
-    };
-    [header, &contents].concat()
-}
-
-/// An authority called `Fuzz`, with the key and the serial number that the seeds are about.
+/// With the key that the seeds are about.
 static ISSUER: LazyLock<(MemorySigner, Certificate)> = LazyLock::new(|| {
     let key = [PKCS_8, &[1; 32]].concat();
-    let signer = MemorySigner::from_pkcs8(&key).expect("a key");
-    let spec = ca::AuthoritySpec {
-        subject: ca::Subject::new("Fuzz", None).expect("a name"),
-        path_len: None,
-        constraints: ca::NameConstraints::default(),
-        lifetime: jiff::SignedDuration::from_hours(24 * 365),
-        backdate: jiff::SignedDuration::from_hours(1),
-        ocsp: false,
-    };
-    let serial = Serial::from_random([1; 16]);
-    let root = ca::create_root(&spec, &signer, serial, NOW).expect("a root");
-    (signer, root)
+    authority(MemorySigner::from_pkcs8(&key).expect("a key"), NOW)
 });
 
 /// What comes before the 32 octets of an Ed25519 key (RFC 8410 §7).
 const PKCS_8: &[u8] = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
-const ED25519: &[u8] = b"\x30\x05\x06\x03\x2b\x65\x70";
 /// id-pkix-ocsp-basic.
 const BASIC: &[u8] = b"\x06\x09\x2b\x06\x01\x05\x05\x07\x30\x01\x01";
 /// 2033-05-18T03:33:20Z: the seeds, which are of the day on which they are made, are good then.

@@ -120,10 +120,7 @@ impl Knot {
 
     /// The TXT records at `name`, as dig writes them.
     pub(super) fn texts(&self, name: &str) -> String {
-        let server =
-            ["+short", "+tcp", "-p", &self.port.to_string(), "@127.0.0.1"].map(str::to_owned);
-        let done = Command::new(installed("dig")).args(server).args(["TXT", name]).output();
-        String::from_utf8(done.expect("dig").stdout).expect("text")
+        texts(self.port, name)
     }
 
     fn nsupdate(&self, what: &str) -> String {
@@ -132,6 +129,13 @@ impl Knot {
             self.port
         )
     }
+}
+
+/// The TXT records at `name` of the server on a port of 127.0.0.1, as dig writes them.
+pub(super) fn texts(port: u16, name: &str) -> String {
+    let server = ["+short", "+tcp", "-p", &port.to_string(), "@127.0.0.1"].map(str::to_owned);
+    let done = Command::new(installed("dig")).args(server).args(["TXT", name]).output();
+    String::from_utf8(done.expect("dig").stdout).expect("text")
 }
 
 /// A file for its owner alone.

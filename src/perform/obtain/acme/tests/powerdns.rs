@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::knot::private;
+use super::knot::{private, texts};
 use super::program::{Daemon, free_port};
 use super::scene::installed;
 
@@ -74,10 +74,7 @@ impl PowerDns {
 
     /// The TXT records at `name`, as dig writes them.
     pub(super) fn texts(&self, name: &str) -> String {
-        let server =
-            ["+short", "+tcp", "-p", &self.port.to_string(), "@127.0.0.1"].map(str::to_owned);
-        let done = Command::new(installed("dig")).args(server).args(["TXT", name]).output();
-        String::from_utf8(done.expect("dig").stdout).expect("text")
+        texts(self.port, name)
     }
 }
 
