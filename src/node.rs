@@ -161,6 +161,7 @@ pub(crate) mod tests {
                     public_http_url: None,
                     connections_per_address: 1,
                     uncounted: Vec::new(),
+                    keysets_over_http: false,
                 },
                 key_file,
                 validation: validate::Settings::default(),

@@ -1,5 +1,6 @@
 //! Where consumers of JWTs find the keys: `jwks.json`, the documents that lead to it, and the SPIFFE
-//! bundle form. On the HTTPS listener alone; answered from memory, the same to everybody.
+//! bundle form. On the HTTPS listener, and on the HTTP listener only where a proxy ends TLS; answered
+//! from memory, the same to everybody.
 
 use std::sync::Arc;
 

@@ -41,9 +41,12 @@ pub(crate) fn https_router(node: &Arc<Node>) -> Router {
     finish(router, node)
 }
 
-/// What the HTTP listener serves: only what is signed already, and what CAs look for.
+/// What the HTTP listener serves: only what is signed already, and what CAs look for; and keysets
+/// where a proxy is said to stand before it.
 pub(crate) fn http_router(node: &Arc<Node>) -> Router {
-    finish(pki::router().merge(challenge::router(node.answers.clone())), node)
+    let router = pki::router().merge(challenge::router(node.answers.clone()));
+    let keysets = node.config.listen.keysets_over_http;
+    finish(if keysets { router.merge(jwks::router()) } else { router }, node)
 }
 
 /// What the admin listener serves: nothing secret, nothing that acts.
