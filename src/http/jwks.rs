@@ -69,8 +69,7 @@ fn serve(
         Document::OpenId => body(live.openid_configuration.clone()),
         Document::Server => body(live.server_metadata.clone()),
     };
-    let seed = u64::from_be_bytes(node.world.random());
-    let fresh = live.max_age(node.world.now(), seed).as_secs();
+    let fresh = live.max_age(node.world.now(), node.world.unique()).as_secs();
     // RFC 5861 §4: an old set is better than none, while the keys in it are good.
     let cache = format!("public, max-age={fresh}, stale-if-error={}", stale(live));
     if let Ok(value) = HeaderValue::from_str(&cache) {

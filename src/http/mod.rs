@@ -29,7 +29,6 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Response};
 use axum::middleware::{Next, from_fn_with_state};
-use data_encoding::HEXLOWER;
 use tracing::{Instrument, info_span};
 
 use crate::node::Node;
@@ -77,10 +76,9 @@ async fn observe(
     mut request: Request,
     next: Next,
 ) -> Response<Body> {
-    let id = HEXLOWER.encode(&node.world.random::<8>());
-    let method = request.method().clone();
+    let id = format!("{:016x}", node.world.unique());
     let span = info_span!("request", id);
-    let path = request.uri().path().to_owned();
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     request.extensions_mut().insert(RequestId(id.clone()));
     let began = Instant::now();
     let route = metrics::route(request.uri().path());
@@ -88,7 +86,7 @@ async fn observe(
     let elapsed = began.elapsed();
     node.metrics.served(route, response.status(), elapsed);
     span.in_scope(|| {
-        tracing::debug!(%method, path, status = response.status().as_u16(), ?elapsed, "answered");
+        tracing::debug!(%method, path = uri.path(), status = response.status().as_u16(), ?elapsed, "answered");
     });
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
