@@ -4,9 +4,11 @@
 
 mod dice;
 mod emergencies;
+mod forecasts;
 mod hostile;
 mod keys;
 mod sets;
+mod sightings;
 mod steps;
 mod tokens;
 mod windows;

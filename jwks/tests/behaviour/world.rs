@@ -91,6 +91,9 @@ pub(crate) struct World {
     /// serves what was stored, how long a node takes to store what it decided, and how wrong a clock
     /// is.
     pub(crate) slack: i64,
+    /// Which consumers were seen to fetch which keys, the latest last: those that came to a node, and
+    /// not to a copy on the way.
+    seen: VecDeque<(String, usize)>,
     /// When edges were last told of an emergency.
     told_at: i64,
     /// Rotations that ended.
@@ -112,6 +115,7 @@ impl World {
             edges: Vec::new(),
             nodes: (0..nodes).map(|_| Node { error: 0, lease: None, pending: None }).collect(),
             slack,
+            seen: VecDeque::new(),
             told_at: 0,
             rotations: 0,
             policy: policy.clone(),
@@ -253,12 +257,18 @@ impl World {
         self.published.push(self.now, set);
     }
 
-    /// No key signs that an edge does not serve, the first ones included.
+    /// No key signs that an edge does not serve, the first ones included, or that a required consumer
+    /// did not fetch.
     fn check_sign(&self, key: &Key) {
         let number = self.number(&key.kid);
         for edge in &self.edges {
             let serves = edge.served.0.back().is_some_and(|(_, set)| set.contains(&number));
             assert!(serves, "{} signs and {} does not serve it", key.kid, edge.url);
+        }
+        let required = self.policy.settings().consumers.iter().filter(|c| c.required && !key.first);
+        for name in required.map(|consumer| &consumer.name) {
+            let seen = self.seen.iter().any(|(who, what)| who == name && *what == number);
+            assert!(seen, "{} signs and {name} did not fetch it", key.kid);
         }
     }
 

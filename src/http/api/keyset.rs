@@ -99,8 +99,10 @@ async fn rotate_one(
     let changed = emergency(&set, policy, kid.as_ref(), &named, now).map_err(refused)?;
     let left: Vec<_> = exposure(&set, policy, now).iter().map(ToString::to_string).collect();
     let detail = json!({ "compromised": wanted.compromised, "exposure": left });
-    let change = Change { changed, fresh, detail, ..Change::new("keyset.emergency") };
+    let exposed = keyset::exposed(&exposure(&set, policy, now), now);
+    let change = Change { changed, fresh, exposed, detail, ..Change::new("keyset.emergency") };
     keyset::store(node, &known, actor, change).await.map_err(failed)?;
+    node.metrics.keysets.emergency(name);
     let mut shown = after(node, &known)?;
     shown["exposure"] = left.into();
     Ok(shown)
@@ -131,7 +133,8 @@ fn after(node: &Arc<Node>, before: &Known) -> Result<Value, Problem> {
     known(node, &before.row.name).map(|known| in_full(node, &known))
 }
 
-fn known(node: &Node, name: &str) -> Result<Known, Problem> {
+/// What is stored and declared of a keyset.
+pub(super) fn known(node: &Node, name: &str) -> Result<Known, Problem> {
     let row = node.store.keyset_by_name(name).map_err(unreadable)?;
     let known = row.map(|row| Known::of(node, row)).transpose().map_err(unreadable)?.flatten();
     known.ok_or_else(|| missing("keyset", name))
@@ -171,7 +174,8 @@ fn status(known: &Known) -> &'static str {
     }
 }
 
-fn in_full(node: &Node, known: &Known) -> Value {
+/// A keyset with its keys.
+pub(super) fn in_full(node: &Node, known: &Known) -> Value {
     let (row, set, policy) = (&known.row, known.set(), &known.keyset.policy);
     let now = node.world.now();
     let (lead, retirement) = (policy.lead(), policy.retirement());
@@ -183,8 +187,8 @@ fn in_full(node: &Node, known: &Known) -> Value {
         "sequence": row.sequence,
         "changed_at": row.changed_at.to_string(),
         "next_at": row.due_at.map(|at| at.to_string()),
-        "lead": lead.to_string(),
-        "retirement": retirement.to_string(),
+        "lead": lead.sum(),
+        "retirement": retirement.sum(),
         "exposure": exposure(&set, policy, now).iter().map(ToString::to_string).collect::<Vec<_>>(),
         "keys": known.keys.iter().map(key).collect::<Vec<_>>(),
         "owner": known.keyset.spec.owner,
@@ -203,6 +207,7 @@ fn key(row: &SigningKeyRow) -> Value {
         "ready_at": key.ready_at.to_string(),
         "proven": key.proven,
         "proven_at": at(key.proven_at),
+        "fetched": key.fetched,
         "signing_from": at(key.signing_from),
         "rotate_at": at(key.rotate_at),
         "last_signature_at": at(key.last_signature_at),

@@ -2,8 +2,11 @@
 //! says what comes next and what that changes; here it is done, stored with the set it was decided
 //! on, and then published from memory.
 
+mod calendar;
 mod live;
+mod seen;
 mod signing;
+mod standing;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,13 +16,18 @@ use jwks::{Algorithm, Jwk, Key, Kid, PrivateKey, Served, Step, next, transition}
 use serde_json::{Value, json};
 use tracing::{error, info, warn};
 
+pub(crate) use calendar::calendar;
 pub(crate) use live::{Keysets, Live};
+pub(crate) use seen::{Absent, absent, keep_fetches, note_fetches};
 pub(crate) use signing::{SignError, signer};
+pub(crate) use standing::{Standing, exposed};
 
 use crate::catalog::{Keyset, KeysetSpec};
 use crate::node::Node;
 use crate::steps::Subject;
-use crate::store::{Actor, Commit, CommitError, Event, KeysetRow, ReadError, SigningKeyRow};
+use crate::store::{
+    Actor, Commit, CommitError, Event, Exposed, KeysetRow, ReadError, SigningKeyRow,
+};
 
 /// Gives every declared keyset a row, and has those looked at whose declaration is not what it was.
 ///
@@ -48,6 +56,7 @@ pub(crate) async fn enlist(node: &Arc<Node>, actor: impl Into<Actor>) -> Result<
                 error: None,
                 changed_at: now,
                 due_at: Some(now),
+                exposed: Vec::new(),
             },
         };
         let id = row.id;
@@ -135,6 +144,10 @@ async fn step(node: &Arc<Node>, id: i64) -> Result<bool, KeysetError> {
         return Ok(false);
     };
     let (set, policy) = (known.set(), &known.keyset.policy);
+    if let Some(change) = seen::sighting(node, &known)? {
+        store(node, &known, "worker".into(), change).await?;
+        return Ok(true);
+    }
     let change = match next(&set, policy, now) {
         Step::Wait(until) => {
             if known.row.due_at != Some(until) {
@@ -229,12 +242,21 @@ pub(crate) struct Change {
     /// Those of the keys that are new.
     pub(crate) fresh: Vec<(Kid, PrivateKey)>,
     pub(crate) error: Option<String>,
+    /// Who may go on trusting a key that is taken out.
+    pub(crate) exposed: Vec<Exposed>,
     pub(crate) detail: Value,
 }
 
 impl Change {
     pub(crate) fn new(action: &'static str) -> Self {
-        Self { action, changed: Vec::new(), fresh: Vec::new(), error: None, detail: Value::Null }
+        Self {
+            action,
+            changed: Vec::new(),
+            fresh: Vec::new(),
+            error: None,
+            exposed: Vec::new(),
+            detail: Value::Null,
+        }
     }
 }
 
@@ -273,6 +295,7 @@ pub(crate) async fn store(
         published: after.published,
         sequence: known.row.sequence + i64::from(differs),
         error: change.error,
+        exposed: standing::still_exposed(&known.row.exposed, change.exposed, now),
         changed_at: if differs { now } else { known.row.changed_at },
         due_at: Some(now),
         ..known.row.clone()
@@ -303,6 +326,8 @@ fn made(
         key: key.clone(),
         public: jwk.to_string(),
         sealed_key: Some(node.key.seal(&node.world, &identity, secret.expose())),
+        // It is in the set that follows from this.
+        sequence: known.row.sequence + 1,
     })
 }
 
