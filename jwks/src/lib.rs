@@ -7,7 +7,9 @@
 pub mod algorithm;
 pub mod consumer;
 pub mod discovery;
+pub mod elsewhere;
 pub mod emergency;
+pub mod handover;
 mod json;
 pub mod jwk;
 pub mod key;
@@ -21,6 +23,7 @@ pub mod window;
 
 pub use algorithm::Algorithm;
 pub use consumer::Consumer;
+pub use elsewhere::{Holding, SignerTarget};
 pub use jwk::{Jwk, Kid, PublicKey};
 pub use key::PrivateKey;
 pub use keyset::{Key, Keyset, Phase, Step, next};

@@ -4,6 +4,7 @@
 
 mod clients;
 mod nodes;
+mod sites;
 
 use std::collections::VecDeque;
 
@@ -42,6 +43,8 @@ struct Fate {
     excused_until: i64,
     /// When it was found to be bad, and when no consumer whose cache is bounded may accept it.
     bad: Option<(i64, i64)>,
+    /// Whether a signer target was declared when it was made.
+    made_for_export: bool,
 }
 
 struct Client {
@@ -87,6 +90,7 @@ pub(crate) struct World {
     clients: Vec<Client>,
     edges: Vec<Edge>,
     nodes: Vec<Node>,
+    sites: Vec<sites::Site>,
     /// An eighth of the lag, the least that any policy of this world has: how long until a node
     /// serves what was stored, how long a node takes to store what it decided, and how wrong a clock
     /// is.
@@ -110,6 +114,7 @@ impl World {
             fates: Vec::new(),
             clients: Vec::new(),
             edges: Vec::new(),
+            sites: Vec::new(),
             nodes: (0..nodes).map(|_| Node { error: 0, lease: None, pending: None }).collect(),
             slack,
             told_at: 0,
@@ -155,12 +160,15 @@ impl World {
         }
         self.ages.push(now, (secs(settings.max_age), secs(settings.copy_age)));
         self.policy = policy;
+        self.settle_sites();
     }
 
     /// The operator declares something else.
     pub(crate) fn reconfigure(&mut self, policy: Policy) {
         let clock = self.clock(0);
+        let changed = self.keyset.redeclared(&self.policy, &policy, clock);
         self.keyset.held_until = self.keyset.reconfigured(&self.policy, &policy, clock);
+        self.keyset.apply(&changed);
         self.version += 1;
         // A consumer that is new may fetch a copy from before a recent emergency, and keep it for
         // longer than the ones that were declared then.
@@ -191,6 +199,7 @@ impl World {
         self.refresh();
         self.work(node);
         self.issue();
+        self.run_sites();
         for client in 0..self.clients.len() {
             if !self.dice.one_in(3) {
                 self.verify(client);
@@ -223,6 +232,7 @@ impl World {
                     expires: i64::MIN,
                     excused_until: i64::MIN,
                     bad: None,
+                    made_for_export: self.exports(key.algorithm),
                 });
             }
             if key.phase == Phase::Signing && known.is_some_and(|phase| phase != Phase::Signing) {
