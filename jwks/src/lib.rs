@@ -9,6 +9,7 @@ pub mod consumer;
 pub mod discovery;
 pub mod elsewhere;
 pub mod emergency;
+pub mod export;
 pub mod handover;
 mod json;
 pub mod jwk;

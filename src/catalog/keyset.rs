@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::managed::maybe_duration;
+use super::signer::SignerSpec;
 
 /// The JWT signing keys of one issuer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub(crate) struct KeysetSpec {
     /// URLs that must serve a key before it signs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) edges: Vec<String>,
+    /// Places that are given the private keys and sign with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) signers: Vec<SignerSpec>,
     /// The longest `max-age` that is served.
     #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
     pub(crate) max_age: Option<SignedDuration>,
@@ -80,6 +84,7 @@ impl KeysetSpec {
             algorithms: algorithms.collect(),
             consumers,
             edges: self.edges.clone(),
+            signers: self.signers.iter().map(|signer| signer.target(self.algorithm)).collect(),
             max_age: self.max_age.unwrap_or(usual.max_age),
             ..usual
         };
@@ -115,6 +120,7 @@ impl KeysetSpec {
                 return Err(format!("edge {:?} must be an https or http URL", edge.as_str()));
             }
         }
+        self.signers.iter().try_for_each(SignerSpec::check)?;
         self.policy().map(drop)
     }
 }

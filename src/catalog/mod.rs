@@ -8,6 +8,7 @@ mod issuing;
 mod keyset;
 mod managed;
 mod plan;
+mod signer;
 mod wrong;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
 pub(crate) use keyset::KeysetSpec;
 pub(crate) use managed::{Care, CertificateSpec, TargetSpec, digest_of};
 pub(crate) use plan::{Change, plan, prune};
+pub(crate) use signer::{KeyFormat, SignerSpec};
 pub(crate) use wrong::Wrong;
 
 use crate::perform::obtain::acme::AcmeSpec;

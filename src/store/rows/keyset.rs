@@ -102,6 +102,8 @@ impl Stored for SigningKeyRow {
         "last_signature_at",
         "last_expiry",
         "gone_at",
+        "exportable",
+        "held",
     ];
 
     fn values(&self) -> Vec<Value> {
@@ -124,6 +126,8 @@ impl Stored for SigningKeyRow {
             maybe_at(key.last_signature_at),
             maybe_at(key.last_expiry),
             maybe_at(key.gone_at),
+            key.exportable.into(),
+            json(&key.held),
         ]
     }
 
@@ -149,6 +153,8 @@ impl Stored for SigningKeyRow {
             last_signature_at: c.maybe_time()?,
             last_expiry: c.maybe_time()?,
             gone_at: c.maybe_time()?,
+            exportable: c.next()?,
+            held: c.json()?,
         };
         Ok(Self { id, version, keyset, key, public, sealed_key })
     }
