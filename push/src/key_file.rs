@@ -90,7 +90,9 @@ impl KeyFile {
         Ok(changed)
     }
 
-    fn next_path(&self) -> PathBuf {
+    /// The file beside it, for the key after this one.
+    #[must_use]
+    pub fn next_path(&self) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(".next");
         name.into()

@@ -125,15 +125,18 @@ impl KeysetSpec {
     }
 }
 
-mod patterns {
+pub(super) mod patterns {
     use jwks::token::Pattern;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(patterns: &[Pattern], to: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::catalog) fn serialize<S: Serializer>(
+        patterns: &[Pattern],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         to.collect_seq(patterns.iter().map(ToString::to_string))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::catalog) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Vec<Pattern>, D::Error> {
         let texts = Vec::<String>::deserialize(from)?;

@@ -9,6 +9,7 @@ mod keyset;
 mod managed;
 mod plan;
 mod signer;
+mod webhook;
 mod wrong;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub(crate) use keyset::KeysetSpec;
 pub(crate) use managed::{Care, CertificateSpec, TargetSpec, digest_of};
 pub(crate) use plan::{Change, plan, prune};
 pub(crate) use signer::{KeyFormat, SignerSpec};
+pub(crate) use webhook::WebhookSpec;
 pub(crate) use wrong::Wrong;
 
 use crate::perform::obtain::acme::AcmeSpec;
@@ -147,6 +149,7 @@ pub(crate) struct Catalog {
     pub(crate) certificates: BTreeMap<String, Arc<Certificate>>,
     pub(crate) targets: BTreeMap<String, Arc<Target>>,
     pub(crate) keysets: BTreeMap<String, Arc<Keyset>>,
+    pub(crate) webhooks: BTreeMap<String, Arc<WebhookSpec>>,
 }
 
 impl Catalog {

@@ -74,6 +74,15 @@ impl SignerSpec {
         }
     }
 
+    /// The files it may have.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let file = self.file();
+        match self.format {
+            KeyFormat::Jwks => vec![file.path],
+            KeyFormat::Jwk | KeyFormat::Pem => vec![file.next_path(), file.path],
+        }
+    }
+
     /// The file, ready to be written.
     pub(crate) fn file(&self) -> KeyFile {
         let timeout = self.timeout.and_then(|timeout| Duration::try_from(timeout).ok());

@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod keyset;
 mod managed;
+mod notification;
 mod reads;
 pub(crate) mod rows;
 mod sqlite;

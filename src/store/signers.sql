@@ -26,5 +26,6 @@ CREATE TABLE notification (
     UNIQUE (webhook, message)
 );
 CREATE INDEX notification_due ON notification (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX notification_failing ON notification (webhook) WHERE error IS NOT NULL;
+CREATE INDEX notification_failing ON notification (id) WHERE error IS NOT NULL;
+CREATE INDEX notification_webhook ON notification (webhook, id);
 CREATE INDEX notification_created ON notification (created_at);

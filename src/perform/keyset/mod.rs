@@ -5,6 +5,7 @@
 mod live;
 mod signers;
 mod signing;
+mod told;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub(crate) use signing::{SignError, signer};
 
 use crate::catalog::{Keyset, KeysetSpec};
 use crate::node::Node;
+use crate::perform::notify;
 use crate::steps::Subject;
 use crate::store::{Actor, Commit, CommitError, Event, KeysetRow, ReadError, SigningKeyRow};
 
@@ -285,31 +287,28 @@ pub(crate) async fn store(
     let differs = before != listed(&after);
     let phases: serde_json::Map<_, _> =
         (change.changed.iter()).map(|key| (key.kid.to_string(), json!(key.phase.name()))).collect();
-    let event = Event::new(actor, change.action, format!("keyset/{name}"))
+    let subject = format!("keyset/{name}");
+    let data = told::news(node, known, &change);
+    let messages = notify::messages(node, change.action, &subject, &data);
+    let event = Event::new(actor, change.action, subject)
         .with(json!({ "keys": phases, "detail": change.detail }));
     let row = KeysetRow {
         published: after.published,
         sequence: known.row.sequence + i64::from(differs),
-        error: complaint(change.error, &after),
+        error: told::complaint(change.error, &after),
         changed_at: if differs { now } else { known.row.changed_at },
         due_at: Some(now),
         ..known.row.clone()
     };
+    let is_told = !messages.is_empty();
     let commit = rows.into_iter().fold(Commit::new(event).put(row), Commit::put);
+    let commit = messages.into_iter().fold(commit, Commit::put);
     node.store.commit(commit, now).await?;
+    if is_told {
+        node.steps.hurry();
+    }
     info!(keyset = name, keys = ?phases, "{}", change.action);
     live::refresh_one(node, name)
-}
-
-/// What is wrong with a keyset: what a step found, and what its signer targets did the last time.
-fn complaint(found: Option<String>, set: &jwks::Keyset) -> Option<String> {
-    let held = set.keys.iter().filter(|key| key.phase.is_private_kept());
-    let of_targets = held.flat_map(|key| key.held.in_use()).filter_map(|holding| {
-        Some(format!("signer {}: {}", holding.target, holding.complaint.as_ref()?))
-    });
-    // Two keys of a target have the same complaint.
-    let all: BTreeSet<String> = found.into_iter().chain(of_targets).collect();
-    (!all.is_empty()).then(|| all.into_iter().collect::<Vec<_>>().join("; "))
 }
 
 /// The row of a key that is new.
