@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 
 use crate::algorithm::Algorithm;
+use crate::handover::{export, placed};
 use crate::jwk::Kid;
 use crate::keyset::{Key, Keyset, Phase, Step, next};
 use crate::policy::Policy;
@@ -27,7 +28,7 @@ pub struct Happening {
 }
 
 /// What happens from `now` until `horizon`, in order; at most five hundred things. Edges are taken to
-/// serve, and consumers to fetch, what is announced, as soon as that is looked at.
+/// serve, consumers to fetch, and signer targets to hold what they should, as soon as that is looked at.
 #[must_use]
 pub fn forecast(
     keyset: &Keyset,
@@ -77,6 +78,17 @@ fn taken(set: &Keyset, policy: &Policy, step: Step, at: Timestamp) -> Result<Vec
             Ok(seen.collect::<Result<Vec<_>, _>>()?.concat())
         }
         Step::Prove { kid, edges } => prove(set, policy, &kid, &edges, at),
+        Step::Export { kid, target } => export(set, policy, &kid, &target, at),
+        Step::Place { targets } => {
+            let mut after = set.clone();
+            for target in &targets {
+                let changed = placed(&after, policy, target, at)?;
+                after.apply(&changed);
+            }
+            // What is there is not looked at again and again in a forecast.
+            after.keys.iter_mut().for_each(|key| key.held.look(Timestamp::MAX));
+            Ok(after.keys)
+        }
         Step::Sign { kid } => {
             // It signs to the end, and its last tokens live for as long as they may.
             let algorithm = set.key(&kid).map(|key| key.algorithm);

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::managed::maybe_duration;
 use super::recognition::{Recognition, network};
+use super::signer::SignerSpec;
 
 /// The JWT signing keys of one issuer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +36,9 @@ pub(crate) struct KeysetSpec {
     /// URLs that must serve a key before it signs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) edges: Vec<String>,
+    /// Places that are given the private keys and sign with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) signers: Vec<SignerSpec>,
     /// The longest `max-age` that is served.
     #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
     pub(crate) max_age: Option<SignedDuration>,
@@ -99,6 +103,7 @@ impl KeysetSpec {
             algorithms: algorithms.collect(),
             consumers,
             edges: self.edges.clone(),
+            signers: self.signers.iter().map(|signer| signer.target(self.algorithm)).collect(),
             max_age: self.max_age.unwrap_or(usual.max_age),
             ..usual
         };
@@ -148,19 +153,23 @@ impl KeysetSpec {
             }
         }
         self.recognitions().iter().try_for_each(Recognition::check)?;
+        self.signers.iter().try_for_each(SignerSpec::check)?;
         self.policy().map(drop)
     }
 }
 
-mod patterns {
+pub(super) mod patterns {
     use jwks::token::Pattern;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(patterns: &[Pattern], to: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::catalog) fn serialize<S: Serializer>(
+        patterns: &[Pattern],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         to.collect_seq(patterns.iter().map(ToString::to_string))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::catalog) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Vec<Pattern>, D::Error> {
         let texts = Vec::<String>::deserialize(from)?;

@@ -9,6 +9,8 @@ mod keyset;
 mod managed;
 mod plan;
 mod recognition;
+mod signer;
+mod webhook;
 mod wrong;
 
 use std::collections::BTreeMap;
@@ -26,6 +28,8 @@ pub(crate) use keyset::KeysetSpec;
 pub(crate) use managed::{Care, CertificateSpec, TargetSpec, digest_of};
 pub(crate) use plan::{Change, plan, prune};
 pub(crate) use recognition::Recognition;
+pub(crate) use signer::{KeyFormat, SignerSpec};
+pub(crate) use webhook::WebhookSpec;
 pub(crate) use wrong::Wrong;
 
 use crate::perform::obtain::acme::AcmeSpec;
@@ -150,6 +154,7 @@ pub(crate) struct Catalog {
     pub(crate) certificates: BTreeMap<String, Arc<Certificate>>,
     pub(crate) targets: BTreeMap<String, Arc<Target>>,
     pub(crate) keysets: BTreeMap<String, Arc<Keyset>>,
+    pub(crate) webhooks: BTreeMap<String, Arc<WebhookSpec>>,
 }
 
 impl Catalog {

@@ -1,11 +1,12 @@
 //! The property, over many years of virtual time: every unexpired token verifies at every declared
 //! consumer at every instant, no key signs before it was proven and the required consumers fetched
-//! it, and no bad token is accepted past the promised exposure. Whatever is drawn: policies,
-//! consumers, edges, crashes, clocks, races and changes of mind.
+//! it, nothing is exported that was not declared, and no bad token is accepted past the promised
+//! exposure. Whatever is drawn: policies, consumers, edges, signer targets, crashes, clocks, races and
+//! changes of mind.
 
 use jiff::SignedDuration;
 use jwks::consumer::Cache;
-use jwks::{Algorithm, Consumer, Policy, Settings};
+use jwks::{Algorithm, Consumer, Policy, Settings, SignerTarget};
 
 use crate::dice::Dice;
 use crate::world::{World, secs};
@@ -101,6 +102,13 @@ fn draw(dice: &mut Dice, slack: i64) -> Policy {
             let bounded = |consumer: &&mut Consumer| consumer.cache != Cache::Forever;
             for consumer in settings.consumers.iter_mut().filter(bounded) {
                 consumer.required = dice.one_in(2);
+            }
+        }
+        for name in ["one", "two"] {
+            if dice.one_in(3) {
+                let settle = seconds(dice.extreme(3600));
+                let algorithm = *dice.pick(&settings.algorithms);
+                settings.signers.push(SignerTarget { name: name.to_owned(), algorithm, settle });
             }
         }
         settings.max_age = seconds(dice.extreme(7200));

@@ -212,6 +212,15 @@ fn key(row: &SigningKeyRow) -> Value {
         "rotate_at": at(key.rotate_at),
         "last_signature_at": at(key.last_signature_at),
         "gone_at": at(key.gone_at),
+        "exportable": key.exportable,
+        "signers": key.held.iter().map(|held| json!({
+            "signer": held.target,
+            "given_at": held.since.to_string(),
+            "held_at": at(held.held_at),
+            "used_at": at(held.used_at),
+            "left_at": at(held.left_at),
+            "error": held.complaint,
+        })).collect::<Vec<_>>(),
     })
 }
 

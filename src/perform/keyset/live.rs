@@ -133,6 +133,11 @@ pub(crate) fn refresh_one(node: &Node, name: &str) -> Result<(), KeysetError> {
     Ok(())
 }
 
+/// Where the set of a keyset is.
+pub(super) fn jwks_uri(node: &Node, name: &str) -> String {
+    format!("{}/jwks/{name}/jwks.json", node.https_url)
+}
+
 fn publish(node: &Node, known: &Known) -> Result<Live, KeysetError> {
     let (set, spec) = (known.set(), &known.keyset.spec);
     let policy = &known.keyset.policy;
@@ -154,7 +159,7 @@ fn publish(node: &Node, known: &Known) -> Result<Live, KeysetError> {
         sequence: known.row.sequence.unsigned_abs(),
         refresh_hint: u32::try_from(hint).unwrap_or(u32::MAX),
     };
-    let jwks_uri = format!("{}/jwks/{}/jwks.json", node.https_url, spec.name);
+    let jwks_uri = jwks_uri(node, &spec.name);
     let algorithms = &policy.settings().algorithms;
     Ok(Live {
         id: known.row.id,

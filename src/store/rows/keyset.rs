@@ -121,6 +121,8 @@ impl Stored for SigningKeyRow {
         "last_expiry",
         "gone_at",
         "fetched",
+        "exportable",
+        "held",
         "sequence",
     ];
 
@@ -145,6 +147,8 @@ impl Stored for SigningKeyRow {
             maybe_at(key.last_expiry),
             maybe_at(key.gone_at),
             json(&key.fetched),
+            key.exportable.into(),
+            json(&key.held),
             self.sequence.into(),
         ]
     }
@@ -172,6 +176,8 @@ impl Stored for SigningKeyRow {
             last_expiry: c.maybe_time()?,
             gone_at: c.maybe_time()?,
             fetched: c.json()?,
+            exportable: c.next()?,
+            held: c.json()?,
         };
         let sequence = c.next()?;
         Ok(Self { id, version, keyset, key, public, sealed_key, sequence })
