@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::managed::maybe_duration;
+use super::payloads::Payloads;
 use super::signer::SignerSpec;
 
 /// The JWT signing keys of one issuer.
@@ -46,6 +47,9 @@ pub(crate) struct KeysetSpec {
     /// Which `sub`.
     #[serde(default, with = "patterns", skip_serializing_if = "Vec::is_empty")]
     pub(crate) subjects: Vec<Pattern>,
+    /// Of which types payloads that are no claims are signed.
+    #[serde(default, skip_serializing_if = "Payloads::is_none")]
+    pub(crate) payloads: Payloads,
     /// Who answers for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) owner: Option<String>,
@@ -121,6 +125,7 @@ impl KeysetSpec {
             }
         }
         self.signers.iter().try_for_each(SignerSpec::check)?;
+        self.payloads.check()?;
         self.policy().map(drop)
     }
 }

@@ -4,6 +4,7 @@
 
 mod dice;
 mod emergencies;
+mod handovers;
 mod hostile;
 mod keys;
 mod sets;
