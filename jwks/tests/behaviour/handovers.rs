@@ -216,6 +216,28 @@ fn a_key_that_waits_and_was_given_is_not_withdrawn_it_may_have_been_used() {
 }
 
 #[test]
+fn a_bad_key_that_waits_is_taken_from_its_targets_at_once() {
+    let (policy, now) = (with_targets(&["gateway"]), start() + DAY);
+    let mut keyset = handed(&policy);
+    let changed = announce(&keyset, &policy, &fresh("two"), now);
+    apply(&mut keyset, changed);
+    let ready = now + policy.lead().total();
+    hand_over(&mut keyset, &policy, "two", ready);
+    let bad = ready + MINUTE;
+    let changed = emergency(&keyset, &policy, Some(&kid("two")), &[], bad);
+    apply(&mut keyset, changed);
+    let place = Step::Place { targets: vec!["gateway".into()] };
+    assert_eq!(next(&keyset, &policy, bad), place);
+    let changed = not_placed(&keyset, &policy, "gateway", ("it is away", None), bad);
+    apply(&mut keyset, changed);
+    assert!(matches!(next(&keyset, &policy, bad), Step::Wait(at) if at < bad + MINUTE));
+    let changed = placed(&keyset, &policy, "gateway", bad + MINUTE);
+    apply(&mut keyset, changed);
+    assert!(matches!(next(&keyset, &policy, bad + MINUTE), Step::Wait(_)));
+    assert!(keyset.key(&kid("two")).expect("a key").held.in_use().next().is_none());
+}
+
+#[test]
 fn targets_that_cannot_be_are_refused() {
     let rsa = SignerTarget { algorithm: Algorithm::Rs256, ..target("gateway") };
     for signers in [vec![rsa], vec![target("gateway"), target("gateway")]] {
