@@ -161,11 +161,10 @@ pub fn not_placed(
         let mut after = key.clone();
         let wanted =
             holds.current.as_ref() == Some(&key.kid) || holds.next.as_ref() == Some(&key.kid);
-        let waits_since = key.signing_from;
+        let since = key.gone_at.max(key.signing_from);
         if let Some(holding) = after.held.at_mut(&target.name) {
+            holding.look_at = later(since.max(holding.held_at).unwrap_or(holding.since), now);
             if wanted {
-                let since = waits_since.max(holding.held_at).unwrap_or(holding.since);
-                holding.look_at = later(since, now);
                 holding.complaint = Some(complaint.to_owned());
             } else if seen == Some(&key.kid) {
                 holding.left_at = None;

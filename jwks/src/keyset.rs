@@ -207,9 +207,12 @@ impl Keyset {
     /// The signer targets that are to be brought or shown to have what they should, each with when.
     fn looks(&self, policy: &Policy) -> Vec<(String, Timestamp)> {
         let look = |target: &SignerTarget| {
-            let keys = [self.signer(target.algorithm), self.waiting(target.algorithm)];
-            let held = keys.into_iter().flatten().filter_map(|key| key.held.at(&target.name));
-            Some((target.name.clone(), held.map(|holding| holding.look_at).min()?))
+            let at = |key: &Key| key.held.at(&target.name).map(|holding| holding.look_at);
+            let current = self.signer(target.algorithm).and_then(at);
+            // With a current one it is also to be rid of those that it should not have.
+            let others = self.keys.iter().filter_map(at).min();
+            let next = self.waiting(target.algorithm).and_then(at);
+            Some((target.name.clone(), if current.is_some() { others } else { next }?))
         };
         policy.settings().signers.iter().filter_map(look).collect()
     }

@@ -94,7 +94,7 @@ impl Bounds {
             return Ok(payload);
         }
         let parsed = crate::json::parse(&payload.0).map_err(|e| BadToken::Json(e.to_string()))?;
-        let Value::Object(claims) = parsed else {
+        let Value::Object(mut claims) = parsed else {
             return Err(BadToken::Json("it is no object".to_owned()));
         };
         for name in ["iss", "exp", "iat"] {
@@ -111,7 +111,7 @@ impl Bounds {
         if time(&claims, "iat")? > Some(now.as_second()) {
             return Err(BadToken::Claim("iat", "is in the future"));
         }
-        self.bound_times(&mut claims.clone(), now)?;
+        self.bound_times(&mut claims, now)?;
         Ok(payload)
     }
 

@@ -237,7 +237,9 @@ pub(crate) fn begin(key: &mut Key, policy: &Policy, now: Timestamp) {
 }
 
 pub(crate) fn gone(key: &Key, now: Timestamp) -> Key {
-    Key { phase: Phase::Gone, gone_at: Some(now), ..key.clone() }
+    let mut key = Key { phase: Phase::Gone, gone_at: Some(now), ..key.clone() };
+    key.held.look(now);
+    key
 }
 
 pub(crate) fn in_phase(keyset: &Keyset, kid: &Kid, phases: &[Phase]) -> Result<Key, Refused> {

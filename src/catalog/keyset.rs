@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::managed::maybe_duration;
+use super::payloads::Payloads;
 use super::recognition::{Recognition, network};
 use super::signer::SignerSpec;
 
@@ -48,6 +49,9 @@ pub(crate) struct KeysetSpec {
     /// Which `sub`.
     #[serde(default, with = "patterns", skip_serializing_if = "Vec::is_empty")]
     pub(crate) subjects: Vec<Pattern>,
+    /// Of which types payloads that are no claims are signed.
+    #[serde(default, skip_serializing_if = "Payloads::is_none")]
+    pub(crate) payloads: Payloads,
     /// Who answers for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) owner: Option<String>,
@@ -154,6 +158,7 @@ impl KeysetSpec {
         }
         self.recognitions().iter().try_for_each(Recognition::check)?;
         self.signers.iter().try_for_each(SignerSpec::check)?;
+        self.payloads.check()?;
         self.policy().map(drop)
     }
 }

@@ -7,6 +7,7 @@ mod declared;
 mod issuing;
 mod keyset;
 mod managed;
+mod payloads;
 mod plan;
 mod recognition;
 mod signer;

@@ -204,7 +204,7 @@ fn a_plan_shows_what_happens_to_keys_and_the_arithmetic_of_what_changes() {
     assert!(shown.contains("\nkeys\nKID"), "{shown}");
 }
 
-fn keyset(name: &str, more: &str) -> String {
+pub(super) fn keyset(name: &str, more: &str) -> String {
     format!(
         "[[keyset]]\nname = {name:?}\nissuer = \"https://auth.example.com\"\nalgorithm = \"ES256\"\n\
          token_lifetime = \"10m\"\naudiences = [\"https://api.example.com\"]\n\
@@ -229,12 +229,12 @@ fn declared(name: &str, more: &str) -> Scene {
 }
 
 /// An API token for a keyset.
-fn made(scene: &Scene, keyset: &str) -> String {
+pub(super) fn made(scene: &Scene, keyset: &str) -> String {
     let arguments = ["token", "create", keyset, "--keyset", keyset];
     text(&scene.server.json(arguments)["token"])
 }
 
-fn sign(scene: &Scene, token: &str, body: &Value) -> Value {
+pub(super) fn sign(scene: &Scene, token: &str, body: &Value) -> Value {
     let url = format!("{}/api/v1/keysets/auth/sign", base(scene));
     let mut curl = program("curl");
     curl.args(["--silent", "--cacert"]).arg(&scene.server.trust);
@@ -252,7 +252,7 @@ fn fetch(scene: &Scene, path: &str, headers: &[&str]) -> String {
 }
 
 /// What PyJWT says of a token: its claims, or the error's name.
-fn verify(scene: &Scene, token: &str) -> Result<Value, String> {
+pub(super) fn verify(scene: &Scene, token: &str) -> Result<Value, String> {
     let script = "import json, ssl, sys, jwt\n\
                   url, roots, token = sys.argv[1:]\n\
                   trust = ssl.create_default_context(cafile=roots)\n\
@@ -290,7 +290,7 @@ fn base(scene: &Scene) -> &str {
     scene.server.directory.split("/acme/").next().expect("a URL")
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
 }
 

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::inventory::{Listing, paged};
 use super::{Answer, body, missing};
+use crate::catalog::SignerSpec;
 use crate::http::error::{uncommitted, unreadable};
 use crate::node::Node;
 use crate::perform::keyset::{self, Change, KeysetError, Known};
@@ -191,6 +192,7 @@ pub(super) fn in_full(node: &Node, known: &Known) -> Value {
         "retirement": retirement.sum(),
         "exposure": exposure(&set, policy, now).iter().map(ToString::to_string).collect::<Vec<_>>(),
         "keys": known.keys.iter().map(key).collect::<Vec<_>>(),
+        "signers": known.keyset.spec.signers.iter().map(SignerSpec::id).collect::<Vec<_>>(),
         "owner": known.keyset.spec.owner,
         "error": row.error,
     })

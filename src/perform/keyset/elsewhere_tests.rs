@@ -127,12 +127,14 @@ async fn a_reader_that_does_not_take_up_the_new_key_keeps_the_old_one_published(
     let first = site.kids().remove(0);
     // It breaks when the next key is there already and its turn has come.
     while stage.sign().await.expect("a key signs") == first {
-        stage.pass(SignedDuration::from_mins(5));
+        stage.pass(STEP);
         if stage.known().keys.iter().any(|row| row.key.phase == Phase::Proven) {
             fs::write(site.directory.join("broken"), "").expect("written");
         }
         stage.work().await;
-        if stage.now() > Timestamp::from_second(2_000_000_000).expect("an instant") + WEEK * 2 {
+        if stage.now()
+            > Timestamp::from_second(2_000_000_000).expect("an instant") + WEEK + STEP * 8
+        {
             break;
         }
     }

@@ -124,7 +124,11 @@ fn content(
     if spec.format != KeyFormat::Jwks {
         return Ok(KeyFileContent { content: one(&current)?, next: one(&next)? });
     }
-    let keys = current.iter().chain(&next).map(|(kid, key)| (key, kid));
+    let keys: Vec<_> = current.iter().chain(&next).map(|(kid, key)| (key, kid)).collect();
+    if keys.is_empty() {
+        // A set without keys would stop it.
+        return Ok(KeyFileContent { content: None, next: None });
+    }
     let set = export::set(keys)?;
     let content = Some(Zeroizing::new(set.expose().to_vec()));
     Ok(KeyFileContent { content, next: None })

@@ -18,10 +18,13 @@ pub(super) fn news(node: &Node, known: &Known, change: &Change) -> Value {
         let keys = change.changed.iter().filter(|key| key.phase == phase);
         keys.filter(|key| before(key) != Some(phase)).map(|key| key.kid.as_str()).collect()
     };
+    let new = change.changed.iter().filter(|key| before(key).is_none());
+    let announced = new.filter(|key| matches!(key.phase, Phase::Announced | Phase::Proven));
     json!({
         "keyset": known.row.name,
         "issuer": known.keyset.spec.issuer,
         "jwks_uri": live::jwks_uri(node, &known.row.name),
+        "announced": announced.map(|key| key.kid.as_str()).collect::<Vec<_>>(),
         "removed": entered(Phase::Gone),
         "signing": entered(Phase::Signing),
         "retiring": entered(Phase::Retiring),

@@ -14,7 +14,7 @@ use crate::perform::obtain::acme::secret;
 pub(super) struct Secrets(Vec<Secret>);
 
 enum Secret {
-    Shared(hmac::Key),
+    Shared(Box<hmac::Key>),
     Private(Ed25519KeyPair),
 }
 
@@ -77,7 +77,7 @@ impl Secret {
             if !(24..=64).contains(&octets.len()) {
                 return Err("a secret must have 24 to 64 octets");
             }
-            return Ok(Self::Shared(hmac::Key::new(hmac::HMAC_SHA256, &octets)));
+            return Ok(Self::Shared(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &octets))));
         }
         let text = line.strip_prefix("whsk_").ok_or("a secret begins with whsec_ or whsk_")?;
         let octets = decoded(text)?;
