@@ -24,11 +24,20 @@ impl Recognition {
         self.is_expected() && looks && comes
     }
 
-    /// Whether it tells anybody apart.
+    /// Whether it tells anybody apart, and can be said in a URL, a metric and on a terminal.
     ///
     /// # Errors
     /// A sentence that says what does not.
     pub(super) fn check(&self) -> Result<(), String> {
+        let plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !"\"\\".contains(c);
+        let trimmed = self.name.trim() == self.name && !self.name.is_empty();
+        if !trimmed || self.name.len() > LONGEST_NAME || !self.name.chars().all(plain) {
+            let name = self.name.chars().take(LONGEST_NAME).collect::<String>();
+            return Err(format!(
+                "consumer {name:?}: a name is 1 to {LONGEST_NAME} printable ASCII characters without \
+                 quotation marks and backslashes"
+            ));
+        }
         if self.agent.as_ref().is_some_and(String::is_empty) {
             return Err(format!("consumer {:?}: agent is empty; leave it out", self.name));
         }
@@ -40,6 +49,9 @@ impl Recognition {
         self.agent.is_some() || self.address.is_some()
     }
 }
+
+/// The longest name of a consumer; of others no more is kept.
+pub(crate) const LONGEST_NAME: usize = 64;
 
 /// A network, or a single address.
 pub(super) mod network {

@@ -115,7 +115,7 @@ fn consumer(live: &Live, consumer: &Recognition, fetches: &[FetchRow]) -> Value 
     let is_it = |row: &&FetchRow| row.known_by == KnownBy::Consumer && row.name == consumer.name;
     let mut shown = match fetches.iter().find(is_it) {
         Some(row) => fetched(live, row),
-        // Nobody has any key then.
+        // It has no key then.
         None => json!({ "seen": "never", "count": 0, "lacks": waiting(live, None) }),
     };
     shown["name"] = consumer.name.as_str().into();
