@@ -4,7 +4,7 @@
 use jiff::SignedDuration;
 
 use crate::algorithm::Algorithm;
-use crate::consumer::{Cache, Consumer, UnknownKid};
+use crate::consumer::{Consumer, UnknownKid};
 use crate::window::{Lead, Retirement, words};
 
 /// What is declared, unchecked.
@@ -134,10 +134,10 @@ impl Policy {
         settings.check_algorithms()?;
         settings.check_durations()?;
         for consumer in &settings.consumers {
-            if consumer.cache == Cache::Forever && consumer.unknown_kid == UnknownKid::Never {
+            if consumer.is_lazy() && consumer.unknown_kid == UnknownKid::Never {
                 return Err(Impossible::Frozen(consumer.name.clone()));
             }
-            if consumer.cache == Cache::Forever && consumer.required {
+            if consumer.is_lazy() && consumer.required {
                 return Err(Impossible::Unseen(consumer.name.clone()));
             }
             if consumer.staleness() > LONGEST || consumer.skew > LONGEST {

@@ -77,3 +77,56 @@ pub(super) mod network {
         net.map(|net: IpNet| Some(net.trunc())).map_err(why)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::KeysetSpec;
+
+    fn spec(consumers: &str) -> Result<KeysetSpec, String> {
+        let text = format!(
+            "name = \"auth\"\nissuer = \"https://auth.example.com\"\nalgorithm = \"ES256\"\n\
+             consumers = [{consumers}]\n"
+        );
+        toml::from_str(&text).map_err(|error| error.message().to_owned())
+    }
+
+    #[test]
+    fn a_consumer_says_what_is_particular_about_it_and_nothing_else() {
+        let gateway =
+            "{ name = \"gateway\", cache = \"15m\", agent = \"gw/\", address = \"10.1.2.3/8\" }";
+        let read = spec(&format!("\"envoy\", {gateway}, {{ name = \"jose\", required = true }}"));
+        let read = read.expect("understood");
+        read.check().expect("makes sense");
+        let [envoy, gateway, jose] = &read.recognitions()[..] else { panic!("three") };
+        assert!(!envoy.is_expected() && !jose.is_expected() && jose.required);
+        assert_eq!(gateway.address, Some("10.0.0.0/8".parse().expect("a network")));
+        let stored = serde_json::to_string(&read).expect("JSON");
+        assert_eq!(serde_json::from_str::<KeysetSpec>(&stored).expect("read back"), read);
+        let before = "[\"envoy\",{\"name\":\"gw\",\"cache\":\"15m\"}]";
+        let stored = spec("\"envoy\", { name = \"gw\", cache = \"15m\" }").expect("understood");
+        let stored = serde_json::to_string(&stored.consumers).expect("JSON");
+        assert_eq!(stored, before, "what was stored before is the same still");
+
+        let single = spec("{ name = \"jose\", address = \"2001:db8::1\" }").expect("understood");
+        let single = single.recognitions()[0].address.expect("one");
+        assert_eq!(single.to_string(), "2001:db8::1/128");
+    }
+
+    #[test]
+    fn what_tells_nobody_apart_is_refused() {
+        for odd in
+            ["{ name = \"jose\", adress = \"10.0.0.0/8\" }", "{ name = \"jose\", address = \"x\" }"]
+        {
+            assert!(spec(odd).expect_err(odd).contains("a consumer is a name, or"), "{odd}");
+        }
+        for (odd, why) in [
+            ("{ name = \"jose\", agent = \"\" }", "agent is empty"),
+            ("{ name = \"\", cache = \"1h\" }", "a name is 1 to 64"),
+            ("{ name = \"a\\\"b\", cache = \"1h\" }", "a name is 1 to 64"),
+            ("\"jose\", \"jose\"", "declared twice"),
+        ] {
+            let refused = spec(odd).expect("understood").check().expect_err(odd);
+            assert!(refused.contains(why), "{odd}: {refused}");
+        }
+    }
+}
