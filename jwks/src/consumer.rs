@@ -76,6 +76,12 @@ impl Consumer {
         TABLE.iter().map(|row| row.name)
     }
 
+    /// Whether it fetches only for a key that it does not know: not before the key signs.
+    #[must_use]
+    pub fn is_lazy(&self) -> bool {
+        self.cache == Cache::Forever
+    }
+
     /// How long after it fetched a set this consumer may still refuse a key that was not in it.
     /// One that keeps a set forever fetches again for an unknown key, at the latest when its
     /// cooldown is over: that its cache never ends delays nothing.

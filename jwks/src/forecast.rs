@@ -27,7 +27,7 @@ pub struct Happening {
     pub kid: Option<Kid>,
 }
 
-/// What happens from `now` until `horizon`, in order; at most five hundred things. Edges are taken to
+/// What happens from `now` until `horizon`, in order; the first `most` things. Edges are taken to
 /// serve, consumers to fetch, and signer targets to hold what they should, as soon as that is looked at.
 #[must_use]
 pub fn forecast(
@@ -35,14 +35,15 @@ pub fn forecast(
     policy: &Policy,
     now: Timestamp,
     horizon: Timestamp,
+    most: usize,
 ) -> Vec<Happening> {
     let (mut set, mut at, mut found) = (keyset.clone(), now, Vec::new());
     for key in keyset.keys.iter().filter(|key| key.phase.is_waiting()) {
         set.apply(&come_for(&set, policy, &key.kid).unwrap_or_default());
     }
-    // Each thing takes a few steps; so many are never needed.
-    for _ in 0..MOST * 8 {
-        if found.len() >= MOST {
+    // Each thing takes a few steps; more are never needed.
+    for _ in 0..most.saturating_mul(8) {
+        if found.len() >= most {
             break;
         }
         let changed = match next(&set, policy, at) {
@@ -59,7 +60,7 @@ pub fn forecast(
         set.apply(&changed);
         set.keys.retain(|key| key.phase != Phase::Gone);
     }
-    found.truncate(MOST);
+    found.truncate(most);
     found
 }
 
@@ -128,5 +129,3 @@ fn told(stored: &Keyset, before: &Keyset, key: &Key, at: Timestamp) -> Option<Ha
     let kid = stored.key(&key.kid).map(|key| key.kid.clone());
     Some(Happening { at, what, algorithm: key.algorithm, first: key.first, kid })
 }
-
-const MOST: usize = 500;

@@ -4,7 +4,7 @@
 use jiff::SignedDuration;
 
 use crate::algorithm::Algorithm;
-use crate::consumer::{Cache, Consumer, UnknownKid};
+use crate::consumer::{Consumer, UnknownKid};
 use crate::elsewhere::SignerTarget;
 use crate::window::{Lead, Retirement, words};
 
@@ -154,10 +154,10 @@ impl Policy {
         settings.check_durations()?;
         settings.check_signers()?;
         for consumer in &settings.consumers {
-            if consumer.cache == Cache::Forever && consumer.unknown_kid == UnknownKid::Never {
+            if consumer.is_lazy() && consumer.unknown_kid == UnknownKid::Never {
                 return Err(Impossible::Frozen(consumer.name.clone()));
             }
-            if consumer.cache == Cache::Forever && consumer.required {
+            if consumer.is_lazy() && consumer.required {
                 return Err(Impossible::Unseen(consumer.name.clone()));
             }
             if consumer.staleness() > LONGEST || consumer.skew > LONGEST {

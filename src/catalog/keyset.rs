@@ -156,9 +156,16 @@ impl KeysetSpec {
                 return Err(format!("edge {:?} must be an https or http URL", edge.as_str()));
             }
         }
-        self.recognitions().iter().try_for_each(Recognition::check)?;
         self.signers.iter().try_for_each(SignerSpec::check)?;
         self.payloads.check()?;
+        let consumers = self.recognitions();
+        consumers.iter().try_for_each(Recognition::check)?;
+        let twice = |place: &usize| {
+            consumers[..*place].iter().any(|other| other.name == consumers[*place].name)
+        };
+        if let Some(place) = (0..consumers.len()).find(twice) {
+            return Err(format!("consumer {:?} is declared twice", consumers[place].name));
+        }
         self.policy().map(drop)
     }
 }

@@ -28,7 +28,7 @@ pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
 pub(crate) use keyset::KeysetSpec;
 pub(crate) use managed::{Care, CertificateSpec, TargetSpec, digest_of};
 pub(crate) use plan::{Change, plan, prune};
-pub(crate) use recognition::Recognition;
+pub(crate) use recognition::{LONGEST_NAME, Recognition};
 pub(crate) use signer::{KeyFormat, SignerSpec};
 pub(crate) use webhook::WebhookSpec;
 pub(crate) use wrong::Wrong;

@@ -104,6 +104,8 @@ fn what_cannot_be_kept_is_refused_with_the_arithmetic() {
         ("consumers = [\"nobody\"]\n", "say how long it caches"),
         ("more_algorithms = [\"ML-DSA-44\"]\n", "mixes"),
         ("edges = [\"ftp://x\"]\n", "must be an https or http URL"),
+        ("consumers = [{ name = \"go-oidc\", required = true }]\n", "cannot be required"),
+        ("consumers = [\"envoy\", { name = \"envoy\", agent = \"e\" }]\n", "declared twice"),
     ] {
         let file = scene.directory("refused").join("keyset.toml");
         fs::write(&file, keyset("odd", more)).expect("written");
@@ -158,7 +160,7 @@ fn who_has_fetched_a_keyset_is_seen_counted_and_known_again() {
     assert!(said.contains("keyset auth: our-gateway may trust what was taken out at"), "{said}");
     let (output, said) = run(&mut scene.server.command(["status", "keyset", "auth"]));
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.starts_with("auth is signing\n! keyset auth: "), "{said}");
+    assert!(said.contains("auth is signing\n! keyset auth: "), "{said}");
     let behind = attentive(&scene);
     assert_eq!(seen(&behind, "consumers")[1], "our-gateway behind 1");
 
@@ -200,7 +202,8 @@ fn a_plan_shows_what_happens_to_keys_and_the_arithmetic_of_what_changes() {
         assert!(said.contains(part), "{part} is not in\n{said}");
     }
     let shown = succeed(&mut scene.server.command(["get", "keyset", "auth"]));
-    assert!(shown.contains("\nlead         28 min 45 s = ("), "{shown}");
+    let lead = shown.lines().find_map(|line| line.strip_prefix("lead ")).expect("a lead");
+    assert!(lead.trim_start().starts_with("28 min 45 s = ("), "{shown}");
     assert!(shown.contains("\nkeys\nKID"), "{shown}");
 }
 
