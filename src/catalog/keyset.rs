@@ -1,6 +1,7 @@
 //! What is declared of a keyset: who issues tokens with it, for how long, and who verifies them.
 
 use jiff::SignedDuration;
+use jwks::consumer::{BadConsumer, UnknownKid};
 use jwks::token::{Bounds, Pattern};
 use jwks::{Algorithm, Consumer, Policy, Settings};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,21 @@ pub(crate) struct KeysetSpec {
     /// The longest `max-age` that is served.
     #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
     pub(crate) max_age: Option<SignedDuration>,
+    /// How old what a CDN serves may be beyond `max_age`.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) copy_age: Option<SignedDuration>,
+    /// Safety on what is cached, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) safety: Option<u16>,
+    /// How long until every node serves what one has decided, with reserve.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) lag: Option<SignedDuration>,
+    /// How far past its expiry any consumer accepts a token.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) skew: Option<SignedDuration>,
+    /// How far nodes' clocks are from the true time.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) signer_lag: Option<SignedDuration>,
     /// Which `aud` tokens that are signed for others may have: exact, or a beginning and `*`.
     #[serde(default, with = "patterns", skip_serializing_if = "Vec::is_empty")]
     pub(crate) audiences: Vec<Pattern>,
@@ -47,20 +63,40 @@ pub(crate) struct KeysetSpec {
     pub(crate) owner: Option<String>,
 }
 
-/// A consumer: its name alone, or with how long it caches.
+/// A consumer: its name alone, or with what it was set to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum ConsumerSpec {
     Named(String),
-    Caching(Caching),
+    Set(ConsumerSettings),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Caching {
+pub(crate) struct ConsumerSettings {
     pub(crate) name: String,
-    #[serde(with = "ca::duration")]
-    pub(crate) cache: SignedDuration,
+    /// How long it caches.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) cache: Option<SignedDuration>,
+    /// How long it waits from one fetch to the next, if a token names a key it does not know.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) cooldown: Option<SignedDuration>,
+    /// How far past its expiry it accepts a token.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) skew: Option<SignedDuration>,
+}
+
+impl ConsumerSpec {
+    fn consumer(&self) -> Result<Consumer, BadConsumer> {
+        let set = match self {
+            Self::Named(name) => return Consumer::named(name, None),
+            Self::Set(set) => set,
+        };
+        let mut consumer = Consumer::named(&set.name, set.cache)?;
+        consumer.skew = set.skew.unwrap_or(consumer.skew);
+        consumer.unknown_kid = set.cooldown.map_or(consumer.unknown_kid, UnknownKid::Cooldown);
+        Ok(consumer)
+    }
 }
 
 impl KeysetSpec {
@@ -69,10 +105,7 @@ impl KeysetSpec {
     /// # Errors
     /// A sentence that says what cannot be kept, and what to change.
     pub(crate) fn policy(&self) -> Result<Policy, String> {
-        let consumers = self.consumers.iter().map(|spec| match spec {
-            ConsumerSpec::Named(name) => Consumer::named(name, None),
-            ConsumerSpec::Caching(Caching { name, cache }) => Consumer::named(name, Some(*cache)),
-        });
+        let consumers = self.consumers.iter().map(ConsumerSpec::consumer);
         let consumers = consumers.collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
         let usual = Settings::new(self.algorithm, self.rotate_every, self.token_lifetime);
         let algorithms = std::iter::once(self.algorithm).chain(self.more_algorithms.clone());
@@ -80,8 +113,14 @@ impl KeysetSpec {
             algorithms: algorithms.collect(),
             consumers,
             edges: self.edges.clone(),
+            rotate_every: self.rotate_every,
+            token_lifetime: self.token_lifetime,
             max_age: self.max_age.unwrap_or(usual.max_age),
-            ..usual
+            copy_age: self.copy_age.unwrap_or(usual.copy_age),
+            safety: self.safety.unwrap_or(usual.safety),
+            lag: self.lag.unwrap_or(usual.lag),
+            skew: self.skew.unwrap_or(usual.skew),
+            signer_lag: self.signer_lag.unwrap_or(usual.signer_lag),
         };
         Policy::new(settings).map_err(|e| e.to_string())
     }
