@@ -34,7 +34,7 @@ pub struct Settings {
     pub lag: SignedDuration,
     /// How far past its expiry a consumer accepts a token, at least.
     pub skew: SignedDuration,
-    /// How far nodes' clocks are from the true time, or signers beyond their lease.
+    /// How far nodes' clocks are from the true time, or signers beyond their lease, and a second.
     pub signer_lag: SignedDuration,
 }
 
@@ -126,8 +126,15 @@ impl Settings {
                 return Err(Impossible::Duration(name));
             }
         }
-        if self.token_lifetime.is_zero() {
-            return Err(Impossible::Duration("token_lifetime"));
+        for (name, duration, least) in [
+            ("token_lifetime", self.token_lifetime, SECOND),
+            ("max_age", self.max_age, SECOND),
+            ("lag", self.lag, LEAST_LAG),
+            ("signer_lag", self.signer_lag, LEAST_SIGNER_LAG),
+        ] {
+            if duration < least {
+                return Err(Impossible::Least(name, least));
+            }
         }
         if !(100..=1000).contains(&self.safety) {
             return Err(Impossible::Safety(self.safety));
@@ -201,6 +208,14 @@ impl Policy {
         self.settings.signers.iter().find(|signer| signer.name == name)
     }
 
+    /// For how long a signer may be allowed to sign: ten minutes, or an eighth of how long a key
+    /// signs, whole seconds. A key that was replaced stays for so much longer at the most.
+    #[must_use]
+    pub fn lease(&self) -> SignedDuration {
+        let eighth = SignedDuration::from_secs(self.settings.rotate_every.as_secs() / 8);
+        eighth.clamp(SECOND, LONGEST_LEASE)
+    }
+
     /// Whether tokens are signed with this algorithm.
     pub(crate) fn declares(&self, algorithm: Algorithm) -> bool {
         self.settings.algorithms.contains(&algorithm)
@@ -222,9 +237,12 @@ pub enum Impossible {
          declare a keyset of its own for ML-DSA"
     )]
     Mixed(Algorithm, Algorithm),
-    /// A duration that is negative, zero where that makes no sense, or longer than ten years.
-    #[error("the keyset's {0} is negative, zero or longer than ten years")]
+    /// A duration that is negative, or longer than ten years.
+    #[error("the keyset's {0} is negative or longer than ten years")]
     Duration(&'static str),
+    /// Less than can be told apart on clocks that are read in whole seconds.
+    #[error("the keyset's {0} is less than {least}: clocks are read in whole seconds", least = words(*.1))]
+    Least(&'static str, SignedDuration),
     /// Less than one, or more than ten.
     #[error("the keyset's safety is {0} %: 100 to 1000 can be kept")]
     Safety(u16),
@@ -263,5 +281,11 @@ pub enum Impossible {
     },
 }
 
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
+/// A quarter of it is a second.
+const LEAST_LAG: SignedDuration = SignedDuration::from_secs(4);
+/// One second for clocks, one for who still accepts a token in the second in which it expires.
+const LEAST_SIGNER_LAG: SignedDuration = SignedDuration::from_secs(2);
+const LONGEST_LEASE: SignedDuration = SignedDuration::from_mins(10);
 /// Ten years.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 3653);

@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 use jiff::SignedDuration;
+use jwks::consumer::{BadConsumer, UnknownKid};
 use jwks::token::{Bounds, Pattern};
 use jwks::{Algorithm, Consumer, Policy, Settings};
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,21 @@ pub(crate) struct KeysetSpec {
     /// The longest `max-age` that is served.
     #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
     pub(crate) max_age: Option<SignedDuration>,
+    /// How old what a CDN serves may be beyond `max_age`.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) copy_age: Option<SignedDuration>,
+    /// Safety on what is cached, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) safety: Option<u16>,
+    /// How long until every node serves what one has decided, with reserve.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) lag: Option<SignedDuration>,
+    /// How far past its expiry any consumer accepts a token.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) skew: Option<SignedDuration>,
+    /// How far nodes' clocks are from the true time.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) signer_lag: Option<SignedDuration>,
     /// Which `aud` tokens that are signed for others may have: exact, or a beginning and `*`.
     #[serde(default, with = "patterns", skip_serializing_if = "Vec::is_empty")]
     pub(crate) audiences: Vec<Pattern>,
@@ -61,8 +77,8 @@ pub(crate) struct KeysetSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "a consumer is a name, or { name, cache, agent, address, required } of which all but \
-                 the name may be left out"
+    expecting = "a consumer is a name, or { name, cache, cooldown, skew, agent, address, required } \
+                 of which all but the name may be left out"
 )]
 pub(crate) enum ConsumerSpec {
     Named(String),
@@ -85,6 +101,26 @@ pub(crate) struct Described {
     /// Whether no key signs that it was not seen to fetch.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) required: bool,
+    /// How long it waits from one fetch to the next, if a token names a key it does not know.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) cooldown: Option<SignedDuration>,
+    /// How far past its expiry it accepts a token.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) skew: Option<SignedDuration>,
+}
+
+impl ConsumerSpec {
+    fn consumer(&self) -> Result<Consumer, BadConsumer> {
+        let it = match self {
+            Self::Named(name) => return Consumer::named(name, None),
+            Self::Described(it) => it,
+        };
+        let mut consumer = Consumer::named(&it.name, it.cache)?;
+        consumer.skew = it.skew.unwrap_or(consumer.skew);
+        consumer.unknown_kid = it.cooldown.map_or(consumer.unknown_kid, UnknownKid::Cooldown);
+        consumer.required = it.required;
+        Ok(consumer)
+    }
 }
 
 impl KeysetSpec {
@@ -93,13 +129,7 @@ impl KeysetSpec {
     /// # Errors
     /// A sentence that says what cannot be kept, and what to change.
     pub(crate) fn policy(&self) -> Result<Policy, String> {
-        let consumers = self.consumers.iter().map(|spec| match spec {
-            ConsumerSpec::Named(name) => Consumer::named(name, None),
-            ConsumerSpec::Described(Described { name, cache, required, .. }) => {
-                let consumer = Consumer::named(name, *cache);
-                consumer.map(|consumer| Consumer { required: *required, ..consumer })
-            }
-        });
+        let consumers = self.consumers.iter().map(ConsumerSpec::consumer);
         let consumers = consumers.collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
         let usual = Settings::new(self.algorithm, self.rotate_every, self.token_lifetime);
         let algorithms = std::iter::once(self.algorithm).chain(self.more_algorithms.clone());
@@ -108,8 +138,14 @@ impl KeysetSpec {
             consumers,
             edges: self.edges.clone(),
             signers: self.signers.iter().map(|signer| signer.target(self.algorithm)).collect(),
+            rotate_every: self.rotate_every,
+            token_lifetime: self.token_lifetime,
             max_age: self.max_age.unwrap_or(usual.max_age),
-            ..usual
+            copy_age: self.copy_age.unwrap_or(usual.copy_age),
+            safety: self.safety.unwrap_or(usual.safety),
+            lag: self.lag.unwrap_or(usual.lag),
+            skew: self.skew.unwrap_or(usual.skew),
+            signer_lag: self.signer_lag.unwrap_or(usual.signer_lag),
         };
         Policy::new(settings).map_err(|e| e.to_string())
     }

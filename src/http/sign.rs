@@ -58,11 +58,19 @@ async fn answer(
 
 async fn sign(node: &Node, name: &str, request: Request) -> Result<Response<Body>, Refusal> {
     let (head, body) = request.into_parts();
-    // Read whoever sends it: a client that is answered before it has sent all may not see the answer.
-    let bytes = Limited::new(body, MAX_BODY).collect().await;
+    let mut body = Limited::new(body, MAX_BODY);
+    let holder = match bearer::holder(node, &head, Kind::Keyset, name) {
+        Ok(holder) => holder,
+        Err(refusal) => {
+            // A client that is answered before it has sent all may not see the answer: what a
+            // stranger sends is read, but not kept.
+            while let Some(Ok(_)) = body.frame().await {}
+            return Err(refusal);
+        }
+    };
+    let bytes = body.collect().await;
     let bytes =
         bytes.map_err(|_| Problem::malformed("the request is too long").with_status(413))?;
-    let holder = bearer::holder(node, &head, Kind::Keyset, name)?;
     if let Err(error) = node.store.note_use(&holder, node.world.now()).await {
         debug!(token = holder.name, %error, "the use of a token is not noted");
     }

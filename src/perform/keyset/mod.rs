@@ -14,9 +14,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use jwks::{Algorithm, Jwk, Key, Kid, PrivateKey, Served, Step, handover, next, transition};
+use jwks::transition::{self, Refused};
+use jwks::{Algorithm, Jwk, Key, Kid, PrivateKey, Served, Step, handover, next};
 use serde_json::{Value, json};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 pub(crate) use calendar::calendar;
 pub(crate) use live::{Keysets, Live};
@@ -108,10 +109,16 @@ pub(crate) fn begin(node: &Arc<Node>, id: i64) {
 
 /// Takes a keyset as far as it goes now.
 pub(crate) async fn advance(node: Arc<Node>, id: i64) {
+    let mut races = 0;
     loop {
         match step(&node, id).await {
             Ok(true) => {}
             Ok(false) => return,
+            Err(error) if error.is_race() && races < RACES => {
+                // A lease was stored meanwhile, which is good for a while.
+                debug!(keyset = id, %error, "a step of a keyset is repeated");
+                races += 1;
+            }
             Err(error) => {
                 // It is due still, and taken up with the next tick.
                 error!(keyset = id, %error, "a step of a keyset failed; it will be retried");
@@ -364,11 +371,18 @@ fn identity(keyset: &str, kid: &Kid) -> String {
     format!("keyset/{keyset}/{kid}")
 }
 
+impl KeysetError {
+    /// Whether another was quicker, so that it helps to look again.
+    fn is_race(&self) -> bool {
+        matches!(self, Self::Commit(CommitError::Conflict) | Self::Refused(Refused::Phase(..)))
+    }
+}
+
 /// A step of a keyset could not be done, or its outcome not be stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeysetError {
     #[error(transparent)]
-    Refused(#[from] transition::Refused),
+    Refused(#[from] Refused),
     #[error("key {0} is gone")]
     Gone(Kid),
     #[error("what is stored cannot be used: {0}")]
@@ -386,6 +400,8 @@ pub(crate) enum KeysetError {
 }
 
 const RSA_BITS: u16 = 2048;
+/// How often a step is repeated at once.
+const RACES: u32 = 8;
 const MAX_SET: usize = 256 * 1024;
 
 #[cfg(test)]

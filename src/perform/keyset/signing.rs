@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
 use jwks::token::Signer;
 use jwks::{Algorithm, transition};
 use serde_json::json;
+use tracing::debug;
 
-use super::{KeysetError, Known, Live};
+use super::{KeysetError, Known, Live, live};
 use crate::node::Node;
 use crate::store::{Commit, Event, SigningKeyRow};
 
@@ -26,17 +26,34 @@ pub(crate) async fn signer(
         return Ok(found);
     }
     let _alone = node.steps.alone(&format!("keyset/{name}/lease")).await;
-    // Another may have seen to it meanwhile, or the key have been replaced.
-    let (live, signer) = find(node, name, algorithm)?;
-    let now = node.world.now();
-    if live.is_leased(signer.kid(), now) {
-        return Ok((live, signer));
+    let mut tries = 1;
+    loop {
+        // Another may have seen to it meanwhile, or the key have been replaced.
+        let (live, signer) = find(node, name, algorithm)?;
+        if live.is_leased(signer.kid(), node.world.now()) {
+            return Ok((live, signer));
+        }
+        match lease(node, name, &live, &signer).await {
+            Ok(()) => return Ok((live, signer)),
+            // It is replaced in this moment; what is published is behind what is stored.
+            Err(SignError::Keyset(error)) if error.is_race() && tries < TRIES => {
+                debug!(keyset = name, %error, "a key is replaced while it is to sign");
+                live::refresh_one(node, name)?;
+                tries += 1;
+            }
+            Err(error) => return Err(error),
+        }
     }
+}
+
+/// Stores that a key may sign for a while.
+async fn lease(node: &Node, name: &str, live: &Live, signer: &Signer) -> Result<(), SignError> {
+    let now = node.world.now();
     let row = node.store.keyset(live.id).map_err(KeysetError::from)?;
     let row = row.ok_or(SignError::NoKeyset)?;
     let known = Known::of(node, row).map_err(KeysetError::from)?.ok_or(SignError::NoKeyset)?;
-    let until = now + LEASE;
     let policy = &known.keyset.policy;
+    let until = now + policy.lease();
     let changed = transition::lease(&known.set(), policy, signer.kid(), until);
     let event = Event::new("sign", "keyset.lease", format!("keyset/{name}"))
         .with(json!({ "kid": signer.kid().as_str(), "until": until.to_string() }));
@@ -47,7 +64,7 @@ pub(crate) async fn signer(
     }
     node.store.commit(commit, now).await.map_err(KeysetError::from)?;
     live.leased(signer.kid(), until);
-    Ok((live, signer))
+    Ok(())
 }
 
 fn find(
@@ -72,5 +89,5 @@ pub(crate) enum SignError {
     Keyset(#[from] KeysetError),
 }
 
-/// How long a key may sign before it is stored again that it may.
-const LEASE: SignedDuration = SignedDuration::from_mins(10);
+/// A key is replaced once in a while; twice in one moment is only by hand.
+const TRIES: u32 = 4;
