@@ -205,6 +205,7 @@ fn a_plan_shows_what_happens_to_keys_and_the_arithmetic_of_what_changes() {
     let lead = shown.lines().find_map(|line| line.strip_prefix("lead ")).expect("a lead");
     assert!(lead.trim_start().starts_with("28 min 45 s = ("), "{shown}");
     assert!(shown.contains("\nkeys\nKID"), "{shown}");
+    assert!(shown.contains("now\n  envoy may trust it for 25 min more"), "{shown}");
 }
 
 pub(super) fn keyset(name: &str, more: &str) -> String {

@@ -175,6 +175,11 @@ fn status(known: &Known) -> &'static str {
     }
 }
 
+/// Whether that is a moment, and not that nothing is planned.
+pub(super) fn is_planned(at: jiff::Timestamp) -> bool {
+    at.as_second() < jiff::Timestamp::MAX.as_second()
+}
+
 /// A keyset with its keys.
 pub(super) fn in_full(node: &Node, known: &Known) -> Value {
     let (row, set, policy) = (&known.row, known.set(), &known.keyset.policy);
@@ -187,7 +192,7 @@ pub(super) fn in_full(node: &Node, known: &Known) -> Value {
         "url": format!("{}/jwks/{}/jwks.json", node.https_url, row.name),
         "sequence": row.sequence,
         "changed_at": row.changed_at.to_string(),
-        "next_at": row.due_at.map(|at| at.to_string()),
+        "next_at": row.due_at.filter(|at| is_planned(*at)).map(|at| at.to_string()),
         "lead": lead.sum(),
         "retirement": retirement.sum(),
         "exposure": exposure(&set, policy, now).iter().map(ToString::to_string).collect::<Vec<_>>(),

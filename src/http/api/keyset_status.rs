@@ -10,7 +10,7 @@ use jwks::sighting::signs_at;
 use jwks::{Key, Phase, window};
 use serde_json::{Value, json};
 
-use super::keyset::{in_full, known};
+use super::keyset::{in_full, is_planned, known};
 use super::{Answer, missing};
 use crate::catalog::Recognition;
 use crate::node::Node;
@@ -109,7 +109,7 @@ fn phases(live: &Live, key: &Key) -> Value {
         "phase": key.phase.name(),
         "announced_at": key.announced_at.to_string(),
         "signing_from": at(key.signing_from),
-        "next_at": at(next.filter(|at| *at < Timestamp::MAX)),
+        "next_at": at(next.filter(|at| is_planned(*at))),
         "waits_for": awaited,
     })
 }

@@ -107,7 +107,10 @@ fn why(happening: &Happening, policy: &Policy) -> String {
         "announce" if happening.first => "the keyset is new".to_owned(),
         "sign" if happening.first => "nobody holds a set without it".to_owned(),
         "announce" => format!("the lead, {}, before it signs", words(policy.lead().total())),
-        "sign" => format!("rotate_every {}", words(policy.settings().rotate_every)),
+        "sign" => {
+            let every = words(policy.settings().rotate_every);
+            format!("its lead is over and its turn has come, rotate_every {every}")
+        }
         "retire" => "its successor signs".to_owned(),
         _ => format!("the retirement, {}, after it signed", words(policy.retirement().total())),
     }
