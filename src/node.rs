@@ -10,6 +10,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::catalog::Catalog;
 use crate::config::Config;
+use crate::grpc::sockets::Sockets;
 use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::keys::Keys;
@@ -41,6 +42,8 @@ pub(crate) struct Node {
     pub(crate) news: News,
     /// Keysets as they are published.
     pub(crate) keysets: Current<Keysets>,
+    /// Where kube-apiservers ask.
+    pub(crate) sockets: Sockets,
     /// Keys known to be compromised, by file.
     pub(crate) blocked: ca::BlockedKeys,
     /// `http://host:port`: what certificates name for CRLs and issuers.
@@ -143,6 +146,7 @@ pub(crate) mod tests {
             published: Published::default(),
             news: News::new(),
             keysets: Current::new(Keysets::new()),
+            sockets: Sockets::default(),
             blocked: ca::BlockedKeys::default(),
             http_url: "http://localhost:8080".into(),
             https_url: "https://localhost:8443".into(),

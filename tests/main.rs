@@ -8,6 +8,7 @@ mod clients;
 mod crash;
 mod dns;
 mod faults;
+mod kubernetes;
 mod lifecycle;
 mod lint;
 mod node;

@@ -31,7 +31,7 @@ pub use exec::Exec;
 pub use files::Files;
 pub use haproxy::Haproxy;
 pub use nginx::Nginx;
-pub use placement::{Format, Mode, Placement};
+pub use placement::{Format, Mode, Placement, group};
 pub use probe::starttls::StartTls;
 pub use pull::Pull;
 pub use spec::{Kind, Spec};

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 
 use super::declared::Declared;
 use super::issuing::{AuthoritySpec, DirectorySpec, Trust};
+use super::kubernetes::check_sockets;
 use super::wrong::Wrong;
 
 impl Declared {
@@ -23,6 +24,7 @@ impl Declared {
         for spec in self.keysets.values() {
             spec.check().map_err(|why| Wrong::new("keyset", &spec.name, why))?;
         }
+        check_sockets(&self.keysets)?;
         for spec in self.authorities.values() {
             self.check_issuers(spec)?;
         }

@@ -6,6 +6,7 @@ use jwks::{Algorithm, Consumer, Policy, Settings};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::kubernetes::KubernetesSpec;
 use super::managed::maybe_duration;
 
 /// The JWT signing keys of one issuer.
@@ -42,6 +43,9 @@ pub(crate) struct KeysetSpec {
     /// Which `sub`.
     #[serde(default, with = "patterns", skip_serializing_if = "Vec::is_empty")]
     pub(crate) subjects: Vec<Pattern>,
+    /// The socket where kube-apiserver has service account tokens signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kubernetes: Option<KubernetesSpec>,
     /// Who answers for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) owner: Option<String>,
@@ -76,13 +80,16 @@ impl KeysetSpec {
         let consumers = consumers.collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
         let usual = Settings::new(self.algorithm, self.rotate_every, self.token_lifetime);
         let algorithms = std::iter::once(self.algorithm).chain(self.more_algorithms.clone());
-        let settings = Settings {
+        let mut settings = Settings {
             algorithms: algorithms.collect(),
             consumers,
             edges: self.edges.clone(),
             max_age: self.max_age.unwrap_or(usual.max_age),
             ..usual
         };
+        if self.kubernetes.is_some() {
+            jwks::kubernetes::count_in(&mut settings);
+        }
         Policy::new(settings).map_err(|e| e.to_string())
     }
 
@@ -114,6 +121,9 @@ impl KeysetSpec {
             if !matches!(edge.scheme(), "https" | "http") {
                 return Err(format!("edge {:?} must be an https or http URL", edge.as_str()));
             }
+        }
+        if let Some(kubernetes) = &self.kubernetes {
+            kubernetes.check(self)?;
         }
         self.policy().map(drop)
     }

@@ -6,6 +6,7 @@ mod check;
 mod declared;
 mod issuing;
 mod keyset;
+mod kubernetes;
 mod managed;
 mod plan;
 mod wrong;
@@ -22,6 +23,7 @@ pub(crate) use check::check_name;
 pub(crate) use declared::{Declared, Entry, parse};
 pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
 pub(crate) use keyset::KeysetSpec;
+pub(crate) use kubernetes::KubernetesSpec;
 pub(crate) use managed::{Care, CertificateSpec, TargetSpec, digest_of};
 pub(crate) use plan::{Change, plan, prune};
 pub(crate) use wrong::Wrong;
@@ -123,6 +125,8 @@ pub(crate) struct Keyset {
     pub(crate) policy: jwks::Policy,
     /// What may be signed with it for others.
     pub(crate) bounds: jwks::token::Bounds,
+    /// What may be signed with it for kube-apiserver.
+    pub(crate) service_accounts: Option<jwks::token::Bounds>,
 }
 
 impl Keyset {
@@ -131,7 +135,8 @@ impl Keyset {
     /// # Errors
     /// As for [`KeysetSpec::policy`].
     pub(crate) fn new(spec: KeysetSpec) -> Result<Self, String> {
-        Ok(Self { policy: spec.policy()?, bounds: spec.bounds(), spec })
+        let service_accounts = spec.service_accounts();
+        Ok(Self { policy: spec.policy()?, bounds: spec.bounds(), service_accounts, spec })
     }
 }
 

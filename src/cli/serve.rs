@@ -19,6 +19,7 @@ use super::client::ADMIN_SOCKET;
 use super::{Failure, process};
 use crate::catalog::Catalog;
 use crate::config::{Config, Overrides};
+use crate::grpc::sockets::{self, Sockets};
 use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::http::peers::Peers;
@@ -105,6 +106,8 @@ async fn serve(config: Config) -> Result<(), Failure> {
     tasks.spawn(server::serve_unix(socket, http::api_router(&node), draining.clone()));
     // It is proven like any other, so the listener must answer by now.
     own::settle(&node).await?;
+    sockets::converge(&node).await;
+    tasks.spawn(sockets::run(Arc::clone(&node), draining.clone()));
     tasks.spawn(worker::run(Arc::clone(&node), draining));
     writeln!(io::stdout(), "{ready}")?;
     process::notify(process::State::Ready);
@@ -162,6 +165,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         published: Published::default(),
         news: News::new(),
         keysets: Current::new(Keysets::new()),
+        sockets: Sockets::default(),
         catalog: Current::new(Catalog::default()),
         inventory: Current::new(Inventory::default()),
         crls: Current::new(BTreeMap::new()),

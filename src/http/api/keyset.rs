@@ -187,6 +187,7 @@ fn in_full(node: &Node, known: &Known) -> Value {
         "retirement": retirement.to_string(),
         "exposure": exposure(&set, policy, now).iter().map(ToString::to_string).collect::<Vec<_>>(),
         "keys": known.keys.iter().map(key).collect::<Vec<_>>(),
+        "kubernetes": node.sockets.show(&row.name),
         "owner": known.keyset.spec.owner,
         "error": row.error,
     })

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use jwks::keyset::next_change;
 use jwks::set::Profile;
 use jwks::token::Signer;
-use jwks::{Algorithm, Bundle, Kid, Phase, PrivateKey, Published, discovery, window};
+use jwks::{Algorithm, Bundle, Jwk, Kid, Phase, PrivateKey, Published, discovery, window};
 
 use super::{KeysetError, Known, identity};
 use crate::catalog::Keyset;
@@ -29,6 +29,10 @@ pub(crate) struct Live {
     pub(crate) bundle: Published,
     pub(crate) openid_configuration: Vec<u8>,
     pub(crate) server_metadata: Vec<u8>,
+    /// The keys of the set, in its order.
+    pub(crate) keys: Vec<Jwk>,
+    /// When the set changed last.
+    pub(crate) changed_at: Timestamp,
     change: Option<Timestamp>,
     empty: bool,
     signers: Vec<Arc<Signer>>,
@@ -157,7 +161,9 @@ fn publish(node: &Node, known: &Known) -> Result<Live, KeysetError> {
         openid_configuration: discovery::openid_configuration(&spec.issuer, &jwks_uri, algorithms),
         server_metadata: discovery::server_metadata(&spec.issuer, &jwks_uri),
         change: next_change(&set, policy),
+        changed_at: known.row.changed_at,
         empty: keys.is_empty(),
+        keys,
         signers,
         leases: Mutex::default(),
     })
