@@ -89,8 +89,10 @@ pub(crate) async fn run(node: Arc<Node>, mut drain: Drain) {
     }
     let mut open = node.sockets.open.lock().await;
     open.over = true;
-    for (_, listening) in std::mem::take(&mut open.sockets) {
-        let _ = listening.close().await;
+    let sockets = std::mem::take(&mut open.sockets);
+    let closed: Vec<_> = sockets.into_values().map(Listening::close).collect();
+    for task in closed {
+        let _ = task.await;
     }
 }
 

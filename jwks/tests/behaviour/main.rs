@@ -6,6 +6,7 @@ mod dice;
 mod emergencies;
 mod hostile;
 mod keys;
+mod kubernetes;
 mod sets;
 mod steps;
 mod tokens;
