@@ -19,6 +19,7 @@ mod placement;
 pub mod probe;
 mod process;
 mod pull;
+mod sds;
 mod spec;
 
 use std::future::Future;
@@ -34,6 +35,7 @@ pub use nginx::Nginx;
 pub use placement::{Format, Mode, Placement, group};
 pub use probe::starttls::StartTls;
 pub use pull::Pull;
+pub use sds::Sds;
 pub use spec::{Kind, Spec};
 
 /// A place that serves certificates.

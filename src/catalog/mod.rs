@@ -114,7 +114,8 @@ impl Target {
     /// When what it holds and serves is looked at next; never, where there is nothing to look at.
     pub(crate) fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
         let push = &self.spec.push;
-        let tells_nothing = matches!(push.kind, push::Kind::Exec(_) | push::Kind::Pull(_));
+        use push::Kind::{Exec, Pull, Sds};
+        let tells_nothing = matches!(push.kind, Exec(_) | Pull(_) | Sds(_));
         (!tells_nothing || !push.probe.is_empty()).then(|| now + self.spec.care.watch)
     }
 }

@@ -13,6 +13,7 @@ mod process;
 mod revoke;
 mod serve;
 mod token;
+mod url;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,7 @@
 //! a compiler for them.
 
 mod kubernetes;
+pub(crate) mod sds;
 mod server;
 mod socket;
 pub(crate) mod sockets;
@@ -18,9 +19,9 @@ use tonic::server::Grpc;
 use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 
-/// Answers a call of one message with one message, within the deadline it comes with or [`LONGEST`],
+/// Answers a call of one message of at most `most` octets with one message, within the deadline it comes with or [`LONGEST`],
 /// whichever is sooner.
-async fn unary<Q, A, F>(request: Request, answer: impl Fn(Q) -> F) -> Response<Body>
+async fn unary<Q, A, F>(request: Request, most: usize, answer: impl Fn(Q) -> F) -> Response<Body>
 where
     Q: Message + Default + 'static,
     A: Message + Default + 'static,
@@ -31,7 +32,7 @@ where
         let answered = answer(call.into_inner());
         async { answered.await.map(tonic::Response::new) }
     });
-    let mut grpc = Grpc::new(ProstCodec::<A, Q>::default()).max_decoding_message_size(MAX_MESSAGE);
+    let mut grpc = Grpc::new(ProstCodec::<A, Q>::default()).max_decoding_message_size(most);
     let answered = tokio::time::timeout(limit, grpc.unary(service, request)).await;
     answered.unwrap_or_else(|_| {
         Status::deadline_exceeded("there was no answer in time; try again").into_http()
@@ -77,8 +78,6 @@ fn as_http(response: &Response<Body>) -> StatusCode {
 
 /// How long a call may take that sets no deadline, or a later one.
 const LONGEST: Duration = Duration::from_secs(10);
-/// The largest message that is read: more than any that is not refused for what it says.
-const MAX_MESSAGE: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -92,7 +91,7 @@ mod tests {
         let call = Request::builder().header("grpc-timeout", "50m");
         let call = call.body(axum::body::Body::from(&[0_u8; 5][..])).expect("a request");
         let never = |_: ()| std::future::pending::<Result<(), Status>>();
-        let answered = tokio::time::timeout(Duration::from_secs(5), unary(call, never)).await;
+        let answered = tokio::time::timeout(Duration::from_secs(5), unary(call, 1024, never)).await;
         let status = Status::from_header_map(answered.expect("in time").headers());
         assert_eq!(status.expect("a status").code(), Code::DeadlineExceeded);
     }

@@ -39,7 +39,7 @@ pub(super) async fn serve_unix(listener: UnixListener, router: Router, mut drain
         };
         let (router, watcher) = (router.clone(), graceful.watcher());
         tokio::spawn(async move {
-            serve_connection(stream, router, watcher).await;
+            serve_connection(stream, router, watcher, MAX_CALLS).await;
             drop(permit);
         });
     }
@@ -47,7 +47,8 @@ pub(super) async fn serve_unix(listener: UnixListener, router: Router, mut drain
     let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
 }
 
-async fn serve_connection<S>(stream: S, router: Router, watcher: Watcher)
+/// Serves `router` on a connection, `calls` at once.
+pub(super) async fn serve_connection<S>(stream: S, router: Router, watcher: Watcher, calls: u32)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -55,7 +56,7 @@ where
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_CALLS)
+        .max_concurrent_streams(calls)
         .max_header_list_size(MAX_HEAD)
         .keep_alive_interval(ALIVE)
         .keep_alive_timeout(ALIVE);

@@ -99,7 +99,7 @@ impl Service {
         F: Future<Output = Result<A, Status>>,
     {
         let began = Instant::now();
-        let response = unary(request, answer).await;
+        let response = unary(request, MAX_MESSAGE, answer).await;
         self.node.metrics.served(route, as_http(&response), began.elapsed());
         response
     }
@@ -188,6 +188,9 @@ fn refused(bad: BadClaims) -> Status {
         | BadClaims::Past => Status::failed_precondition(why),
     }
 }
+
+/// More than any that is not refused for what it says.
+const MAX_MESSAGE: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests;

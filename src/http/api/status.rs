@@ -19,6 +19,7 @@ pub(super) async fn status(State(node): State<Arc<Node>>) -> Answer {
         .collect();
     let mut attention = attention(&node);
     attention.extend(node.sockets.attention());
+    attention.extend(node.streams.attention());
     match managed::attention(&node) {
         Ok(lines) => attention.extend(lines),
         Err(problem) => return Answer(Err(problem)),
