@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::program::{run, succeed};
+use crate::program::{program, run, succeed};
 use crate::scene::Scene;
 
 #[test]
@@ -43,6 +43,33 @@ fn a_cluster_has_its_tokens_signed_and_trusts_only_what_is_new_after_an_emergenc
     assert!(now["data_timestamp"].as_i64() > before["data_timestamp"].as_i64(), "{now}");
     let sub = apiserver.ask("cloud", json!({ "token": new["token"] }));
     assert_eq!(sub["sub"], "system:serviceaccount:shop:web", "others follow its discovery");
+}
+
+#[test]
+fn a_cluster_with_key_files_goes_on_trusting_what_they_signed() {
+    let mut stage = Stage::set("kubernetes-old");
+    stage.apply("");
+    let mut apiserver = stage.apiserver();
+    apiserver.ask("start", json!({}));
+    let mut openssl = program("openssl");
+    let key =
+        succeed(openssl.args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]));
+    let file = stage.scene.directory("old").join("sa.key");
+    fs::write(&file, &key).expect("a key");
+    let public = succeed(program("openssl").args(["pkey", "-pubout", "-in"]).arg(&file));
+    let old = apiserver.ask("legacy", json!({ "key": key }));
+    let review = apiserver.ask("review", json!({ "token": old["token"] }));
+    assert_eq!(review["refused"], "unknown key");
+
+    stage.options = format!(", keys = [{public:?}]");
+    stage.apply("");
+    let review = apiserver.ask("review", json!({ "token": old["token"] }));
+    assert_eq!(review["sub"], "system:serviceaccount:shop:old", "{review}");
+    let fresh = apiserver.token();
+    assert_ne!(fresh["kid"], old["kid"], "nothing is signed with it");
+    apiserver.ask("review", json!({ "token": fresh["token"] }));
+    let sub = apiserver.ask("cloud", json!({ "token": old["token"] }));
+    assert_eq!(sub["sub"], "system:serviceaccount:shop:old", "{sub}");
 }
 
 #[test]
@@ -160,6 +187,18 @@ fn what_kube_apiserver_could_not_use_is_refused_before_it_is_declared() {
         ("ES256", "kubernetes.socket = \"signer.sock\"\n", "absolute path"),
         ("ES256", "kubernetes.socket = \"/run/../signer.sock\"\n", "absolute path"),
         ("ES256", "kubernetes.socket = \"/signer.sock\"\n", "directory of its own"),
+        (
+            "ES256",
+            "kubernetes = { socket = \"/run/x/s\", keys = [\"x\"] }\n",
+            "key 1: it is no PEM",
+        ),
+        (
+            "ES256",
+            "kubernetes = { socket = \"/run/x/s\", keys = [\"\"\"-----BEGIN PUBLIC KEY-----\n\
+             MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n\
+             -----END PUBLIC KEY-----\n\"\"\"] }\n",
+            "does not know Ed25519",
+        ),
     ] {
         let file = stage.scene.directory("refused").join("keyset.toml");
         let text = keyset("odd", "", more).replace("ES256", algorithm);

@@ -1,9 +1,12 @@
 //! What is declared of a keyset that signs for kube-apiserver (KEP-740): the socket where it asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use ca::{KeyAlgorithm, PublicKey};
 use jwks::kubernetes::{SHORTEST_LIFETIME, knows};
 use jwks::token::{Bounds, Pattern};
+use rustls::pki_types::SubjectPublicKeyInfoDer;
+use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
 use super::keyset::KeysetSpec;
@@ -18,9 +21,17 @@ pub(crate) struct KubernetesSpec {
     /// The group that may open it, by name or number; none: nobody but this user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) group: Option<String>,
+    /// Public keys in PEM whose tokens are good besides: those of `--service-account-key-file` before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) keys: Vec<String>,
 }
 
 impl KubernetesSpec {
+    /// The socket and who may open it.
+    pub(crate) fn place(&self) -> (&str, Option<&str>) {
+        (&self.socket, self.group.as_deref())
+    }
+
     /// Whether a keyset that says this could work.
     ///
     /// # Errors
@@ -51,7 +62,34 @@ impl KubernetesSpec {
                 "kube-apiserver does not start with a token_lifetime below {shortest}: make it longer"
             ));
         }
-        Ok(())
+        self.keys().map(drop)
+    }
+
+    /// The public keys besides, read.
+    ///
+    /// # Errors
+    /// A sentence that says which is none that kube-apiserver can use.
+    pub(crate) fn keys(&self) -> Result<Vec<PublicKey>, String> {
+        if self.keys.len() > MAX_KEYS {
+            return Err(format!(
+                "kubernetes.keys has more than {MAX_KEYS} keys; leave out the oldest"
+            ));
+        }
+        let mut seen = BTreeSet::new();
+        let read = |(place, text): (usize, &String)| {
+            let wrong = |why: String| format!("kubernetes.keys: key {}: {why}", place + 1);
+            let pem = SubjectPublicKeyInfoDer::from_pem_slice(text.as_bytes());
+            let der = pem.map_err(|_| wrong("it is no PEM text with a PUBLIC KEY".into()))?;
+            let key = PublicKey::from_spki(&der).map_err(|error| wrong(error.to_string()))?;
+            if key.algorithm() == KeyAlgorithm::Ed25519 {
+                return Err(wrong("kube-apiserver does not know Ed25519".into()));
+            }
+            match seen.insert(key.spki_sha256()) {
+                true => Ok(key),
+                false => Err(wrong("it is there twice".into())),
+            }
+        };
+        self.keys.iter().enumerate().map(read).collect()
     }
 }
 
@@ -86,5 +124,6 @@ pub(super) fn check_sockets(keysets: &BTreeMap<String, KeysetSpec>) -> Result<()
 
 /// What Kubernetes calls service accounts.
 const SUBJECTS: &str = "system:serviceaccount:*";
+const MAX_KEYS: usize = 16;
 /// Of 108 octets, one ends the path and four are needed while the socket is made (unix(7)).
 const MAX_PATH: usize = 103;

@@ -108,7 +108,9 @@ pub(crate) async fn converge(node: &Arc<Node>) {
         return;
     }
     let is_kept = |name: &String, listening: &mut Listening| {
-        wanted.get(name) == Some(&listening.spec) && listening.socket.is_there()
+        // What is answered there is looked up with each call.
+        let same = wanted.get(name).is_some_and(|spec| spec.place() == listening.spec.place());
+        same && listening.socket.is_there()
     };
     let gone: Vec<_> = open.sockets.extract_if(.., |name, one| !is_kept(name, one)).collect();
     for (keyset, listening) in gone {

@@ -6,6 +6,7 @@ line. The time is told with each command, so that months pass in seconds.
 """
 
 import base64
+import hashlib
 import json
 import sys
 import tempfile
@@ -15,7 +16,12 @@ from pathlib import Path
 import grpc
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+    load_pem_private_key,
+)
 from grpc_tools import protoc
 
 HERE = Path(__file__).parent
@@ -124,6 +130,15 @@ class Apiserver:
         claims.update(other)
         claims = {name: value for name, value in claims.items() if value is not None}
         return self.sign(at, encode(json.dumps(claims, separators=(",", ":")).encode()))
+
+    def legacy(self, at, key):
+        """A token of the time before, signed with a key file."""
+        private = load_pem_private_key(key.encode(), None)
+        spki = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        kid = encode(hashlib.sha256(spki).digest())
+        claims = {"iss": self.issuer, "sub": "system:serviceaccount:shop:old", "aud": "a"}
+        claims.update({"iat": at - 86400, "nbf": at - 86400, "exp": at + 86400})
+        return {"token": jwt.encode(claims, private, "RS256", headers={"kid": kid}), "kid": kid}
 
     def sign(self, at, claims, seconds=30):
         """Has claims signed as they are, and looks at the header as kube-apiserver does."""
@@ -237,6 +252,7 @@ def main():
         "fetch": apiserver.fetch,
         "tick": apiserver.tick,
         "token": apiserver.token,
+        "legacy": apiserver.legacy,
         "review": apiserver.review,
         "raw": apiserver.raw,
         "absent": apiserver.absent,

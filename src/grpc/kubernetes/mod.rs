@@ -12,6 +12,7 @@ use std::time::Instant;
 use axum::extract::{Request, State};
 use axum::http::Response;
 use axum::{Router, routing};
+use data_encoding::BASE64URL_NOPAD;
 use jiff::Timestamp;
 use jwks::Algorithm;
 use jwks::kubernetes::{self, BadClaims};
@@ -146,10 +147,11 @@ impl Service {
                 exclude_from_oidc_discovery: false,
             })
         };
-        let keys: Vec<_> = live.keys.iter().filter_map(shown).collect();
+        let mut keys: Vec<_> = live.keys.iter().filter_map(shown).collect();
         if keys.is_empty() {
             return Err(Status::unavailable("the keyset has no key yet; ask again in a moment"));
         }
+        keys.extend(old_keys(live)?);
         let now = self.node.world.now();
         let seed = u64::from_be_bytes(self.node.world.random());
         let seconds = live.changed_at.as_second();
@@ -167,6 +169,19 @@ impl Service {
         let longest = live.keyset().spec.token_lifetime;
         Ok(MetadataResponse { max_token_expiration_seconds: longest.as_secs() })
     }
+}
+
+/// The keys whose tokens are good besides, each called as kube-apiserver calls it when it reads it from
+/// a file.
+fn old_keys(live: &Live) -> Result<Vec<Key>, Status> {
+    let declared = live.keyset().spec.kubernetes.as_ref().ok_or_else(closed)?;
+    let keys = declared.keys().map_err(Status::failed_precondition)?;
+    let shown = keys.iter().map(|key| Key {
+        key_id: BASE64URL_NOPAD.encode(&key.spki_sha256()),
+        key: key.spki().to_vec(),
+        exclude_from_oidc_discovery: false,
+    });
+    Ok(shown.collect())
 }
 
 fn closed() -> Status {
