@@ -25,6 +25,9 @@ pub(crate) struct Overrides {
     /// Address of the admin listener: metrics and health [default: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDR", env = "PERENNIAL_ADMIN")]
     pub(crate) admin: Option<SocketAddr>,
+    /// Address of the listener where Envoys get certificates, with client certificates [default: none]
+    #[arg(long, value_name = "ADDR", env = "PERENNIAL_SDS")]
+    pub(crate) sds: Option<SocketAddr>,
     /// What clients call the HTTPS listener, such as https://ca.example.com:8443 [default: the host
     /// that each client asks for]
     #[arg(long, value_name = "URL", env = "PERENNIAL_PUBLIC_URL")]
@@ -52,6 +55,8 @@ pub(crate) struct Listen {
     pub(crate) https: SocketAddr,
     pub(crate) http: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// None: no Envoy is served.
+    pub(crate) sds: Option<SocketAddr>,
     /// `https://host[:port]`, without a trailing slash.
     pub(crate) public_url: Option<String>,
     /// `http://host[:port]`: what certificates name for CRLs and issuers.
@@ -106,6 +111,7 @@ impl Config {
             https: address(overrides.https, file.listen.https, 8443),
             http: address(overrides.http, file.listen.http, 8080),
             admin: address(overrides.admin, file.listen.admin, 9464),
+            sds: overrides.sds.or(file.listen.sds),
             public_url: public_url.map(|url| base_url(&url, "https://")).transpose()?,
             public_http_url: (overrides.public_http_url.clone().or(file.listen.public_http_url))
                 .map(|url| base_url(&url, "http://"))
@@ -185,6 +191,7 @@ struct FileListen {
     https: Option<SocketAddr>,
     http: Option<SocketAddr>,
     admin: Option<SocketAddr>,
+    sds: Option<SocketAddr>,
     public_url: Option<String>,
     public_http_url: Option<String>,
     connections_per_address: Option<u32>,

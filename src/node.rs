@@ -11,6 +11,8 @@ use rustls::sign::CertifiedKey;
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::fetches::Fetches;
+use crate::grpc::sds::streams::Streams;
+use crate::grpc::sockets::Sockets;
 use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::keys::Keys;
@@ -44,6 +46,10 @@ pub(crate) struct Node {
     pub(crate) fetches: Fetches,
     /// Keysets as they are published.
     pub(crate) keysets: Current<Keysets>,
+    /// Where kube-apiservers ask.
+    pub(crate) sockets: Sockets,
+    /// Envoys that have a stream open.
+    pub(crate) streams: Streams,
     /// Keys known to be compromised, by file.
     pub(crate) blocked: ca::BlockedKeys,
     /// `http://host:port`: what certificates name for CRLs and issuers.
@@ -147,6 +153,8 @@ pub(crate) mod tests {
             news: News::new(),
             fetches: Fetches::default(),
             keysets: Current::new(Keysets::new()),
+            sockets: Sockets::default(),
+            streams: Streams::default(),
             blocked: ca::BlockedKeys::default(),
             http_url: "http://localhost:8080".into(),
             https_url: "https://localhost:8443".into(),
@@ -161,6 +169,7 @@ pub(crate) mod tests {
                     https: any,
                     http: any,
                     admin: any,
+                    sds: None,
                     public_url: None,
                     public_http_url: None,
                     connections_per_address: 1,

@@ -4,10 +4,12 @@
 
 mod client;
 mod crash;
+mod envoy;
 mod fleet;
 mod hooks;
 mod revoked;
 mod rotations;
+mod sds;
 mod stage;
 mod traps;
 mod waves;

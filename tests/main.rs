@@ -9,6 +9,7 @@ mod consumers;
 mod crash;
 mod dns;
 mod faults;
+mod kubernetes;
 mod lifecycle;
 mod lint;
 mod node;

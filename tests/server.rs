@@ -88,18 +88,23 @@ impl Server {
              allow = [\"127.0.0.0/8\"]\n",
             dns.address()
         );
-        Self::with_validation(home, &validation)
+        Self::with(home, "", &validation)
     }
 
     /// Starts Perennial with no more than it must be told in order to listen nowhere twice.
     pub(crate) fn bare(home: &Path, http_port: u16) -> Self {
-        Self::with_validation(home, &format!("http_port = {http_port}\n"))
+        Self::listening(home, http_port, "")
     }
 
-    fn with_validation(home: &Path, validation: &str) -> Self {
+    /// The same, with more in `[listen]`.
+    pub(crate) fn listening(home: &Path, http_port: u16, listen: &str) -> Self {
+        Self::with(home, listen, &format!("http_port = {http_port}\n"))
+    }
+
+    fn with(home: &Path, listen: &str, validation: &str) -> Self {
         let settings = format!(
             "data_dir = {:?}\n\n[listen]\nhttps = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
-             admin = \"127.0.0.1:0\"\n\n[validation]\n{validation}",
+             admin = \"127.0.0.1:0\"\n{listen}\n[validation]\n{validation}",
             home.join("data"),
         );
         fs::write(home.join("perennial.toml"), settings).expect("Perennial's settings");

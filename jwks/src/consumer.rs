@@ -71,6 +71,28 @@ impl Consumer {
         })
     }
 
+    /// The name of kube-apiserver in the table.
+    pub const KUBERNETES: &'static str = "kubernetes";
+
+    /// kube-apiserver, which is told to fetch again after `hint` at the latest; after an outage its
+    /// connection may take as long as the table says.
+    #[must_use]
+    pub fn kubernetes(hint: SignedDuration) -> Self {
+        let known = TABLE.iter().find(|row| row.name == Self::KUBERNETES);
+        let least = known.map_or(SignedDuration::ZERO, |row| match row.cache {
+            For(seconds) => SignedDuration::from_secs(seconds),
+            Forever | Declared => SignedDuration::ZERO,
+        });
+        Self {
+            name: Self::KUBERNETES.to_owned(),
+            cache: Cache::For(hint.max(least)),
+            unknown_kid: known.map_or(UnknownKid::Never, |row| row.unknown_kid),
+            skew: known.map_or(MINUTE, |row| SignedDuration::from_secs(row.skew)),
+            required: false,
+            quirk: known.map_or("", |row| row.quirk),
+        }
+    }
+
     /// The names in the table.
     pub fn names() -> impl Iterator<Item = &'static str> {
         TABLE.iter().map(|row| row.name)
@@ -147,7 +169,7 @@ const fn cooldown(seconds: i64) -> UnknownKid {
 
 use Usual::{Declared, For, Forever};
 
-const TABLE: [Row; 20] = [
+const TABLE: [Row; 21] = [
     row("apigee", For(300), UnknownKid::Never, 60, "Caches for a fixed five minutes."),
     row("authlib", Declared, UnknownKid::Never, 0, "Does not fetch by itself."),
     row(
@@ -203,6 +225,13 @@ const TABLE: [Row; 20] = [
         cooldown(300),
         0,
         "Tokens with random keys can delay a fetch by five minutes.",
+    ),
+    row(
+        "kubernetes",
+        For(180),
+        UnknownKid::Refetch,
+        60,
+        "Fetches when its signer's hint says, and goes on with what it has while it cannot.",
     ),
     row(
         "microsoft-identitymodel",

@@ -115,7 +115,7 @@ impl Bounds {
         Ok(payload)
     }
 
-    fn whole(&self, payload: Vec<u8>) -> Result<Payload, BadToken> {
+    pub(crate) fn whole(&self, payload: Vec<u8>) -> Result<Payload, BadToken> {
         if payload.len() > self.max_payload {
             return Err(BadToken::TooLarge(payload.len(), self.max_payload));
         }
@@ -308,7 +308,7 @@ fn header(key: &PrivateKey, kid: &Kid, typ: Option<&str>) -> String {
 }
 
 /// A claim that is text, or for `aud` also an array of texts (RFC 7519 §4.1.3): all allowed.
-fn named(
+pub(crate) fn named(
     claims: &Map<String, Value>,
     name: &'static str,
     patterns: &[Pattern],
@@ -331,7 +331,10 @@ fn named(
 }
 
 /// A NumericDate (RFC 7519 §2) in whole seconds.
-fn time(claims: &Map<String, Value>, name: &'static str) -> Result<Option<i64>, BadToken> {
+pub(crate) fn time(
+    claims: &Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<i64>, BadToken> {
     let whole = |value: &Value| value.as_i64().filter(|second| *second >= 0);
     match claims.get(name) {
         None => Ok(None),

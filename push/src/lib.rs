@@ -20,6 +20,7 @@ mod placement;
 pub mod probe;
 mod process;
 mod pull;
+mod sds;
 mod spec;
 
 use std::future::Future;
@@ -33,9 +34,10 @@ pub use files::Files;
 pub use haproxy::Haproxy;
 pub use key_file::{KeyFile, KeyFileContent};
 pub use nginx::Nginx;
-pub use placement::{Format, Mode, Placement};
+pub use placement::{Format, Mode, Placement, group};
 pub use probe::starttls::StartTls;
 pub use pull::Pull;
+pub use sds::Sds;
 pub use spec::{Kind, Spec};
 
 /// A place that serves certificates.

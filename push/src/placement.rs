@@ -19,6 +19,7 @@ mod account;
 mod placed;
 mod release;
 
+pub use account::group;
 pub(crate) use placed::Placed;
 use placed::Undo;
 
@@ -303,7 +304,7 @@ impl Placement {
 
     pub(crate) fn access(&self) -> Result<Access, PushError> {
         let uid = self.owner.as_deref().map(account::user).transpose()?;
-        let gid = self.group.as_deref().map(account::group).transpose()?;
+        let gid = self.group.as_deref().map(group).transpose()?;
         let mode = self.mode.map(Mode::bits).or(gid.map(|_| 0o640));
         Ok(Access { mode, uid, gid })
     }

@@ -7,6 +7,8 @@ use jiff::SignedDuration;
 
 use super::declared::Declared;
 use super::issuing::{AuthoritySpec, DirectorySpec, Trust};
+use super::kubernetes::check_sockets;
+use super::managed::CertificateSpec;
 use super::signer::SignerSpec;
 use super::wrong::Wrong;
 
@@ -28,6 +30,7 @@ impl Declared {
         for spec in self.webhooks.values() {
             spec.check().map_err(|why| Wrong::new("webhook", &spec.name, why))?;
         }
+        check_sockets(&self.keysets)?;
         for spec in self.authorities.values() {
             self.check_issuers(spec)?;
         }
@@ -121,9 +124,28 @@ impl Declared {
             if let Some(gone) = spec.targets.iter().find(|t| !self.targets.contains_key(*t)) {
                 return Err(Wrong::missing("certificate", name, "target", gone));
             }
+            self.check_key_can_be_given(spec)?;
             spec.check().map_err(|why| Wrong::new("certificate", name, why))?;
         }
         Ok(())
+    }
+
+    /// What is given over SDS has its key with it.
+    fn check_key_can_be_given(&self, spec: &CertificateSpec) -> Result<(), Wrong> {
+        let sds = |target: &&String| {
+            let declared = self.targets.get(*target).map(|target| &target.push.kind);
+            matches!(declared, Some(push::Kind::Sds(_)))
+        };
+        match (&spec.csr, spec.targets.iter().find(sds)) {
+            (Some(_), Some(target)) => {
+                let why = format!(
+                    "its key is made elsewhere (csr), so target {target:?} of kind sds cannot give it; \
+                     leave one of them out"
+                );
+                Err(Wrong::new("certificate", &spec.name, why))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_issuers(&self, spec: &AuthoritySpec) -> Result<(), Wrong> {

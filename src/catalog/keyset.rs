@@ -8,6 +8,7 @@ use jwks::{Algorithm, Consumer, Policy, Settings};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::kubernetes::KubernetesSpec;
 use super::managed::maybe_duration;
 use super::payloads::Payloads;
 use super::recognition::{Recognition, network};
@@ -68,6 +69,9 @@ pub(crate) struct KeysetSpec {
     /// Of which types payloads that are no claims are signed.
     #[serde(default, skip_serializing_if = "Payloads::is_none")]
     pub(crate) payloads: Payloads,
+    /// The socket where kube-apiserver has service account tokens signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kubernetes: Option<KubernetesSpec>,
     /// Who answers for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) owner: Option<String>,
@@ -133,7 +137,7 @@ impl KeysetSpec {
         let consumers = consumers.collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
         let usual = Settings::new(self.algorithm, self.rotate_every, self.token_lifetime);
         let algorithms = std::iter::once(self.algorithm).chain(self.more_algorithms.clone());
-        let settings = Settings {
+        let mut settings = Settings {
             algorithms: algorithms.collect(),
             consumers,
             edges: self.edges.clone(),
@@ -147,6 +151,9 @@ impl KeysetSpec {
             skew: self.skew.unwrap_or(usual.skew),
             signer_lag: self.signer_lag.unwrap_or(usual.signer_lag),
         };
+        if self.kubernetes.is_some() {
+            jwks::kubernetes::count_in(&mut settings);
+        }
         Policy::new(settings).map_err(|e| e.to_string())
     }
 
@@ -201,6 +208,9 @@ impl KeysetSpec {
         };
         if let Some(place) = (0..consumers.len()).find(twice) {
             return Err(format!("consumer {:?} is declared twice", consumers[place].name));
+        }
+        if let Some(kubernetes) = &self.kubernetes {
+            kubernetes.check(self)?;
         }
         self.policy().map(drop)
     }

@@ -6,6 +6,7 @@ mod check;
 mod declared;
 mod issuing;
 mod keyset;
+mod kubernetes;
 mod managed;
 mod payloads;
 mod plan;
@@ -26,6 +27,7 @@ pub(crate) use check::check_name;
 pub(crate) use declared::{Declared, Entry, parse};
 pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
 pub(crate) use keyset::KeysetSpec;
+pub(crate) use kubernetes::KubernetesSpec;
 pub(crate) use managed::{Care, CertificateSpec, TargetSpec, digest_of};
 pub(crate) use plan::{Change, plan, prune};
 pub(crate) use recognition::{LONGEST_NAME, Recognition};
@@ -119,7 +121,8 @@ impl Target {
     /// When what it holds and serves is looked at next; never, where there is nothing to look at.
     pub(crate) fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
         let push = &self.spec.push;
-        let tells_nothing = matches!(push.kind, push::Kind::Exec(_) | push::Kind::Pull(_));
+        use push::Kind::{Exec, Pull, Sds};
+        let tells_nothing = matches!(push.kind, Exec(_) | Pull(_) | Sds(_));
         (!tells_nothing || !push.probe.is_empty()).then(|| now + self.spec.care.watch)
     }
 }
@@ -132,6 +135,8 @@ pub(crate) struct Keyset {
     pub(crate) bounds: jwks::token::Bounds,
     /// How its consumers are recognised.
     pub(crate) consumers: Vec<Recognition>,
+    /// What may be signed with it for kube-apiserver.
+    pub(crate) service_accounts: Option<jwks::token::Bounds>,
 }
 
 impl Keyset {
@@ -140,8 +145,14 @@ impl Keyset {
     /// # Errors
     /// As for [`KeysetSpec::policy`].
     pub(crate) fn new(spec: KeysetSpec) -> Result<Self, String> {
-        let consumers = spec.recognitions();
-        Ok(Self { policy: spec.policy()?, bounds: spec.bounds(), consumers, spec })
+        let (consumers, service_accounts) = (spec.recognitions(), spec.service_accounts());
+        Ok(Self {
+            policy: spec.policy()?,
+            bounds: spec.bounds(),
+            consumers,
+            service_accounts,
+            spec,
+        })
     }
 }
 

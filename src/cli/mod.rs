@@ -14,6 +14,7 @@ mod process;
 mod revoke;
 mod serve;
 mod token;
+mod url;
 mod webhook;
 
 use std::fs;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,10 +16,13 @@ use tokio::sync::watch;
 use tracing::info;
 
 use super::client::ADMIN_SOCKET;
+use super::url::{own_http_url, own_https_url};
 use super::{Failure, process};
 use crate::catalog::Catalog;
 use crate::config::{Config, Overrides};
 use crate::fetches::Fetches;
+use crate::grpc::sds::{self, streams::Streams};
+use crate::grpc::sockets::{self, Sockets};
 use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::http::peers::Peers;
@@ -61,6 +64,7 @@ struct Listeners {
     https: TcpListener,
     http: TcpListener,
     admin: TcpListener,
+    sds: Option<TcpListener>,
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {
@@ -73,6 +77,10 @@ async fn serve(config: Config) -> Result<(), Failure> {
         https: bind(config.listen.https, "https").await?,
         http: bind(config.listen.http, "http").await?,
         admin: bind(config.listen.admin, "admin").await?,
+        sds: match config.listen.sds {
+            Some(address) => Some(bind(address, "sds").await?),
+            None => None,
+        },
     };
     prepare_dir(&data_dir)?;
     let _lock = match held {
@@ -92,7 +100,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let socket = admin_socket(&data_dir)?;
     let ready = ready_line(&node, &listeners, &root)?;
     let mut tasks = tokio::task::JoinSet::new();
-    let Listeners { https, http, admin } = listeners;
+    let Listeners { https, http, admin, sds } = listeners;
     let listen = &node.config.listen;
     let peers = Peers::new(listen.connections_per_address, listen.uncounted.clone());
     for (listener, tls, router) in [
@@ -104,8 +112,13 @@ async fn serve(config: Config) -> Result<(), Failure> {
         tasks.spawn(server::serve_tcp(listener, tls, router, peers, draining.clone()));
     }
     tasks.spawn(server::serve_unix(socket, http::api_router(&node), draining.clone()));
+    if let Some(listener) = sds {
+        tasks.spawn(sds::serve(Arc::clone(&node), listener, peers, draining.clone()));
+    }
     // It is proven like any other, so the listener must answer by now.
     own::settle(&node).await?;
+    sockets::converge(&node).await;
+    tasks.spawn(sockets::run(Arc::clone(&node), draining.clone()));
     tasks.spawn(worker::run(Arc::clone(&node), draining));
     writeln!(io::stdout(), "{ready}")?;
     process::notify(process::State::Ready);
@@ -165,6 +178,8 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         news: News::new(),
         fetches: Fetches::resume(store.fetches(Fetches::MOST_STORED)?),
         keysets: Current::new(Keysets::new()),
+        sockets: Sockets::default(),
+        streams: Streams::default(),
         catalog: Current::new(Catalog::default()),
         inventory: Current::new(Inventory::default()),
         crls: Current::new(BTreeMap::new()),
@@ -308,26 +323,6 @@ fn write_root(dir: &Path, catalog: &Catalog) -> Result<std::path::PathBuf, Failu
     Ok(path)
 }
 
-/// What clients on this machine call the HTTPS listener.
-fn own_https_url(address: SocketAddr) -> String {
-    let local = address.ip().is_loopback() || address.ip().is_unspecified();
-    if local {
-        return format!("https://localhost:{}", address.port());
-    }
-    format!("https://{address}")
-}
-
-/// What certificates name for CRLs and issuers: an address, because the host in a URL there must be
-/// a fully qualified name or an address (RFC 5280 §4.2.1.6), which `localhost` is not.
-fn own_http_url(mut address: SocketAddr) -> String {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    format!("http://{address}")
-}
-
 fn ready_line(node: &Node, listeners: &Listeners, root: &Path) -> Result<String, Failure> {
     let catalog = node.catalog.load();
     let directory = match catalog.directories.get("default") {
@@ -374,20 +369,3 @@ async fn keep_limits(node: &Node) {
 const KEY_CHECK: &str = "key-check";
 /// Where clients are pointed to for the root, in the data directory.
 const ROOT: &str = "root.pem";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_in_certificates_have_an_address_for_a_host() {
-        let url = |address: &str| own_http_url(address.parse().expect("an address"));
-        assert_eq!(url("127.0.0.1:8080"), "http://127.0.0.1:8080");
-        assert_eq!(url("0.0.0.0:80"), "http://127.0.0.1:80");
-        assert_eq!(url("[::]:8080"), "http://[::1]:8080");
-        assert_eq!(url("10.1.2.3:8080"), "http://10.1.2.3:8080");
-        let url = |address: &str| own_https_url(address.parse().expect("an address"));
-        assert_eq!(url("0.0.0.0:8443"), "https://localhost:8443");
-        assert_eq!(url("[fd00::1]:8443"), "https://[fd00::1]:8443");
-    }
-}

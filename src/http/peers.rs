@@ -21,7 +21,7 @@ impl Peers {
     }
 
     /// A place for one more connection from `address`, if its client has one left.
-    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admitted> {
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admitted> {
         let address = address.to_canonical();
         if self.exempt.iter().any(|net| net.contains(&address)) {
             return Some(Admitted(None));
@@ -43,7 +43,7 @@ impl Peers {
 }
 
 /// The place of a connection, until dropped.
-pub(super) struct Admitted(Option<(Arc<Peers>, IpAddr)>);
+pub(crate) struct Admitted(Option<(Arc<Peers>, IpAddr)>);
 
 impl Drop for Admitted {
     fn drop(&mut self) {

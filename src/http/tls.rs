@@ -23,7 +23,8 @@ pub(crate) fn config(node: &Arc<Node>) -> Result<Arc<ServerConfig>, rustls::Erro
     Ok(Arc::new(config))
 }
 
-struct Presented(Arc<Node>);
+/// What the node presents.
+pub(crate) struct Presented(pub(crate) Arc<Node>);
 
 impl std::fmt::Debug for Presented {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::client::{Load, Record};
+use super::envoy::Envoy;
 use super::fleet::{Apache, Haproxy, Nginx};
 use super::stage::{NAME, Stage, leaf, shop_on};
 
@@ -29,6 +30,18 @@ fn haproxy_is_rotated_without_a_failed_handshake() {
     let stage = Stage::set("rotations-haproxy");
     let haproxy = Haproxy::start(stage.directory("haproxy"));
     rotate(&stage, haproxy.address, |more| haproxy.table("edge", more));
+}
+
+#[test]
+fn envoy_is_rotated_without_a_failed_handshake() {
+    let envoy = Envoy::at(super::fleet::here());
+    let stage = Stage::with_sds("rotations-envoy", envoy.sds);
+    let envoy = envoy.start(&stage, "envoy-1.example.test");
+    rotate(&stage, envoy.address, |more| envoy.table("edge", more));
+    // Version after version over one stream, and every one of them taken.
+    let target = stage.target("edge");
+    assert_eq!(target["streams"].as_array().map(Vec::len), Some(1), "{target:#}");
+    assert_eq!(target["streams"][0]["acknowledged"], true, "{target:#}");
 }
 
 /// One rotation as it looked from here.

@@ -37,6 +37,14 @@ impl Stage {
         Self { server, home }
     }
 
+    /// The same, listening for Envoys at `sds`.
+    pub(super) fn with_sds(name: &str, sds: SocketAddr) -> Self {
+        let home = Home::clear(&format!("lifecycle-{name}"));
+        let listen = format!("sds = \"{sds}\"\n");
+        let server = Server::listening(&home.directory("server"), free_port(), &listen);
+        Self { server, home }
+    }
+
     /// A directory in this story's own.
     pub(super) fn directory(&self, name: &str) -> PathBuf {
         self.home.directory(name)
@@ -68,6 +76,11 @@ impl Stage {
         self.until("the first version", SHORT, |shop| {
             shop["version"] == 1 && shop["rotation"].is_null()
         })
+    }
+
+    /// What `get target` says.
+    pub(super) fn target(&self, name: &str) -> Value {
+        self.server.json(["get", "target", name])
     }
 
     /// What `status certificate shop` says.

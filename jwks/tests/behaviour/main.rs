@@ -8,6 +8,7 @@ mod forecasts;
 mod handovers;
 mod hostile;
 mod keys;
+mod kubernetes;
 mod sets;
 mod sightings;
 mod steps;

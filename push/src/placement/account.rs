@@ -12,7 +12,10 @@ pub(super) fn user(name: &str) -> Result<u32, PushError> {
 }
 
 /// The number of a group, from its name or number.
-pub(super) fn group(name: &str) -> Result<u32, PushError> {
+///
+/// # Errors
+/// [`PushError::Declaration`] when this machine knows none of that name.
+pub fn group(name: &str) -> Result<u32, PushError> {
     number(name, "group", "group")
 }
 

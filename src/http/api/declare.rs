@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, body};
 use crate::catalog::{self, Change, Declared, Wrong};
+use crate::grpc::sockets;
 use crate::http::error::unreadable;
 use crate::node::Node;
 use crate::perform::removal::{Removal, RemovalError, prune as remove_others};
@@ -93,6 +94,7 @@ async fn converge(node: &Arc<Node>, actor: Actor, request: Request) -> Result<Va
     revocation::ensure_crls(node).await.map_err(|e| failed(&e))?;
     managed::enlist(node, actor.clone()).await.map_err(|e| failed(&e))?;
     keyset::enlist(node, actor).await.map_err(|e| failed(&e))?;
+    sockets::converge(node).await;
     Ok(json!({ "changes": changes }))
 }
 

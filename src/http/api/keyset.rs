@@ -198,6 +198,7 @@ pub(super) fn in_full(node: &Node, known: &Known) -> Value {
         "exposure": exposure(&set, policy, now).iter().map(ToString::to_string).collect::<Vec<_>>(),
         "keys": known.keys.iter().map(key).collect::<Vec<_>>(),
         "signers": known.keyset.spec.signers.iter().map(SignerSpec::id).collect::<Vec<_>>(),
+        "kubernetes": node.sockets.show(&row.name),
         "owner": known.keyset.spec.owner,
         "error": row.error,
     })

@@ -61,13 +61,13 @@ pub(super) async fn rotation(State(node): Shared, Path(id): Path<i64>) -> Answer
 /// Every declared target.
 pub(super) async fn targets(State(node): Shared) -> Answer {
     let catalog = node.catalog.load();
-    Answer(Ok(all(catalog.targets.values().map(|target| target_of(target)))))
+    Answer(Ok(all(catalog.targets.values().map(|target| target_of(&node, target)))))
 }
 
 /// One declared target.
 pub(super) async fn target(State(node): Shared, Path(name): Path<String>) -> Answer {
     let catalog = node.catalog.load();
-    let found = catalog.targets.get(&name).map(|target| target_of(target));
+    let found = catalog.targets.get(&name).map(|target| target_of(&node, target));
     Answer(found.ok_or_else(|| missing("target", &name)))
 }
 
@@ -258,8 +258,12 @@ fn placement_of(placement: &PlacementRow) -> Value {
     })
 }
 
-fn target_of(target: &Target) -> Value {
-    serde_json::to_value(&target.spec).unwrap_or_default()
+fn target_of(node: &Node, target: &Target) -> Value {
+    let mut shown = serde_json::to_value(&target.spec).unwrap_or_default();
+    if matches!(target.spec.push.kind, push::Kind::Sds(_)) {
+        shown["streams"] = node.streams.of(&target.spec.push.name).into();
+    }
+    shown
 }
 
 /// How many certificates that ask for attention are named.

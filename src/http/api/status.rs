@@ -18,6 +18,8 @@ pub(super) async fn status(State(node): State<Arc<Node>>) -> Answer {
         .map(|(within, count)| ((*within).to_owned(), (*count).into()))
         .collect();
     let mut attention = attention(&node);
+    attention.extend(node.sockets.attention());
+    attention.extend(node.streams.attention());
     match managed::attention(&node) {
         Ok(lines) => attention.extend(lines),
         Err(problem) => return Answer(Err(problem)),

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use jwks::keyset::next_change;
 use jwks::set::Profile;
 use jwks::token::Signer;
-use jwks::{Algorithm, Bundle, Kid, Phase, Policy, PrivateKey, Published, discovery, window};
+use jwks::{Algorithm, Bundle, Jwk, Kid, Phase, Policy, PrivateKey, Published, discovery, window};
 
 use super::standing::Standing;
 use super::{KeysetError, Known, identity};
@@ -30,6 +30,10 @@ pub(crate) struct Live {
     pub(crate) bundle: Published,
     pub(crate) openid_configuration: Vec<u8>,
     pub(crate) server_metadata: Vec<u8>,
+    /// The keys of the set, in its order.
+    pub(crate) keys: Vec<Jwk>,
+    /// When the set changed last.
+    pub(crate) changed_at: Timestamp,
     change: Option<Timestamp>,
     empty: bool,
     /// How it stands, for who looks and not for who fetches.
@@ -170,8 +174,10 @@ fn publish(node: &Node, known: &Known) -> Result<Live, KeysetError> {
         openid_configuration: discovery::openid_configuration(&spec.issuer, &jwks_uri, algorithms),
         server_metadata: discovery::server_metadata(&spec.issuer, &jwks_uri),
         change: next_change(&set, policy),
+        changed_at: known.row.changed_at,
         empty: keys.is_empty(),
         standing: Standing::of(known),
+        keys,
         signers,
         leases: Mutex::default(),
     })

@@ -1,0 +1,157 @@
+//! A stream under way: sends what its client wants, and again whenever that is another version; ends
+//! when the client goes, may not have it any more, or the server stops.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
+use tonic::{Status, Streaming};
+
+use super::client::Client;
+use super::messages::{DiscoveryRequest, DiscoveryResponse, SECRET};
+use super::secret::{Content, Secret, find};
+use super::streams::Seat;
+use super::subscription::Subscription;
+use crate::http::server::{Drain, begun};
+use crate::news::{Awaited, Listener};
+use crate::node::Node;
+use crate::store::{Commit, Event};
+
+/// What goes to the client.
+pub(super) type Answers = Sender<Result<DiscoveryResponse, Status>>;
+
+/// Serves the stream to its end.
+pub(super) async fn run(
+    node: Arc<Node>,
+    client: Arc<Client>,
+    requests: Streaming<DiscoveryRequest>,
+    answers: Answers,
+    mut drain: Drain,
+) {
+    let end = async {
+        tokio::select! {
+            ended = serve(&node, &client, requests, &answers) => ended,
+            () = answers.closed() => Ok(()),
+            () = begun(&mut drain) => Err(Status::unavailable("the server stops; connect again")),
+        }
+    };
+    if let Err(status) = end.await {
+        // Whoever does not read what came before is not waited for.
+        let _ = answers.try_send(Err(status));
+    }
+}
+
+async fn serve(
+    node: &Arc<Node>,
+    client: &Client,
+    requests: Streaming<DiscoveryRequest>,
+    answers: &Answers,
+) -> Result<(), Status> {
+    let seat = Seat::take(node, client.name());
+    let mut requests = pin!(requests);
+    let mut stream = Subscription::default();
+    let (mut listeners, mut managed) = (Vec::new(), Vec::new());
+    loop {
+        tokio::select! {
+            said = requests.message() => {
+                let Some(said) = said? else { return Ok(()) };
+                stream.hear(said)?;
+            }
+            () = news(&mut listeners) => {}
+            // It may be revoked, or the declaration be another.
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        if stream.names.is_empty() {
+            continue;
+        }
+        let wanted = wanted(node, client, &stream.names)?;
+        if wanted != managed {
+            listeners = listen(node, client, &wanted)?;
+            managed = wanted;
+        }
+        let answer = answer(node, client, &mut stream).await?;
+        seat.show(&stream);
+        if let Some(answer) = answer
+            && answers.send(Ok(answer)).await.is_err()
+        {
+            return Ok(());
+        }
+    }
+}
+
+/// The secrets that are wanted, unless they are those that were sent last. That keys are given is stored
+/// first.
+pub(super) async fn answer(
+    node: &Node,
+    client: &Client,
+    stream: &mut Subscription,
+) -> Result<Option<DiscoveryResponse>, Status> {
+    if !client.is_good(node) {
+        return Err(Status::unauthenticated("the client's certificate is not good any more"));
+    }
+    let (mut secrets, mut missing) = (Vec::<Secret>::new(), Vec::new());
+    for name in &stream.names {
+        match find(node, client, name)? {
+            Some(found) => secrets.extend(found.secret),
+            None => missing.push(name.clone()),
+        }
+    }
+    stream.missing = missing;
+    let Some((version, nonce)) = stream.send(&secrets) else { return Ok(None) };
+    let resources = secrets.iter().map(|secret| secret.open(node)).collect::<Result<_, _>>()?;
+    for secret in &secrets {
+        let Content::Certificate { target, offer } = &secret.content else { continue };
+        let actor = format!("client/{}", client.name());
+        let event = Event::new(actor, "certificate.sds", format!("managed/{}", offer.name));
+        let event = event.with(json!({
+            "version": offer.version.number, "target": target, "node": stream.node,
+        }));
+        node.store.commit(Commit::new(event), node.world.now()).await.map_err(|error| {
+            tracing::error!(%error, "that a key is given cannot be stored");
+            Status::unavailable("nothing can be given now; see the server's log")
+        })?;
+    }
+    let type_url = SECRET.to_owned();
+    Ok(Some(DiscoveryResponse { version_info: version, resources, type_url, nonce }))
+}
+
+/// The managed certificates among what is wanted.
+fn wanted(node: &Node, client: &Client, names: &[String]) -> Result<Vec<i64>, Status> {
+    let found = names.iter().map(|name| find(node, client, name));
+    let found = found.collect::<Result<Vec<_>, _>>()?;
+    Ok(found.into_iter().flatten().filter_map(|found| found.managed).collect())
+}
+
+/// Listens for news of them.
+fn listen<'a>(
+    node: &'a Node,
+    client: &Client,
+    managed: &[i64],
+) -> Result<Vec<Listener<'a>>, Status> {
+    let listeners = managed.iter().map(|managed| node.news.listen(*managed, client.number()));
+    listeners.collect::<Result<_, _>>().map_err(|_| {
+        Status::resource_exhausted("too many streams are open; use fewer, or several clients")
+    })
+}
+
+/// Waits until there is news for one of them.
+async fn news(listeners: &mut [Listener<'_>]) {
+    let end = Instant::now() + LOOK;
+    let mut waits: Vec<Pin<Box<dyn Future<Output = Awaited> + Send + '_>>> = Vec::new();
+    for listener in listeners {
+        waits.push(Box::pin(listener.wait(end)));
+    }
+    poll_fn(|cx| match waits.iter_mut().any(|wait| wait.as_mut().poll(cx).is_ready()) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
+}
+
+/// How often it is looked whether a client may still have what it has.
+const LOOK: Duration = Duration::from_secs(5);
