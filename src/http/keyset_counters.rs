@@ -48,7 +48,7 @@ impl Counters {
     }
 
     /// So many tokens were signed.
-    pub(super) fn signed(&self, keyset: &str, tokens: usize) {
+    pub(crate) fn signed(&self, keyset: &str, tokens: usize) {
         let label = Keyset { keyset: keyset.to_owned() };
         self.tokens.get_or_create(&label).inc_by(u64::try_from(tokens).unwrap_or(u64::MAX));
     }

@@ -22,7 +22,7 @@ use crate::store::ManagedCounts;
 pub(crate) struct Metrics {
     registry: Registry,
     /// What is counted of keysets.
-    pub(super) keysets: Counters,
+    pub(crate) keysets: Counters,
     requests: Family<Request, Counter>,
     request_seconds: Family<Route, Histogram>,
     orders: Family<Directory, Counter>,

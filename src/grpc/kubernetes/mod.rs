@@ -112,6 +112,7 @@ impl Service {
         let payload = bounds.service_account(&asked.claims, now).map_err(refused)?;
         let signed = kubernetes::sign(&signer, &payload).map_err(|e| refused(e.into()))?;
         self.uses.signed.store(now.as_second(), Ordering::Relaxed);
+        self.node.metrics.keysets.signed(&self.keyset, 1);
         Ok(SignResponse { header: signed.header, signature: signed.signature })
     }
 
