@@ -10,6 +10,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::catalog::Catalog;
 use crate::config::Config;
+use crate::fetches::Fetches;
 use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::keys::Keys;
@@ -39,6 +40,8 @@ pub(crate) struct Node {
     /// What issuers outside publish about revocation.
     pub(crate) published: Published,
     pub(crate) news: News,
+    /// Who fetches keysets.
+    pub(crate) fetches: Fetches,
     /// Keysets as they are published.
     pub(crate) keysets: Current<Keysets>,
     /// Keys known to be compromised, by file.
@@ -142,6 +145,7 @@ pub(crate) mod tests {
             issuers: Issuers::default(),
             published: Published::default(),
             news: News::new(),
+            fetches: Fetches::default(),
             keysets: Current::new(Keysets::new()),
             blocked: ca::BlockedKeys::default(),
             http_url: "http://localhost:8080".into(),
@@ -161,6 +165,7 @@ pub(crate) mod tests {
                     public_http_url: None,
                     connections_per_address: 1,
                     uncounted: Vec::new(),
+                    keysets_over_http: false,
                 },
                 key_file,
                 validation: validate::Settings::default(),

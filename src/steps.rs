@@ -21,10 +21,13 @@ pub(crate) enum Subject {
     /// A managed certificate on one of its targets.
     Placement(i64),
     Keyset(i64),
+    Notification(i64),
     /// The CRL of an authority.
     Crl(i64),
     /// What is no longer needed.
     Ended,
+    /// Who fetched keysets.
+    Fetches,
     /// The counts of the inventory.
     Inventory,
 }

@@ -6,4 +6,5 @@ mod issue;
 mod keyset;
 mod node;
 mod pull;
+mod signers;
 mod start;

@@ -4,7 +4,8 @@
 use jiff::SignedDuration;
 
 use crate::algorithm::Algorithm;
-use crate::consumer::{Cache, Consumer, UnknownKid};
+use crate::consumer::{Consumer, UnknownKid};
+use crate::elsewhere::SignerTarget;
 use crate::window::{Lead, Retirement, words};
 
 /// What is declared, unchecked.
@@ -16,6 +17,8 @@ pub struct Settings {
     pub consumers: Vec<Consumer>,
     /// URLs that must serve a key before it signs.
     pub edges: Vec<String>,
+    /// Places that are given the private keys and sign with them.
+    pub signers: Vec<SignerTarget>,
     /// How long a key signs.
     pub rotate_every: SignedDuration,
     /// The longest lifetime of a token.
@@ -47,6 +50,7 @@ impl Settings {
             algorithms: vec![algorithm],
             consumers: Vec::new(),
             edges: Vec::new(),
+            signers: Vec::new(),
             rotate_every,
             token_lifetime,
             max_age: SignedDuration::from_mins(5),
@@ -88,6 +92,21 @@ impl Settings {
             }
             if algorithm.is_classical() != first.is_classical() {
                 return Err(Impossible::Mixed(*first, *algorithm));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_signers(&self) -> Result<(), Impossible> {
+        for (place, signer) in self.signers.iter().enumerate() {
+            if !self.algorithms.contains(&signer.algorithm) {
+                return Err(Impossible::Signer(signer.name.clone(), signer.algorithm));
+            }
+            if self.signers[..place].iter().any(|other| other.name == signer.name) {
+                return Err(Impossible::SameSigner(signer.name.clone()));
+            }
+            if signer.settle.is_negative() || signer.settle > LONGEST {
+                return Err(Impossible::Duration("signers"));
             }
         }
         Ok(())
@@ -140,9 +159,13 @@ impl Policy {
     pub fn new(settings: Settings) -> Result<Self, Impossible> {
         settings.check_algorithms()?;
         settings.check_durations()?;
+        settings.check_signers()?;
         for consumer in &settings.consumers {
-            if consumer.cache == Cache::Forever && consumer.unknown_kid == UnknownKid::Never {
+            if consumer.is_lazy() && consumer.unknown_kid == UnknownKid::Never {
                 return Err(Impossible::Frozen(consumer.name.clone()));
+            }
+            if consumer.is_lazy() && consumer.required {
+                return Err(Impossible::Unseen(consumer.name.clone()));
             }
             if consumer.staleness() > LONGEST || consumer.skew > LONGEST {
                 return Err(Impossible::Duration("consumers"));
@@ -172,6 +195,17 @@ impl Policy {
     #[must_use]
     pub fn retirement(&self) -> Retirement {
         self.retirement
+    }
+
+    /// The signer targets that sign with this algorithm.
+    pub(crate) fn signers(&self, algorithm: Algorithm) -> impl Iterator<Item = &SignerTarget> {
+        self.settings.signers.iter().filter(move |signer| signer.algorithm == algorithm)
+    }
+
+    /// The signer target of this name.
+    #[must_use]
+    pub fn signer(&self, name: &str) -> Option<&SignerTarget> {
+        self.settings.signers.iter().find(|signer| signer.name == name)
     }
 
     /// For how long a signer may be allowed to sign: ten minutes, or an eighth of how long a key
@@ -212,12 +246,24 @@ pub enum Impossible {
     /// Less than one, or more than ten.
     #[error("the keyset's safety is {0} %: 100 to 1000 can be kept")]
     Safety(u16),
+    /// A signer target for an algorithm that is not declared.
+    #[error("signer {0:?} is to sign with {1}, which the keyset does not: declare it, or another")]
+    Signer(String, Algorithm),
+    /// Two signer targets that are one.
+    #[error("the keyset declares signer {0:?} twice")]
+    SameSigner(String),
     /// A consumer that never fetches twice.
     #[error(
         "consumer {0:?} never fetches the set again: declare as its cache time how often it is \
          restarted"
     )]
     Frozen(String),
+    /// A required consumer that fetches no key before it signs.
+    #[error(
+        "consumer {0:?} fetches the set only for a key that signs already, so it cannot be required \
+         to fetch it before: declare how long it caches, or leave out required"
+    )]
+    Unseen(String),
     /// The next rotation would begin before this one has ended.
     #[error(
         "rotate_every {every} is too short for {lead} and {retirement}: make it at least {least}, \

@@ -6,8 +6,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::algorithm::Algorithm;
+use crate::elsewhere::Held;
 use crate::jwk::Kid;
-use crate::keyset::{Key, Keyset, Phase, is_replaced, signing};
+use crate::keyset::{Key, Keyset, Phase, is_replaced, is_withdrawn, signing};
 use crate::policy::Policy;
 use crate::window::plus;
 
@@ -57,11 +58,11 @@ pub fn prove(
         key.proven_at = key.proven_at.max(Some(now));
     }
     if key.missing(policy).is_empty() {
-        key.phase = Phase::Proven;
+        key.phase = key.waiting_phase(policy);
         key.ready_at = keyset.ready(&key, policy);
     } else {
         key.phase = Phase::Announced;
-        key.prove_at = later(&key, now);
+        key.prove_at = later(key.announced_at, now);
     }
     Ok(vec![key])
 }
@@ -74,7 +75,7 @@ pub fn prove(
 pub fn not_proven(keyset: &Keyset, kid: &Kid, now: Timestamp) -> Result<Vec<Key>, Refused> {
     let mut key = waiting(keyset, kid)?;
     key.phase = Phase::Announced;
-    key.prove_at = later(&key, now);
+    key.prove_at = later(key.announced_at, now);
     Ok(vec![key])
 }
 
@@ -83,6 +84,7 @@ pub fn not_proven(keyset: &Keyset, kid: &Kid, now: Timestamp) -> Result<Vec<Key>
 ///
 /// # Errors
 /// [`Refused::Phase`] unless it waits, [`Refused::Unproven`] when an edge is missing,
+/// [`Refused::Unseen`] when a required consumer is, [`Refused::Undelivered`] when a signer target is,
 /// [`Refused::Early`] when it is not due.
 pub fn sign(
     keyset: &Keyset,
@@ -93,6 +95,12 @@ pub fn sign(
     let mut key = waiting(keyset, kid)?;
     if !key.missing(policy).is_empty() {
         return Err(Refused::Unproven(kid.clone()));
+    }
+    if let Some(consumer) = key.unseen(policy).first() {
+        return Err(Refused::Unseen(kid.clone(), (*consumer).to_owned()));
+    }
+    if !key.is_delivered(policy) {
+        return Err(Refused::Undelivered(kid.clone()));
     }
     let due = signing(keyset, policy, &key);
     if due > now {
@@ -112,30 +120,35 @@ pub fn sign(
     Ok(changed)
 }
 
-/// Lets a key retire whose algorithm is not declared any more.
+/// Lets a key retire whose algorithm is not declared any more: one that signs, or one that waits and
+/// that a signer target was given, which may have used it.
 ///
 /// # Errors
-/// [`Refused::Phase`] unless it signs, [`Refused::Needed`] while its algorithm is declared or a
-/// declared one does not sign.
+/// [`Refused::Phase`] in another phase, [`Refused::Needed`] while its algorithm is declared, or it
+/// signs and a declared one does not.
 pub fn retire(
     keyset: &Keyset,
     policy: &Policy,
     kid: &Kid,
     now: Timestamp,
 ) -> Result<Vec<Key>, Refused> {
-    let key = in_phase(keyset, kid, &[Phase::Signing])?;
-    if !is_orphan(&key, policy) || !is_replaced(keyset, policy) {
+    let key = in_phase(keyset, kid, &[Phase::Announced, Phase::Proven, Phase::Signing])?;
+    let waits = key.phase.is_waiting();
+    if policy.declares(key.algorithm) || !waits && !is_replaced(keyset, policy) {
         return Err(Refused::Needed(kid.clone()));
+    }
+    if waits && key.held.is_empty() {
+        return Err(Refused::Phase(kid.clone(), key.phase.name()));
     }
     Ok(vec![retired(&key, policy, now)])
 }
 
 /// Takes a key out of the set: one that has retired for long enough, or one that waits for an
-/// algorithm that is not declared any more.
+/// algorithm that is not declared any more, or cannot be given to the signer targets there are.
 ///
 /// # Errors
 /// [`Refused::Phase`] in another phase, [`Refused::Early`] before its time, [`Refused::Needed`] for
-/// one that waits and is declared.
+/// one that waits and is of use.
 pub fn remove(
     keyset: &Keyset,
     policy: &Policy,
@@ -145,7 +158,7 @@ pub fn remove(
     let key = in_phase(keyset, kid, &[Phase::Announced, Phase::Proven, Phase::Retiring])?;
     match key.removal(policy) {
         Some(at) if at > now => return Err(Refused::Early(kid.clone(), at)),
-        None if policy.declares(key.algorithm) => return Err(Refused::Needed(kid.clone())),
+        None if !is_withdrawn(&key, policy) => return Err(Refused::Needed(kid.clone())),
         _ => {}
     }
     Ok(vec![gone(&key, now)])
@@ -193,15 +206,15 @@ pub(crate) fn announced(
     let ready_at = if first { now } else { plus(now, policy.lead().total()) };
     // Before that, an edge that serves it may go back to what a node serves that is behind.
     let prove_at = if first { now } else { plus(now, policy.settings().lag / 2) };
-    let unguarded = policy.settings().edges.is_empty();
-    Key {
+    let mut key = Key {
         kid: kid.clone(),
         algorithm,
-        phase: if unguarded { Phase::Proven } else { Phase::Announced },
+        phase: Phase::Announced,
         first,
         announced_at: now,
         ready_at,
         proven: Vec::new(),
+        fetched: Vec::new(),
         proven_at: None,
         prove_at,
         signing_from: None,
@@ -209,17 +222,24 @@ pub(crate) fn announced(
         last_signature_at: None,
         last_expiry: None,
         gone_at: None,
-    }
+        exportable: policy.signers(algorithm).next().is_some(),
+        held: Held::default(),
+    };
+    key.phase = key.waiting_phase(policy);
+    key
 }
 
 pub(crate) fn begin(key: &mut Key, policy: &Policy, now: Timestamp) {
     key.phase = Phase::Signing;
     key.signing_from = Some(now);
     key.rotate_at = Some(plus(now, policy.settings().rotate_every));
+    key.held.look(now);
 }
 
 pub(crate) fn gone(key: &Key, now: Timestamp) -> Key {
-    Key { phase: Phase::Gone, gone_at: Some(now), ..key.clone() }
+    let mut key = Key { phase: Phase::Gone, gone_at: Some(now), ..key.clone() };
+    key.held.look(now);
+    key
 }
 
 pub(crate) fn in_phase(keyset: &Keyset, kid: &Kid, phases: &[Phase]) -> Result<Key, Refused> {
@@ -231,7 +251,7 @@ pub(crate) fn in_phase(keyset: &Keyset, kid: &Kid, phases: &[Phase]) -> Result<K
     }
 }
 
-fn waiting(keyset: &Keyset, kid: &Kid) -> Result<Key, Refused> {
+pub(crate) fn waiting(keyset: &Keyset, kid: &Kid) -> Result<Key, Refused> {
     in_phase(keyset, kid, &[Phase::Announced, Phase::Proven])
 }
 
@@ -246,9 +266,9 @@ fn is_orphan(key: &Key, policy: &Policy) -> bool {
     key.phase == Phase::Signing && !policy.declares(key.algorithm)
 }
 
-/// When the edges of a key are looked at again.
-fn later(key: &Key, now: Timestamp) -> Timestamp {
-    let waited = now.duration_since(key.announced_at);
+/// When what has been waited for since then is looked at again.
+pub(crate) fn later(since: Timestamp, now: Timestamp) -> Timestamp {
+    let waited = now.duration_since(since);
     plus(now, (waited / 8).clamp(SOONEST, LATEST))
 }
 
@@ -270,6 +290,21 @@ pub enum Refused {
     /// An edge was not seen to serve it.
     #[error("key {0} is not proven on every edge")]
     Unproven(Kid),
+    /// A required consumer was not seen to fetch it.
+    #[error("key {0} was not fetched by {1:?}, as is required before it signs")]
+    Unseen(Kid, String),
+    /// A signer target was not seen to hold it.
+    #[error("key {0} is not with every signer target")]
+    Undelivered(Kid),
+    /// The key may not leave, or not to there.
+    #[error("key {0} must not be given to {1:?}: its keyset did not say so when it was made")]
+    NotExportable(Kid, String),
+    /// A signer target was given it, and may have used it.
+    #[error("key {0} is with a signer target, which may have used it: rotate once it signs")]
+    Exported(Kid),
+    /// No such signer target.
+    #[error("the keyset has no signer target {0:?}")]
+    Undeclared(String),
     /// Not before then.
     #[error("key {0} must wait until {1}")]
     Early(Kid, Timestamp),

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 
 use super::declared::Declared;
 use super::issuing::{AuthoritySpec, DirectorySpec, Trust};
+use super::signer::SignerSpec;
 use super::wrong::Wrong;
 
 impl Declared {
@@ -22,6 +23,10 @@ impl Declared {
         self.check_managed()?;
         for spec in self.keysets.values() {
             spec.check().map_err(|why| Wrong::new("keyset", &spec.name, why))?;
+        }
+        self.check_signers()?;
+        for spec in self.webhooks.values() {
+            spec.check().map_err(|why| Wrong::new("webhook", &spec.name, why))?;
         }
         for spec in self.authorities.values() {
             self.check_issuers(spec)?;
@@ -65,6 +70,21 @@ impl Declared {
                 return Err(wrong(
                     "it trusts external account bindings but does not require one; set external_account_required = true".into()
                 ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether each signer target has a file of its own.
+    fn check_signers(&self) -> Result<(), Wrong> {
+        let mut files = BTreeMap::new();
+        for spec in self.keysets.values() {
+            for file in spec.signers.iter().flat_map(SignerSpec::files) {
+                if let Some(other) = files.insert(file.clone(), &spec.name) {
+                    let file = file.display();
+                    let why = format!("a signer of keyset {other:?} has the file {file} too");
+                    return Err(Wrong::new("keyset", &spec.name, why));
+                }
             }
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! What is declared of a keyset: who issues tokens with it, for how long, and who verifies them.
 
+use ipnet::IpNet;
 use jiff::SignedDuration;
 use jwks::consumer::{BadConsumer, UnknownKid};
 use jwks::token::{Bounds, Pattern};
@@ -8,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::managed::maybe_duration;
+use super::payloads::Payloads;
+use super::recognition::{Recognition, network};
+use super::signer::SignerSpec;
 
 /// The JWT signing keys of one issuer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +38,9 @@ pub(crate) struct KeysetSpec {
     /// URLs that must serve a key before it signs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) edges: Vec<String>,
+    /// Places that are given the private keys and sign with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) signers: Vec<SignerSpec>,
     /// The longest `max-age` that is served.
     #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
     pub(crate) max_age: Option<SignedDuration>,
@@ -58,26 +65,42 @@ pub(crate) struct KeysetSpec {
     /// Which `sub`.
     #[serde(default, with = "patterns", skip_serializing_if = "Vec::is_empty")]
     pub(crate) subjects: Vec<Pattern>,
+    /// Of which types payloads that are no claims are signed.
+    #[serde(default, skip_serializing_if = "Payloads::is_none")]
+    pub(crate) payloads: Payloads,
     /// Who answers for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) owner: Option<String>,
 }
 
-/// A consumer: its name alone, or with what it was set to.
+/// A consumer: its name alone, or with what is particular about it here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a consumer is a name, or { name, cache, cooldown, skew, agent, address, required } \
+                 of which all but the name may be left out"
+)]
 pub(crate) enum ConsumerSpec {
     Named(String),
-    Set(ConsumerSettings),
+    Described(Described),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ConsumerSettings {
+pub(crate) struct Described {
     pub(crate) name: String,
-    /// How long it caches.
+    /// How long it caches; as the table says, if it is in there.
     #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
     pub(crate) cache: Option<SignedDuration>,
+    /// How its `User-Agent` begins, by which it is recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) agent: Option<String>,
+    /// Where it comes from, by which it is recognised.
+    #[serde(default, with = "network", skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<IpNet>,
+    /// Whether no key signs that it was not seen to fetch.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) required: bool,
     /// How long it waits from one fetch to the next, if a token names a key it does not know.
     #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
     pub(crate) cooldown: Option<SignedDuration>,
@@ -88,13 +111,14 @@ pub(crate) struct ConsumerSettings {
 
 impl ConsumerSpec {
     fn consumer(&self) -> Result<Consumer, BadConsumer> {
-        let set = match self {
+        let it = match self {
             Self::Named(name) => return Consumer::named(name, None),
-            Self::Set(set) => set,
+            Self::Described(it) => it,
         };
-        let mut consumer = Consumer::named(&set.name, set.cache)?;
-        consumer.skew = set.skew.unwrap_or(consumer.skew);
-        consumer.unknown_kid = set.cooldown.map_or(consumer.unknown_kid, UnknownKid::Cooldown);
+        let mut consumer = Consumer::named(&it.name, it.cache)?;
+        consumer.skew = it.skew.unwrap_or(consumer.skew);
+        consumer.unknown_kid = it.cooldown.map_or(consumer.unknown_kid, UnknownKid::Cooldown);
+        consumer.required = it.required;
         Ok(consumer)
     }
 }
@@ -113,6 +137,7 @@ impl KeysetSpec {
             algorithms: algorithms.collect(),
             consumers,
             edges: self.edges.clone(),
+            signers: self.signers.iter().map(|signer| signer.target(self.algorithm)).collect(),
             rotate_every: self.rotate_every,
             token_lifetime: self.token_lifetime,
             max_age: self.max_age.unwrap_or(usual.max_age),
@@ -123,6 +148,19 @@ impl KeysetSpec {
             signer_lag: self.signer_lag.unwrap_or(usual.signer_lag),
         };
         Policy::new(settings).map_err(|e| e.to_string())
+    }
+
+    /// How its consumers are recognised.
+    pub(crate) fn recognitions(&self) -> Vec<Recognition> {
+        let one = |consumer: &ConsumerSpec| match consumer.clone() {
+            ConsumerSpec::Named(name) => {
+                Recognition { name, agent: None, address: None, required: false }
+            }
+            ConsumerSpec::Described(Described { name, agent, address, required, .. }) => {
+                Recognition { name, agent, address, required }
+            }
+        };
+        self.consumers.iter().map(one).collect()
     }
 
     /// What may be signed with it for others.
@@ -154,19 +192,32 @@ impl KeysetSpec {
                 return Err(format!("edge {:?} must be an https or http URL", edge.as_str()));
             }
         }
+        self.signers.iter().try_for_each(SignerSpec::check)?;
+        self.payloads.check()?;
+        let consumers = self.recognitions();
+        consumers.iter().try_for_each(Recognition::check)?;
+        let twice = |place: &usize| {
+            consumers[..*place].iter().any(|other| other.name == consumers[*place].name)
+        };
+        if let Some(place) = (0..consumers.len()).find(twice) {
+            return Err(format!("consumer {:?} is declared twice", consumers[place].name));
+        }
         self.policy().map(drop)
     }
 }
 
-mod patterns {
+pub(super) mod patterns {
     use jwks::token::Pattern;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(patterns: &[Pattern], to: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::catalog) fn serialize<S: Serializer>(
+        patterns: &[Pattern],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         to.collect_seq(patterns.iter().map(ToString::to_string))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::catalog) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Vec<Pattern>, D::Error> {
         let texts = Vec::<String>::deserialize(from)?;

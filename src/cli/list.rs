@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::listing::{Arguments, Query, SOMETHING_TO_DO, escape};
-use super::{Failure, managed, output};
+use super::{Failure, keyset, managed, output};
 
 /// What `get` is asked for.
 #[derive(Debug, clap::Args)]
@@ -52,6 +52,9 @@ enum Kind {
     /// Signing keys of JWT issuers
     #[value(alias = "keysets")]
     Keyset,
+    /// Addresses that are told of events
+    #[value(alias = "webhooks")]
+    Webhook,
     /// Runs from trigger to retirement, by id
     #[value(alias = "rotations")]
     Rotation,
@@ -73,6 +76,7 @@ impl Kind {
             Self::Issuer => "/issuers",
             Self::Target => "/targets",
             Self::Keyset => "/keysets",
+            Self::Webhook => "/webhooks",
             Self::Rotation => "/rotations",
             Self::Account => "/accounts",
             Self::Order => "/orders",
@@ -88,6 +92,7 @@ impl Kind {
             Self::Issuer => &["name", "directory", "account", "resting_until"],
             Self::Target => &["name", "kind", "probe"],
             Self::Keyset => &["name", "status", "algorithm", "kid", "rotates_at", "keys", "error"],
+            Self::Webhook => &["name", "status", "origin", "events", "latest", "error"],
             Self::Rotation => &["id", "because", "phase", "from", "to"],
             Self::Account => &["id", "directory", "status", "contact", "created_at"],
             Self::Order => &["id", "account", "status", "identifiers", "created_at", "expires_at"],
@@ -115,10 +120,11 @@ pub(super) struct AuditArguments {
 
 /// `status`: the node as a whole, or a list with what is wrong first.
 pub(super) fn status(arguments: &StatusArguments, client: &Client) -> Result<ExitCode, Failure> {
-    match arguments.kind {
-        Some(Kind::Certificate) => return managed::status(&arguments.of, client),
-        Some(kind) => return show(kind, &arguments.of, client),
-        None => {}
+    match (arguments.kind, &arguments.of.name) {
+        (Some(Kind::Certificate), _) => return managed::status(&arguments.of, client),
+        (Some(Kind::Keyset), Some(name)) => return keyset::status(name, &arguments.of, client),
+        (Some(kind), _) => return show(kind, &arguments.of, client),
+        (None, _) => {}
     }
     let status = client.read("/status")?;
     if arguments.of.json {
@@ -137,6 +143,7 @@ pub(super) fn get(arguments: &GetArguments, client: &Client) -> Result<ExitCode,
 
 fn show(kind: Kind, arguments: &Arguments, client: &Client) -> Result<ExitCode, Failure> {
     match &arguments.name {
+        Some(name) if kind == Kind::Keyset => keyset::get(name, arguments, client),
         Some(name) => {
             show_one(arguments, &client.read(&format!("{}/{}", kind.path(), escape(name)))?)
         }

@@ -8,18 +8,21 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::keyset_counters::Counters;
 use crate::store::ManagedCounts;
 
 /// Everything that is counted.
 pub(crate) struct Metrics {
     registry: Registry,
+    /// What is counted of keysets.
+    pub(super) keysets: Counters,
     requests: Family<Request, Counter>,
     request_seconds: Family<Route, Histogram>,
     orders: Family<Directory, Counter>,
@@ -32,6 +35,7 @@ pub(crate) struct Metrics {
     rotation_seconds: Family<Ended, Histogram>,
     served_seconds: Family<Kind, Histogram>,
     rollbacks: Counter,
+    notifications: Family<Told, Counter>,
     tick_seconds: Histogram,
     managed: Family<Status, Gauge>,
     managed_next_end: Gauge,
@@ -77,6 +81,12 @@ struct Ended {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Told {
+    webhook: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Kind {
     kind: &'static str,
 }
@@ -110,14 +120,17 @@ impl Metrics {
             rotation_seconds: Family::new_with_constructor(longer),
             served_seconds: Family::new_with_constructor(longer),
             rollbacks: Counter::default(),
+            notifications: Family::default(),
             tick_seconds: Histogram::new(TICK_SECONDS),
             managed: Family::default(),
             managed_next_end: Gauge::default(),
             not_after: Family::default(),
             crl_next_update: Family::default(),
+            keysets: Counters::default(),
             registry: Registry::default(),
         };
         let r = &mut registry;
+        metrics.keysets.register(r);
         r.register("http_requests", "HTTP requests answered", metrics.requests.clone());
         r.register(
             "http_request_seconds",
@@ -151,6 +164,11 @@ impl Metrics {
             metrics.managed_next_end.clone(),
         );
         r.register("rollbacks", "Rotations taken back from targets", metrics.rollbacks.clone());
+        r.register(
+            "notifications",
+            "Attempts to deliver a message to a webhook",
+            metrics.notifications.clone(),
+        );
         r.register(
             "tick_seconds",
             "Time to find what is due and to begin it",
@@ -202,6 +220,12 @@ impl Metrics {
     /// Targets were given the version before.
     pub(crate) fn rolled_back(&self) {
         self.rollbacks.inc();
+    }
+
+    /// A message to a webhook was delivered, failed or was given up.
+    pub(crate) fn notified(&self, webhook: &str, outcome: &'static str) {
+        let webhook = webhook.to_owned();
+        self.notifications.get_or_create(&Told { webhook, outcome }).inc();
     }
 
     /// The worker took so long to find what is due and to begin it.
@@ -259,10 +283,13 @@ impl Metrics {
         self.crl_next_update.get_or_create(&label).set(at.as_second());
     }
 
-    /// Everything as OpenMetrics text.
-    pub(crate) fn render(&self) -> String {
+    /// Everything as OpenMetrics text, with what `more` has.
+    pub(crate) fn render(&self, more: &Registry) -> String {
         let mut text = String::new();
-        if encode(&mut text, &self.registry).is_err() {
+        let encoded = encode_registry(&mut text, &self.registry)
+            .and_then(|()| encode_registry(&mut text, more))
+            .and_then(|()| encode_eof(&mut text));
+        if encoded.is_err() {
             let _ = write!(text, "# the metrics cannot be encoded");
         }
         text

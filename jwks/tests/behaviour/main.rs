@@ -4,9 +4,12 @@
 
 mod dice;
 mod emergencies;
+mod forecasts;
+mod handovers;
 mod hostile;
 mod keys;
 mod sets;
+mod sightings;
 mod steps;
 mod tokens;
 mod windows;

@@ -1,11 +1,12 @@
 //! The property, over many years of virtual time: every unexpired token verifies at every declared
-//! consumer at every instant, no key signs before it was proven, and no bad token is accepted past
-//! the promised exposure. Whatever is drawn: policies, consumers, edges, crashes, clocks, races and
+//! consumer at every instant, no key signs before it was proven and the required consumers fetched
+//! it, nothing is exported that was not declared, and no bad token is accepted past the promised
+//! exposure. Whatever is drawn: policies, consumers, edges, signer targets, crashes, clocks, races and
 //! changes of mind.
 
 use jiff::SignedDuration;
-use jwks::consumer::UnknownKid;
-use jwks::{Algorithm, Consumer, Policy, Settings};
+use jwks::consumer::{Cache, UnknownKid};
+use jwks::{Algorithm, Consumer, Policy, Settings, SignerTarget};
 
 use crate::dice::Dice;
 use crate::world::{World, secs};
@@ -122,6 +123,19 @@ fn draw(dice: &mut Dice, slack: i64) -> Policy {
         }
         settings.edges = ["a", "b", "c"].map(str::to_owned).to_vec();
         settings.edges.truncate(usize::try_from(dice.below(4)).expect("small"));
+        if settings.edges.is_empty() && dice.one_in(2) {
+            let bounded = |consumer: &&mut Consumer| consumer.cache != Cache::Forever;
+            for consumer in settings.consumers.iter_mut().filter(bounded) {
+                consumer.required = dice.one_in(2);
+            }
+        }
+        for name in ["one", "two"] {
+            if dice.one_in(3) {
+                let settle = seconds(dice.extreme(3600));
+                let algorithm = *dice.pick(&settings.algorithms);
+                settings.signers.push(SignerTarget { name: name.to_owned(), algorithm, settle });
+            }
+        }
         settings.max_age = seconds(dice.extreme(7200));
         settings.copy_age = seconds(dice.extreme(7200));
         settings.safety = if dice.one_in(2) { 100 } else { 150 };

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::inventory::{Listing, paged};
 use super::{Answer, body, missing};
+use crate::catalog::SignerSpec;
 use crate::http::error::{uncommitted, unreadable};
 use crate::node::Node;
 use crate::perform::keyset::{self, Change, KeysetError, Known};
@@ -99,8 +100,10 @@ async fn rotate_one(
     let changed = emergency(&set, policy, kid.as_ref(), &named, now).map_err(refused)?;
     let left: Vec<_> = exposure(&set, policy, now).iter().map(ToString::to_string).collect();
     let detail = json!({ "compromised": wanted.compromised, "exposure": left });
-    let change = Change { changed, fresh, detail, ..Change::new("keyset.emergency") };
+    let exposed = keyset::exposed(&exposure(&set, policy, now), now);
+    let change = Change { changed, fresh, exposed, detail, ..Change::new("keyset.emergency") };
     keyset::store(node, &known, actor, change).await.map_err(failed)?;
+    node.metrics.keysets.emergency(name);
     let mut shown = after(node, &known)?;
     shown["exposure"] = left.into();
     Ok(shown)
@@ -131,7 +134,8 @@ fn after(node: &Arc<Node>, before: &Known) -> Result<Value, Problem> {
     known(node, &before.row.name).map(|known| in_full(node, &known))
 }
 
-fn known(node: &Node, name: &str) -> Result<Known, Problem> {
+/// What is stored and declared of a keyset.
+pub(super) fn known(node: &Node, name: &str) -> Result<Known, Problem> {
     let row = node.store.keyset_by_name(name).map_err(unreadable)?;
     let known = row.map(|row| Known::of(node, row)).transpose().map_err(unreadable)?.flatten();
     known.ok_or_else(|| missing("keyset", name))
@@ -171,7 +175,13 @@ fn status(known: &Known) -> &'static str {
     }
 }
 
-fn in_full(node: &Node, known: &Known) -> Value {
+/// Whether that is a moment, and not that nothing is planned.
+pub(super) fn is_planned(at: jiff::Timestamp) -> bool {
+    at.as_second() < jiff::Timestamp::MAX.as_second()
+}
+
+/// A keyset with its keys.
+pub(super) fn in_full(node: &Node, known: &Known) -> Value {
     let (row, set, policy) = (&known.row, known.set(), &known.keyset.policy);
     let now = node.world.now();
     let (lead, retirement) = (policy.lead(), policy.retirement());
@@ -182,11 +192,12 @@ fn in_full(node: &Node, known: &Known) -> Value {
         "url": format!("{}/jwks/{}/jwks.json", node.https_url, row.name),
         "sequence": row.sequence,
         "changed_at": row.changed_at.to_string(),
-        "next_at": row.due_at.map(|at| at.to_string()),
-        "lead": lead.to_string(),
-        "retirement": retirement.to_string(),
+        "next_at": row.due_at.filter(|at| is_planned(*at)).map(|at| at.to_string()),
+        "lead": lead.sum(),
+        "retirement": retirement.sum(),
         "exposure": exposure(&set, policy, now).iter().map(ToString::to_string).collect::<Vec<_>>(),
         "keys": known.keys.iter().map(key).collect::<Vec<_>>(),
+        "signers": known.keyset.spec.signers.iter().map(SignerSpec::id).collect::<Vec<_>>(),
         "owner": known.keyset.spec.owner,
         "error": row.error,
     })
@@ -203,10 +214,20 @@ fn key(row: &SigningKeyRow) -> Value {
         "ready_at": key.ready_at.to_string(),
         "proven": key.proven,
         "proven_at": at(key.proven_at),
+        "fetched": key.fetched,
         "signing_from": at(key.signing_from),
         "rotate_at": at(key.rotate_at),
         "last_signature_at": at(key.last_signature_at),
         "gone_at": at(key.gone_at),
+        "exportable": key.exportable,
+        "signers": key.held.iter().map(|held| json!({
+            "signer": held.target,
+            "given_at": held.since.to_string(),
+            "held_at": at(held.held_at),
+            "used_at": at(held.used_at),
+            "left_at": at(held.left_at),
+            "error": held.complaint,
+        })).collect::<Vec<_>>(),
     })
 }
 

@@ -7,10 +7,12 @@ mod inventory;
 mod issue;
 mod issuer;
 mod keyset;
+mod keyset_status;
 mod managed;
 mod status;
 mod token;
 mod views;
+mod webhook;
 mod wish;
 
 use std::convert::Infallible;
@@ -59,6 +61,7 @@ pub(super) fn router() -> Router<Arc<Node>> {
         .route("/issuers/{name}/roll-key", post(issuer::roll_key))
         .route("/keysets", get(keyset::list))
         .route("/keysets/{name}", get(keyset::show))
+        .route("/keysets/{name}/status", get(keyset_status::show))
         .route("/keysets/{name}/rotate", post(keyset::rotate))
         .route("/keysets/{name}/rollback", post(keyset::roll_back))
         .route("/rotations/{id}", get(managed::rotation))
@@ -68,6 +71,9 @@ pub(super) fn router() -> Router<Arc<Node>> {
         .route("/external-keys/{kid}/revoke", post(external_key::revoke))
         .route("/tokens", get(token::list).post(token::create))
         .route("/tokens/{name}/revoke", post(token::revoke))
+        .route("/webhooks", get(webhook::list))
+        .route("/webhooks/{name}", get(webhook::show))
+        .route("/webhooks/{name}/test", post(webhook::test))
         .route("/plan", post(declare::plan))
         .route("/apply", post(declare::apply));
     Router::new().nest("/api/v1", v1)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde_json::json;
 
-use super::{Answer, keyset, managed};
+use super::{Answer, keyset, keyset_status, managed, webhook};
 use crate::node::Node;
 
 /// The node at a glance, and what asks for attention.
@@ -23,6 +23,11 @@ pub(super) async fn status(State(node): State<Arc<Node>>) -> Answer {
         Err(problem) => return Answer(Err(problem)),
     }
     match keyset::attention(&node) {
+        Ok(lines) => attention.extend(lines),
+        Err(problem) => return Answer(Err(problem)),
+    }
+    attention.extend(keyset_status::attention(&node));
+    match webhook::attention(&node) {
         Ok(lines) => attention.extend(lines),
         Err(problem) => return Answer(Err(problem)),
     }

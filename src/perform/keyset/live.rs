@@ -8,8 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use jwks::keyset::next_change;
 use jwks::set::Profile;
 use jwks::token::Signer;
-use jwks::{Algorithm, Bundle, Kid, Phase, PrivateKey, Published, discovery, window};
+use jwks::{Algorithm, Bundle, Kid, Phase, Policy, PrivateKey, Published, discovery, window};
 
+use super::standing::Standing;
 use super::{KeysetError, Known, identity};
 use crate::catalog::Keyset;
 use crate::node::Node;
@@ -31,6 +32,8 @@ pub(crate) struct Live {
     pub(crate) server_metadata: Vec<u8>,
     change: Option<Timestamp>,
     empty: bool,
+    /// How it stands, for who looks and not for who fetches.
+    pub(crate) standing: Standing,
     signers: Vec<Arc<Signer>>,
     /// Until when each of them may sign.
     leases: Mutex<BTreeMap<Kid, Timestamp>>,
@@ -50,6 +53,11 @@ impl Live {
     /// How long a key is announced before it signs.
     pub(crate) fn lead(&self) -> SignedDuration {
         self.keyset.policy.lead().total()
+    }
+
+    /// What follows from what is declared.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.keyset.policy
     }
 
     /// What is declared.
@@ -125,6 +133,11 @@ pub(crate) fn refresh_one(node: &Node, name: &str) -> Result<(), KeysetError> {
     Ok(())
 }
 
+/// Where the set of a keyset is.
+pub(super) fn jwks_uri(node: &Node, name: &str) -> String {
+    format!("{}/jwks/{name}/jwks.json", node.https_url)
+}
+
 fn publish(node: &Node, known: &Known) -> Result<Live, KeysetError> {
     let (set, spec) = (known.set(), &known.keyset.spec);
     let policy = &known.keyset.policy;
@@ -146,7 +159,7 @@ fn publish(node: &Node, known: &Known) -> Result<Live, KeysetError> {
         sequence: known.row.sequence.unsigned_abs(),
         refresh_hint: u32::try_from(hint).unwrap_or(u32::MAX),
     };
-    let jwks_uri = format!("{}/jwks/{}/jwks.json", node.https_url, spec.name);
+    let jwks_uri = jwks_uri(node, &spec.name);
     let algorithms = &policy.settings().algorithms;
     Ok(Live {
         id: known.row.id,
@@ -158,6 +171,7 @@ fn publish(node: &Node, known: &Known) -> Result<Live, KeysetError> {
         server_metadata: discovery::server_metadata(&spec.issuer, &jwks_uri),
         change: next_change(&set, policy),
         empty: keys.is_empty(),
+        standing: Standing::of(known),
         signers,
         leases: Mutex::default(),
     })

@@ -2,25 +2,36 @@
 //! says what comes next and what that changes; here it is done, stored with the set it was decided
 //! on, and then published from memory.
 
+mod calendar;
 mod live;
+mod seen;
+mod signers;
 mod signing;
+mod standing;
+mod told;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jwks::transition::{self, Refused};
-use jwks::{Algorithm, Jwk, Key, Kid, PrivateKey, Served, Step, next};
+use jwks::{Algorithm, Jwk, Key, Kid, PrivateKey, Served, Step, handover, next};
 use serde_json::{Value, json};
 use tracing::{debug, error, info, warn};
 
+pub(crate) use calendar::calendar;
 pub(crate) use live::{Keysets, Live};
+pub(crate) use seen::{Absent, absent, keep_fetches, note_fetches};
 pub(crate) use signing::{SignError, signer};
+pub(crate) use standing::{Standing, exposed};
 
 use crate::catalog::{Keyset, KeysetSpec};
 use crate::node::Node;
+use crate::perform::notify;
 use crate::steps::Subject;
-use crate::store::{Actor, Commit, CommitError, Event, KeysetRow, ReadError, SigningKeyRow};
+use crate::store::{
+    Actor, Commit, CommitError, Event, Exposed, KeysetRow, ReadError, SigningKeyRow,
+};
 
 /// Gives every declared keyset a row, and has those looked at whose declaration is not what it was.
 ///
@@ -32,10 +43,12 @@ pub(crate) async fn enlist(node: &Arc<Node>, actor: impl Into<Actor>) -> Result<
     for keyset in catalog.keysets.values() {
         let declared = serde_json::to_string(&keyset.spec).unwrap_or_default();
         let name = &keyset.spec.name;
+        let mut keys = Vec::new();
         let row = match node.store.keyset_by_name(name)? {
             Some(row) if row.declared == declared => continue,
             Some(row) => {
-                let held_until = held_until(node, &row, keyset, now)?;
+                let held_until;
+                (held_until, keys) = redeclared(node, &row, keyset, now)?;
                 KeysetRow { declared, held_until, due_at: Some(now), ..row }
             }
             None => KeysetRow {
@@ -49,28 +62,38 @@ pub(crate) async fn enlist(node: &Arc<Node>, actor: impl Into<Actor>) -> Result<
                 error: None,
                 changed_at: now,
                 due_at: Some(now),
+                exposed: Vec::new(),
             },
         };
         let id = row.id;
         let event = Event::new(actor.clone(), "keyset.enlist", format!("keyset/{name}"));
-        node.store.commit(Commit::new(event).put(row), now).await?;
+        let commit = keys.into_iter().fold(Commit::new(event).put(row), Commit::put);
+        node.store.commit(commit, now).await?;
         begin(node, id);
     }
     live::refresh(node)
 }
 
-/// Until when somebody may hold a set that was fetched under what was declared before.
-fn held_until(
+/// Until when somebody may hold a set that was fetched under what was declared before, and the keys
+/// that change because signer targets are declared no more.
+fn redeclared(
     node: &Node,
     row: &KeysetRow,
     keyset: &Keyset,
     now: Timestamp,
-) -> Result<Option<Timestamp>, KeysetError> {
+) -> Result<(Option<Timestamp>, Vec<SigningKeyRow>), KeysetError> {
     let old: KeysetSpec = serde_json::from_str(&row.declared)
         .map_err(|error| KeysetError::Unreadable(error.to_string()))?;
     let old = old.policy().map_err(KeysetError::Unreadable)?;
     let keys = node.store.signing_keys(row.id)?;
-    Ok(set(row, &keys).reconfigured(&old, &keyset.policy, now))
+    let set = set(row, &keys);
+    let changed = set.redeclared(&old, &keyset.policy, now);
+    let stored = |key: Key| {
+        let row = keys.iter().find(|row| row.key.kid == key.kid)?.clone();
+        Some(SigningKeyRow { key, ..row })
+    };
+    let held_until = set.reconfigured(&old, &keyset.policy, now);
+    Ok((held_until, changed.into_iter().filter_map(stored).collect()))
 }
 
 /// A keyset as `jwks` sees it.
@@ -142,6 +165,10 @@ async fn step(node: &Arc<Node>, id: i64) -> Result<bool, KeysetError> {
         return Ok(false);
     };
     let (set, policy) = (known.set(), &known.keyset.policy);
+    if let Some(change) = seen::sighting(node, &known)? {
+        store(node, &known, "worker".into(), change).await?;
+        return Ok(true);
+    }
     let change = match next(&set, policy, now) {
         Step::Wait(until) => {
             if known.row.due_at != Some(until) {
@@ -156,6 +183,12 @@ async fn step(node: &Arc<Node>, id: i64) -> Result<bool, KeysetError> {
                 fresh.iter().map(|(kid, key)| (key.algorithm(), kid.clone())).collect();
             let changed = transition::announce(&set, policy, &named, now)?;
             Change { changed, fresh, ..Change::new("keyset.announce") }
+        }
+        Step::Place { targets } => return signers::place(node, &known, targets).await,
+        Step::Export { kid, target } => {
+            let changed = handover::export(&set, policy, &kid, &target, now)?;
+            let detail = json!({ "kid": kid.as_str(), "to": target });
+            Change { changed, detail, ..Change::new("keyset.export") }
         }
         Step::Sign { kid } => {
             let changed = transition::sign(&set, policy, &kid, now)?;
@@ -236,12 +269,21 @@ pub(crate) struct Change {
     /// Those of the keys that are new.
     pub(crate) fresh: Vec<(Kid, PrivateKey)>,
     pub(crate) error: Option<String>,
+    /// Who may go on trusting a key that is taken out.
+    pub(crate) exposed: Vec<Exposed>,
     pub(crate) detail: Value,
 }
 
 impl Change {
     pub(crate) fn new(action: &'static str) -> Self {
-        Self { action, changed: Vec::new(), fresh: Vec::new(), error: None, detail: Value::Null }
+        Self {
+            action,
+            changed: Vec::new(),
+            fresh: Vec::new(),
+            error: None,
+            exposed: Vec::new(),
+            detail: Value::Null,
+        }
     }
 }
 
@@ -274,18 +316,27 @@ pub(crate) async fn store(
     let differs = before != listed(&after);
     let phases: serde_json::Map<_, _> =
         (change.changed.iter()).map(|key| (key.kid.to_string(), json!(key.phase.name()))).collect();
-    let event = Event::new(actor, change.action, format!("keyset/{name}"))
+    let subject = format!("keyset/{name}");
+    let data = told::news(node, known, &change);
+    let messages = notify::messages(node, change.action, &subject, &data);
+    let event = Event::new(actor, change.action, subject)
         .with(json!({ "keys": phases, "detail": change.detail }));
     let row = KeysetRow {
         published: after.published,
         sequence: known.row.sequence + i64::from(differs),
-        error: change.error,
+        exposed: standing::still_exposed(&known.row.exposed, change.exposed, now),
+        error: told::complaint(change.error, &after),
         changed_at: if differs { now } else { known.row.changed_at },
         due_at: Some(now),
         ..known.row.clone()
     };
+    let is_told = !messages.is_empty();
     let commit = rows.into_iter().fold(Commit::new(event).put(row), Commit::put);
+    let commit = messages.into_iter().fold(commit, Commit::put);
     node.store.commit(commit, now).await?;
+    if is_told {
+        node.steps.hurry();
+    }
     info!(keyset = name, keys = ?phases, "{}", change.action);
     live::refresh_one(node, name)
 }
@@ -310,6 +361,8 @@ fn made(
         key: key.clone(),
         public: jwk.to_string(),
         sealed_key: Some(node.key.seal(&node.world, &identity, secret.expose())),
+        // It is in the set that follows from this.
+        sequence: known.row.sequence + 1,
     })
 }
 
@@ -351,5 +404,7 @@ const RSA_BITS: u16 = 2048;
 const RACES: u32 = 8;
 const MAX_SET: usize = 256 * 1024;
 
+#[cfg(test)]
+mod elsewhere_tests;
 #[cfg(test)]
 mod tests;

@@ -96,20 +96,20 @@ async fn who_comes_while_a_key_is_replaced_gets_a_signature_by_the_next() {
 }
 
 /// A node with the keyset `auth`.
-struct Stage {
-    node: Arc<Node>,
+pub(super) struct Stage {
+    pub(super) node: Arc<Node>,
     clock: Arc<AtomicI64>,
 }
 
 impl Stage {
-    async fn new(more: &str) -> Self {
+    pub(super) async fn new(more: &str) -> Self {
         let (node, clock) = crate::node::tests::node().await;
         let stage = Self { node, clock };
         stage.declare(more).await;
         stage
     }
 
-    async fn declare(&self, more: &str) {
+    pub(super) async fn declare(&self, more: &str) {
         let text = format!(
             "[[keyset]]\nname = \"auth\"\nissuer = \"https://auth.example.com\"\n\
              algorithm = \"ES256\"\ntoken_lifetime = \"10m\"\naudiences = [\"*\"]\n\
@@ -122,7 +122,7 @@ impl Stage {
         enlist(&self.node, "admin").await.expect("enlisted");
     }
 
-    async fn work(&self) {
+    pub(super) async fn work(&self) {
         for _ in 0..2 {
             start_due(&self.node);
             self.node.steps.rest(Duration::from_secs(20)).await;
@@ -130,7 +130,7 @@ impl Stage {
     }
 
     /// Signs a token, and gives the kid of the key that did.
-    async fn sign(&self) -> Result<String, SignError> {
+    pub(super) async fn sign(&self) -> Result<String, SignError> {
         let (live, signer) = signer(&self.node, "auth", None).await?;
         let claims = json!({ "aud": "a", "sub": "b" }).to_string();
         let payload = live.keyset().bounds.claims(claims.as_bytes(), "id", self.now());
@@ -139,22 +139,22 @@ impl Stage {
     }
 
     /// The kids that are published.
-    fn published(&self) -> Vec<String> {
+    pub(super) fn published(&self) -> Vec<String> {
         let body = self.node.keysets.load()["auth"].set.body.clone();
         let served = Served::parse(&body).expect("a set");
         served.keys.iter().filter_map(|key| Some(key.kid.as_ref()?.to_string())).collect()
     }
 
-    fn known(&self) -> Known {
+    pub(super) fn known(&self) -> Known {
         let row = self.node.store.keyset_by_name("auth").expect("a read").expect("enlisted");
         Known::of(&self.node, row).map_err(KeysetError::from).expect("a read").expect("declared")
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.node.world.now()
     }
 
-    fn pass(&self, time: SignedDuration) {
+    pub(super) fn pass(&self, time: SignedDuration) {
         self.clock.fetch_add(time.as_secs(), Ordering::SeqCst);
     }
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jwks::{Key, Phase};
 use rusqlite::types::Value;
+use serde::{Deserialize, Serialize};
 
 use super::{Columns, Stored, at, json, maybe_at, text};
 use crate::seal::Sealed;
@@ -24,6 +25,18 @@ pub(crate) struct KeysetRow {
     pub(crate) error: Option<String>,
     pub(crate) changed_at: Timestamp,
     pub(crate) due_at: Option<Timestamp>,
+    /// Who may still trust a key that was taken out in an emergency.
+    pub(crate) exposed: Vec<Exposed>,
+}
+
+/// A consumer that may trust a key that was taken out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Exposed {
+    pub(crate) consumer: String,
+    /// When the key was taken out.
+    pub(crate) since: Timestamp,
+    /// Until then at the latest; none: until it meets a key it does not know, or is restarted.
+    pub(crate) until: Option<Timestamp>,
 }
 
 /// One signing key.
@@ -38,6 +51,8 @@ pub(crate) struct SigningKeyRow {
     pub(crate) public: String,
     /// The private half, while it is kept.
     pub(crate) sealed_key: Option<Sealed>,
+    /// The sequence of the first set with it; 0: before that was stored.
+    pub(crate) sequence: i64,
 }
 
 impl Stored for KeysetRow {
@@ -51,6 +66,7 @@ impl Stored for KeysetRow {
         "error",
         "changed_at",
         "due_at",
+        "exposed",
     ];
 
     fn values(&self) -> Vec<Value> {
@@ -63,6 +79,7 @@ impl Stored for KeysetRow {
             self.error.clone().into(),
             at(self.changed_at),
             maybe_at(self.due_at),
+            json(&self.exposed),
         ]
     }
 
@@ -78,6 +95,7 @@ impl Stored for KeysetRow {
             error: c.next()?,
             changed_at: c.time()?,
             due_at: c.maybe_time()?,
+            exposed: c.json()?,
         })
     }
 }
@@ -102,6 +120,10 @@ impl Stored for SigningKeyRow {
         "last_signature_at",
         "last_expiry",
         "gone_at",
+        "fetched",
+        "exportable",
+        "held",
+        "sequence",
     ];
 
     fn values(&self) -> Vec<Value> {
@@ -124,6 +146,10 @@ impl Stored for SigningKeyRow {
             maybe_at(key.last_signature_at),
             maybe_at(key.last_expiry),
             maybe_at(key.gone_at),
+            json(&key.fetched),
+            key.exportable.into(),
+            json(&key.held),
+            self.sequence.into(),
         ]
     }
 
@@ -149,7 +175,11 @@ impl Stored for SigningKeyRow {
             last_signature_at: c.maybe_time()?,
             last_expiry: c.maybe_time()?,
             gone_at: c.maybe_time()?,
+            fetched: c.json()?,
+            exportable: c.next()?,
+            held: c.json()?,
         };
-        Ok(Self { id, version, keyset, key, public, sealed_key })
+        let sequence = c.next()?;
+        Ok(Self { id, version, keyset, key, public, sealed_key, sequence })
     }
 }
