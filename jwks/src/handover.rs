@@ -51,6 +51,8 @@ impl Keyset {
                     leave(&mut after, &holding.target, old, at, lifetime);
                 } else {
                     after.last_expiry = after.last_expiry.max(Some(plus(now, lifetime)));
+                    // How it is brought there, or proven, may have changed.
+                    after.held.look(now);
                 }
             }
             if after != *key {

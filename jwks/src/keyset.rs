@@ -9,62 +9,9 @@ use crate::algorithm::Algorithm;
 use crate::consumer::Consumer;
 use crate::elsewhere::{Held, SignerTarget};
 use crate::jwk::Kid;
+pub use crate::phase::Phase;
 use crate::policy::Policy;
 use crate::window::{minus, plus};
-
-/// How far a key has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Published, and not yet seen on every edge and at every required consumer.
-    Announced,
-    /// Seen wherever it must be, and not signing.
-    Proven,
-    /// It signs.
-    Signing,
-    /// It verifies only; its private half is destroyed.
-    Retiring,
-    /// Not published any more; its private half is destroyed.
-    Gone,
-}
-
-impl Phase {
-    /// Its name, as it is stored and shown.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Announced => "announced",
-            Self::Proven => "proven",
-            Self::Signing => "signing",
-            Self::Retiring => "retiring",
-            Self::Gone => "gone",
-        }
-    }
-
-    /// The phase of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        use Phase::{Announced, Gone, Proven, Retiring, Signing};
-        let all = [Announced, Proven, Signing, Retiring, Gone];
-        all.into_iter().find(|phase| phase.name() == name)
-    }
-
-    /// Whether a key in this phase is in the published set.
-    #[must_use]
-    pub fn is_published(self) -> bool {
-        self != Self::Gone
-    }
-
-    /// Whether its private half is kept. Where it is not, destroy it in the same transaction.
-    #[must_use]
-    pub fn is_private_kept(self) -> bool {
-        matches!(self, Self::Announced | Self::Proven | Self::Signing)
-    }
-
-    /// Whether it is published and has never signed.
-    pub(crate) fn is_waiting(self) -> bool {
-        matches!(self, Self::Announced | Self::Proven)
-    }
-}
 
 /// What is stored of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -325,29 +272,9 @@ pub fn next(keyset: &Keyset, policy: &Policy, now: Timestamp) -> Step {
         let kid = key.kid.clone();
         let declared = policy.declares(key.algorithm);
         match key.phase {
-            Phase::Announced | Phase::Proven if !declared && !key.held.is_empty() => {
-                return Step::Retire { kid };
-            }
-            Phase::Announced | Phase::Proven if is_withdrawn(key, policy) => {
-                return Step::Remove { kid };
-            }
             Phase::Announced | Phase::Proven => {
-                let edges = key.missing(policy);
-                if edges.is_empty() {
-                    // A consumer that is waited for is no step: what it fetched is noted when seen.
-                    if !key.unseen(policy).is_empty() {
-                        continue;
-                    }
-                    if let Some(target) = key.not_given(policy) {
-                        if is_due(keyset.ready(key, policy)) {
-                            return Step::Export { kid, target };
-                        }
-                    } else if key.is_delivered(policy) && is_due(signing(keyset, policy, key)) {
-                        return Step::Sign { kid };
-                    }
-                } else if is_due(key.prove_at) {
-                    let edges = edges.into_iter().map(str::to_owned).collect();
-                    return Step::Prove { kid, edges };
+                if let Some(step) = of_waiting(keyset, policy, key, &mut is_due) {
+                    return step;
                 }
             }
             Phase::Signing if !declared && is_replaced(keyset, policy) => {
@@ -369,6 +296,36 @@ pub fn next(keyset: &Keyset, policy: &Policy, now: Timestamp) -> Step {
     if targets.is_empty() { Step::Wait(wait) } else { Step::Place { targets } }
 }
 
+/// What comes next for a key that waits.
+fn of_waiting(
+    keyset: &Keyset,
+    policy: &Policy,
+    key: &Key,
+    mut is_due: impl FnMut(Timestamp) -> bool,
+) -> Option<Step> {
+    let kid = key.kid.clone();
+    if !policy.declares(key.algorithm) && !key.held.is_empty() {
+        return Some(Step::Retire { kid });
+    }
+    if is_withdrawn(key, policy) {
+        return Some(Step::Remove { kid });
+    }
+    let edges: Vec<_> = key.missing(policy).into_iter().map(str::to_owned).collect();
+    if !edges.is_empty() {
+        return is_due(key.prove_at).then_some(Step::Prove { kid, edges });
+    }
+    // A consumer that is waited for is no step: what it fetched is noted when seen.
+    if !key.unseen(policy).is_empty() {
+        return None;
+    }
+    if let Some(target) = key.not_given(policy) {
+        // Whoever is given a key may use it at once.
+        return is_due(keyset.ready(key, policy)).then_some(Step::Export { kid, target });
+    }
+    let signs = key.is_delivered(policy) && is_due(signing(keyset, policy, key));
+    signs.then_some(Step::Sign { kid })
+}
+
 /// When the published set is next planned to change: a key is announced or removed. For `max-age`.
 #[must_use]
 pub fn next_change(keyset: &Keyset, policy: &Policy) -> Option<Timestamp> {
@@ -383,12 +340,8 @@ fn announcement(keyset: &Keyset, policy: &Policy, algorithm: Algorithm) -> Optio
     if keyset.waiting(algorithm).is_some() {
         return None;
     }
-    let signer = keyset.signer(algorithm);
-    Some(
-        signer
-            .map(|key| replacement(key, policy))
-            .map_or(Timestamp::MIN, |at| minus(at, policy.lead().total())),
-    )
+    let replaced = keyset.signer(algorithm).map(|signer| replacement(signer, policy));
+    Some(replaced.map_or(Timestamp::MIN, |at| minus(at, policy.lead().total())))
 }
 
 /// When a waiting key that is proven is to sign.

@@ -16,6 +16,7 @@ mod json;
 pub mod jwk;
 pub mod key;
 pub mod keyset;
+mod phase;
 pub mod policy;
 mod public_key;
 pub mod set;

@@ -104,6 +104,10 @@ impl SignerSpec {
         let wrong = |why: String| format!("signer {:?}: {why}", self.name);
         super::check_name(&self.name).map_err(wrong)?;
         self.file().check().map_err(wrong)?;
+        if self.timeout.is_some_and(|timeout| timeout > LONGEST || timeout.is_zero()) {
+            let longest = ca::duration::format(LONGEST);
+            return Err(wrong(format!("timeout must be more than nothing and at most {longest}")));
+        }
         if let Some(proof) = &self.proof {
             let url = Url::parse(proof).map_err(|e| wrong(format!("proof {proof:?}: {e}")))?;
             if !matches!(url.scheme(), "https" | "http") {
@@ -122,3 +126,5 @@ impl SignerSpec {
 }
 
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// Other steps of the keyset wait meanwhile.
+const LONGEST: SignedDuration = SignedDuration::from_mins(10);

@@ -85,7 +85,7 @@ async fn sign(node: &Node, name: &str, request: Request) -> Result<Response<Body
         (None, None, Some(encoded)) => {
             let typ = typ.ok_or_else(|| Problem::malformed("a payload needs a typ: name one"))?;
             let allowed = live.keyset().spec.payloads.allow(typ);
-            allowed.map_err(|why| Problem::malformed(why).with_status(403))?;
+            allowed.map_err(Problem::malformed)?;
             json!({ "jws": payload(node, bounds, &signer, typ, &encoded)? })
         }
         (None, Some(batch), None) if (1..=MAX_BATCH).contains(&batch.len()) => {

@@ -19,8 +19,12 @@ fn an_application_signs_with_its_file_and_gets_the_fresh_key_in_an_emergency() {
     let home = scene.directory("application");
     let file = home.join("keys.json");
     let receiver = Receiver::start(&home);
+    let (rsa, ed) = (home.join("rsa.json"), home.join("ed.json"));
     let signers = format!(
-        "signers = [{{ name = \"gateway\", path = {file:?}, reload = [\"touch\", {:?}] }}]\n",
+        "more_algorithms = [\"RS256\", \"EdDSA\"]\n\
+         signers = [{{ name = \"gateway\", path = {file:?}, reload = [\"touch\", {:?}] }},\n\
+         {{ name = \"rsa\", path = {rsa:?}, settle = \"1m\", algorithm = \"RS256\" }},\n\
+         {{ name = \"ed\", path = {ed:?}, settle = \"1m\", algorithm = \"EdDSA\" }}]\n",
         home.join("reloaded")
     );
     declare(&scene, &(keyset("auth", &signers) + &receiver.declared()));
@@ -28,6 +32,11 @@ fn an_application_signs_with_its_file_and_gets_the_fresh_key_in_an_emergency() {
     assert!(home.join("reloaded").exists(), "it was told");
     let before = signed_by_application(&file);
     verify(&scene, &before).expect("consumers take what the application signs");
+    for file in [&rsa, &ed] {
+        until(|| file.exists().then_some(()));
+        let token = signed_by_application(file);
+        verify(&scene, &token).expect("of every algorithm");
+    }
 
     let tested = succeed(&mut scene.server.command(["webhook", "test", "ops"]));
     assert!(tested.contains("took message msg_"), "{tested}");

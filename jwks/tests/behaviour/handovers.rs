@@ -166,6 +166,8 @@ fn tokens_that_a_target_signed_while_they_could_live_longer_are_remembered() {
     let mut keyset = handed(&policy);
     let now = start() + DAY;
     keyset.apply(&keyset.redeclared(&policy, &short, now));
+    let place = Step::Place { targets: vec!["gateway".into()] };
+    assert_eq!(next(&keyset, &short, now), place, "it may be brought there in another way now");
     assert!(keyset.key(&kid("one")).expect("a key").last_expiry >= Some(now + HOUR));
 }
 

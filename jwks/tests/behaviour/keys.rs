@@ -1,5 +1,8 @@
 //! Keys of every algorithm: made, sealed, read back, signing, named by thumbprint.
 
+use aws_lc_rs::signature::{
+    KeyPair, ML_DSA_44_SIGNING, ML_DSA_65_SIGNING, ML_DSA_87_SIGNING, PqdsaKeyPair,
+};
 use jwks::export::{self, NotProven, is_signed_by};
 use jwks::set::{Profile, Published, Served};
 use jwks::token::{Bounds, Signer};
@@ -56,6 +59,22 @@ fn a_private_key_is_written_with_the_members_of_its_type_and_no_others() {
         let pem = std::str::from_utf8(pem.expose()).expect("text");
         assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\n"));
         assert!(pem.lines().all(|line| line.len() <= 64), "{algorithm}");
+        let inner: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        let der = data_encoding::BASE64.decode(inner.as_bytes()).expect("base64");
+        let read = |how| PqdsaKeyPair::from_pkcs8(how, &der).expect("PKCS #8").public_key().clone();
+        let seeded = match algorithm {
+            Algorithm::MlDsa44 => read(&ML_DSA_44_SIGNING),
+            Algorithm::MlDsa65 => read(&ML_DSA_65_SIGNING),
+            Algorithm::MlDsa87 => read(&ML_DSA_87_SIGNING),
+            _ => {
+                let again = PrivateKey::from_secret(algorithm, &der).expect("PKCS #8");
+                assert_eq!(again.public_key(), key.public_key());
+                continue;
+            }
+        };
+        let text = public.to_string();
+        let expected = data_encoding::BASE64URL_NOPAD.encode(seeded.as_ref());
+        assert!(text.contains(&expected), "{algorithm}");
     }
 }
 

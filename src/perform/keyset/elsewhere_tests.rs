@@ -2,11 +2,15 @@
 //! published.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
-use jwks::Phase;
+use jwks::token::{Bounds, Payload, Signer};
+use jwks::{Algorithm, Kid, Phase, PrivateKey};
 use serde_json::Value;
 
 use super::tests::Stage;
@@ -148,6 +152,46 @@ async fn a_reader_that_does_not_take_up_the_new_key_keeps_the_old_one_published(
 }
 
 #[tokio::test]
+async fn what_a_target_shows_is_believed_and_not_that_its_file_is_there() {
+    let site = Site::new("proof");
+    let shown = Shown::start();
+    let proof = format!("proof = \"{}\"", shown.url);
+    let stage = Stage::new(&site.declared_with("pem", "rotate_every = \"7d\"", &proof)).await;
+    stage.work().await;
+    assert!(stage.known().row.error.expect("why").contains("shows no signed token"));
+    let first = shown.load(&site);
+    stage.pass(SignedDuration::from_mins(6));
+    stage.work().await;
+    assert_eq!(stage.known().row.error, None);
+    assert_eq!(stage.sign().await.expect("a key signs"), first);
+
+    // The key in the file changes, and the application goes on with the one it has.
+    while stage.sign().await.expect("a key signs") == first {
+        stage.pass(STEP);
+        stage.work().await;
+    }
+    let why = stage.known().row.error.expect("it is said");
+    assert!(why.contains("signer gateway at ") && why.contains(&first), "{why}");
+    for _ in 0..200 {
+        stage.pass(STEP);
+        stage.work().await;
+        assert!(stage.published().contains(&first), "gone at {}, and in use", stage.now());
+    }
+    let second = shown.load(&site);
+    stage.pass(SignedDuration::from_mins(6));
+    stage.work().await;
+    assert_eq!(stage.known().row.error, None);
+    assert!(stage.published().contains(&first), "tokens by it live for ten minutes more");
+    stage.pass(SignedDuration::from_mins(14));
+    stage.work().await;
+    assert!(stage.published().contains(&first), "and clocks are wrong");
+    stage.pass(SignedDuration::from_mins(5));
+    stage.work().await;
+    assert!(!stage.published().contains(&first), "nobody needs it any more");
+    assert!(stage.published().contains(&second));
+}
+
+#[tokio::test]
 async fn whatever_is_lost_in_a_crash_no_key_leaves_unrecorded_and_the_rotation_goes_on() {
     for (commits, lost) in (0..8).flat_map(|commits| [(commits, true), (commits, false)]) {
         let site = Site::new(&format!("crash-{commits}-{lost}"));
@@ -226,6 +270,61 @@ fn kids(path: &Path) -> Vec<String> {
         key["kid"].as_str().expect("a kid").to_owned()
     })
     .collect()
+}
+
+/// An application that shows a token by the key it has loaded.
+struct Shown {
+    url: String,
+    key: Arc<Mutex<Option<Signer>>>,
+}
+
+impl Shown {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/signed", listener.local_addr().expect("an address"));
+        let key: Arc<Mutex<Option<Signer>>> = Arc::default();
+        let shared = Arc::clone(&key);
+        // It ends with the test's process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.expect("a connection");
+                let mut lines = BufReader::new(stream.try_clone().expect("a handle")).lines();
+                while lines.next().is_some_and(|line| !line.expect("a line").is_empty()) {}
+                let token = match &*shared.lock().expect("no panic") {
+                    Some(signer) => signer.jwt(&claims()).expect("a token"),
+                    None => "not yet".to_owned(),
+                };
+                let length = token.len();
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{token}\n"
+                );
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        Self { url, key }
+    }
+
+    /// It reads the file; gives the kid of what is in it.
+    fn load(&self, site: &Site) -> String {
+        let pem = fs::read_to_string(site.path()).expect("the file");
+        let inner: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        let der = data_encoding::BASE64.decode(inner.as_bytes()).expect("base64");
+        let key = PrivateKey::from_secret(Algorithm::Es256, &der).expect("a key");
+        let kid = Kid::of(key.public_key());
+        *self.key.lock().expect("no panic") = Some(Signer::new(key, kid.clone()));
+        kid.to_string()
+    }
+}
+
+fn claims() -> Payload {
+    let bounds = Bounds {
+        issuer: "https://auth.example.com".into(),
+        longest: SignedDuration::from_mins(10),
+        audiences: vec!["*".parse().expect("a pattern")],
+        subjects: vec!["*".parse().expect("a pattern")],
+        max_payload: Bounds::MAX_PAYLOAD,
+    };
+    bounds.claims(b"{}", "id", Timestamp::UNIX_EPOCH).expect("within bounds")
 }
 
 /// What signs with the first key in the file.

@@ -184,7 +184,7 @@ async fn step(node: &Arc<Node>, id: i64) -> Result<bool, KeysetError> {
             let changed = transition::announce(&set, policy, &named, now)?;
             Change { changed, fresh, ..Change::new("keyset.announce") }
         }
-        Step::Place { targets } => return signers::place(node, &known, targets).await,
+        Step::Place { targets } => return signers::place(node, known, targets).await,
         Step::Export { kid, target } => {
             let changed = handover::export(&set, policy, &kid, &target, now)?;
             let detail = json!({ "kid": kid.as_str(), "to": target });

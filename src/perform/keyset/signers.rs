@@ -8,6 +8,7 @@ use jwks::handover::{Holds, not_placed, placed};
 use jwks::{Kid, PrivateKey};
 use push::KeyFileContent;
 use serde_json::json;
+use tokio::task::JoinSet;
 use tracing::warn;
 use zeroize::Zeroizing;
 
@@ -18,14 +19,34 @@ use crate::node::Node;
 /// Brings signer targets what they are to hold, and stores how far that went.
 pub(super) async fn place(
     node: &Arc<Node>,
-    known: &Known,
+    known: Known,
     targets: Vec<String>,
+) -> Result<bool, KeysetError> {
+    let known = Arc::new(known);
+    // All at once: one that does not answer is not to keep a fresh key from the others.
+    let mut brought = JoinSet::new();
+    for target in targets {
+        let (node, known) = (Arc::clone(node), Arc::clone(&known));
+        brought.spawn(async move {
+            let outcome = bring(&node, &known, &target).await;
+            (target, outcome)
+        });
+    }
+    let mut outcomes = brought.join_all().await;
+    outcomes.sort_by(|(one, _), (other, _)| one.cmp(other));
+    record(node, &known, outcomes).await
+}
+
+/// Stores what became of it.
+async fn record(
+    node: &Arc<Node>,
+    known: &Known,
+    outcomes: Vec<(String, Result<(), Fault>)>,
 ) -> Result<bool, KeysetError> {
     let mut set = known.set();
     let before = set.clone();
     let (mut kids, mut seen, mut complaints) = (Vec::new(), Vec::new(), Vec::new());
-    for target in targets {
-        let outcome = bring(node, known, &target).await;
+    for (target, outcome) in outcomes {
         let (policy, now) = (&known.keyset.policy, node.world.now());
         let changed = match outcome {
             Ok(()) => {

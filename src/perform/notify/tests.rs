@@ -189,7 +189,7 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
         let taken = Arc::new(Mutex::new(Taken::new()));
-        let shared = Arc::clone(&taken);
+        let (shared, here) = (Arc::clone(&taken), url.clone());
         // It ends with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -211,7 +211,7 @@ impl Receiver {
                 let answer = answers[taken.len().min(answers.len() - 1)];
                 taken.push((headers, String::from_utf8(body).expect("text")));
                 drop(taken);
-                let location = "Location: http://127.0.0.1:9/\r\n";
+                let location = format!("Location: {here}\r\n");
                 let answer = format!(
                     "HTTP/1.1 {answer}\r\n{location}Content-Length: 0\r\nConnection: close\r\n\r\n"
                 );

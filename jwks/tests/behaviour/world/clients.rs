@@ -88,16 +88,14 @@ impl World {
         let edge = self.clients[place].edge.clone();
         let extra = if edge.is_some() { 0 } else { copy_age.max(more) };
         let mut age = self.dice.extreme(max_age.max(older) + extra);
-        // A copy is as old as was allowed when it was made; under another policy than the one that
-        // was thought of first, perhaps.
-        loop {
-            let allowed = self.ages.at(self.now - age).map_or(0, |(max_age, copy_age)| {
+        // A copy is as old as was allowed when it was made, and a younger one was made later.
+        let allowed = |age: i64| {
+            self.ages.at(self.now - age).map_or(0, |(max_age, copy_age)| {
                 if edge.is_some() { *max_age } else { max_age + copy_age }
-            });
-            if age <= allowed {
-                break;
-            }
-            age = allowed;
+            })
+        };
+        while allowed(age) < age {
+            age = allowed(age);
         }
         let set = match edge {
             Some(url) => {
