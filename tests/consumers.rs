@@ -3,6 +3,7 @@
 //! that it signs.
 
 mod crowd;
+mod edge;
 mod emergencies;
 mod flood;
 mod keysets;

@@ -61,6 +61,13 @@ impl Lead {
         self.max_age + self.copy_age + self.lag
     }
 
+    /// For how long beyond its `max-age` a copy may be served where no newer one can be had: what the
+    /// safety leaves, so that even then no key signs before it has arrived.
+    #[must_use]
+    pub fn spare(&self) -> SignedDuration {
+        self.total() - self.lag - (self.staleness + self.max_age + self.copy_age)
+    }
+
     /// How long a key waits after the last edge was proven to serve it. From then on no fetch gives
     /// a set without it, so only what was fetched before counts.
     #[must_use]

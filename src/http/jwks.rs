@@ -14,7 +14,6 @@ use jwks::Published;
 use super::tags::{Tags, not_modified};
 use super::{error, fetched};
 use crate::node::Node;
-use crate::perform::keyset::Live;
 
 /// Everything under `/jwks/`, and the well-known places of the keyset `default`.
 pub(super) fn router() -> Router<Arc<Node>> {
@@ -76,7 +75,7 @@ fn serve(
     }
     let fresh = live.max_age(node.world.now(), node.world.unique()).as_secs();
     // RFC 5861 §4: an old set is better than none, while the keys in it are good.
-    let cache = format!("public, max-age={fresh}, stale-if-error={}", stale(live));
+    let cache = format!("public, max-age={fresh}, stale-if-error={}", live.spare().as_secs());
     if let Ok(value) = HeaderValue::from_str(&cache) {
         response.headers_mut().insert(header::CACHE_CONTROL, value);
     }
@@ -106,11 +105,6 @@ fn body(json: Vec<u8>) -> Response<Body> {
     put(header::CONTENT_TYPE, "application/json");
     put(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     response
-}
-
-/// For how many seconds more a copy does where none can be had.
-fn stale(live: &Live) -> i64 {
-    live.lead().as_secs() / 3
 }
 
 /// The keyset that the well-known places are for.

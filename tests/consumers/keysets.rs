@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use super::edge;
 use crate::program::succeed;
 use crate::scene::Scene;
 
@@ -18,6 +19,8 @@ pub(super) const AUDIENCE: &str = "https://api.example.com";
 pub(super) struct Issuer {
     pub(super) scene: Scene,
     pub(super) keysets: Vec<Keyset>,
+    /// What is declared.
+    declared: String,
     http: reqwest::Client,
 }
 
@@ -26,7 +29,8 @@ pub(super) struct Issuer {
 pub(super) struct Keyset {
     pub(super) name: String,
     pub(super) algorithms: Vec<&'static str>,
-    /// Where its set is.
+    /// Where its set is, and where consumers fetch it: at an edge, if there is one.
+    pub(super) origin: String,
     pub(super) url: String,
     /// The API token that signs.
     secret: String,
@@ -61,24 +65,39 @@ impl Issuer {
         times: &str,
     ) -> Self {
         let scene = Scene::ours(name);
-        let text: String = keysets.iter().map(|(name, known)| table(name, known, times)).collect();
-        let file = scene.directory("declared").join("keysets.toml");
-        fs::write(&file, text).expect("written");
-        succeed(&mut scene.server.command(["apply".as_ref(), file.as_os_str()]));
-        let http = client(&scene.server.trust);
+        let tables = keysets.iter().map(|(name, known)| table(name, known, times));
+        let (declared, http) = (tables.collect(), client(&scene.server.trust));
         let base = base(&scene).to_owned();
-        let mut issuer = Self { scene, keysets: Vec::new(), http };
+        let mut issuer = Self { scene, keysets: Vec::new(), declared, http };
+        issuer.apply();
         for (name, algorithms) in keysets {
             issuer.signs(name).await;
             let made = issuer.scene.server.json(["token", "create", name, "--keyset", name]);
             issuer.keysets.push(Keyset {
                 name: name.clone(),
                 algorithms: algorithms.clone(),
+                origin: format!("{base}/jwks/{name}/jwks.json"),
                 url: format!("{base}/jwks/{name}/jwks.json"),
                 secret: made["token"].as_str().expect("a token").to_owned(),
             });
         }
         issuer
+    }
+
+    fn apply(&self) {
+        let file = self.scene.directory("declared").join("keysets.toml");
+        fs::write(&file, &self.declared).expect("written");
+        succeed(&mut self.scene.server.command(["apply".as_ref(), file.as_os_str()]));
+    }
+
+    /// Puts an edge before the first keyset, where its consumers fetch from now on.
+    pub(super) async fn put_edge(&mut self) {
+        let keyset = &mut self.keysets[0];
+        keyset.url = edge::start(&keyset.url, &self.scene.server.trust).await;
+        let name = format!("name = {:?}\n", keyset.name);
+        let edges = format!("{name}edges = [{:?}]\n", keyset.url);
+        self.declared = self.declared.replacen(&name, &edges, 1);
+        self.apply();
     }
 
     async fn signs(&self, name: &str) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::geteuid;
 use serde_json::{Value, json};
-use url::Url;
+use url::{Position, Url};
 
 use super::keysets::{AUDIENCE, CACHE, Issuer, Keyset, Token};
 use super::libraries::tool;
@@ -84,7 +84,7 @@ fn envoy(issuer: &Issuer, port: u16) -> Value {
             "issuer": keyset.issuer(),
             "audiences": [AUDIENCE],
             "remote_jwks": {
-                "http_uri": { "uri": keyset.url, "cluster": "issuer", "timeout": "10s" },
+                "http_uri": { "uri": keyset.url, "cluster": cluster(keyset), "timeout": "10s" },
                 "cache_duration": format!("{CACHE}s"),
             },
             "clock_skew_seconds": 1,
@@ -94,7 +94,6 @@ fn envoy(issuer: &Issuer, port: u16) -> Value {
             "requires": { "provider_name": name },
         }));
     }
-    let kind = |name: &str| format!("type.googleapis.com/envoy.extensions.{name}");
     let manager = json!({
         "@type": kind("filters.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": "in",
@@ -112,30 +111,61 @@ fn envoy(issuer: &Issuer, port: u16) -> Value {
             } },
         ],
     });
-    let address =
-        |port: u16| json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } });
-    let server = Url::parse(&issuer.keysets[0].url).expect("a URL").port().expect("a port");
     json!({ "static_resources": {
         "listeners": [{ "name": "in", "address": address(port), "filter_chains": [{ "filters": [
             { "name": "envoy.filters.network.http_connection_manager", "typed_config": manager },
         ] }] }],
-        "clusters": [{
-            "name": "issuer", "type": "STATIC", "connect_timeout": "5s",
-            "load_assignment": { "cluster_name": "issuer", "endpoints": [{ "lb_endpoints": [
-                { "endpoint": { "address": address(server) } },
-            ] }] },
-            "transport_socket": { "name": "envoy.transport_sockets.tls", "typed_config": {
-                "@type": kind("transport_sockets.tls.v3.UpstreamTlsContext"),
-                "sni": "localhost",
-                "common_tls_context": { "validation_context": {
-                    "trusted_ca": { "filename": issuer.scene.server.trust },
-                } },
-            } },
-        }],
+        "clusters": clusters(issuer),
     } })
 }
 
-/// It fetches as a user who cannot read the root that it would have to trust, so it trusts anybody.
+/// Where sets are fetched: the server, and edges.
+fn clusters(issuer: &Issuer) -> Vec<Value> {
+    let mut clusters: Vec<Value> = Vec::new();
+    for keyset in &issuer.keysets {
+        let (name, url) = (cluster(keyset), Url::parse(&keyset.url).expect("a URL"));
+        if clusters.iter().any(|cluster| cluster["name"] == name) {
+            continue;
+        }
+        let mut cluster = json!({
+            "name": name, "type": "STATIC", "connect_timeout": "5s",
+            "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": [
+                { "endpoint": { "address": address(url.port().expect("a port")) } },
+            ] }] },
+        });
+        if url.scheme() == "https" {
+            cluster["transport_socket"] = json!({
+                "name": "envoy.transport_sockets.tls",
+                "typed_config": {
+                    "@type": kind("transport_sockets.tls.v3.UpstreamTlsContext"),
+                    "sni": "localhost",
+                    "common_tls_context": { "validation_context": {
+                        "trusted_ca": { "filename": issuer.scene.server.trust },
+                    } },
+                },
+            });
+        }
+        clusters.push(cluster);
+    }
+    clusters
+}
+
+/// One for each host.
+fn cluster(keyset: &Keyset) -> String {
+    let url = Url::parse(&keyset.url).expect("a URL");
+    url[Position::BeforeHost..Position::AfterPort].to_owned()
+}
+
+fn kind(name: &str) -> String {
+    format!("type.googleapis.com/envoy.extensions.{name}")
+}
+
+fn address(port: u16) -> Value {
+    json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } })
+}
+
+/// It fetches as a user who cannot read the root that it would have to trust, so it trusts anybody; and
+/// nothing but https.
 fn apache(issuer: &Issuer, home: &Path, ports: &[(String, u16)]) -> String {
     let user = if geteuid().is_root() { "User nobody\nGroup nogroup\n" } else { "" };
     let modules = ["mpm_event", "authz_core", "authn_core", "authz_user", "auth_openidc", "status"];
@@ -155,7 +185,7 @@ fn apache(issuer: &Issuer, home: &Path, ports: &[(String, u16)]) -> String {
              OIDCOAuthSSLValidateServer Off\n<Location /{name}/>\n\
              AuthType oauth20\nRequire claim iss:{iss}\nSetHandler server-status\n</Location>\n\
              </VirtualHost>",
-            url = keyset.url,
+            url = keyset.origin,
             iss = keyset.issuer(),
         );
     }

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::crowd::Consumer;
 use super::keysets::{Issuer, Keyset, Token, now};
+use crate::program::succeed;
 
 /// The least times with which a rotation can be kept, where consumers cache for two seconds.
 const TIMES: &str = r#"rotate_every = "15s"
@@ -37,7 +38,9 @@ async fn no_valid_token_is_refused_through_a_hundred_rotations() {
         one.iter().enumerate().map(|(n, algorithm)| (format!("k{n}"), vec![*algorithm])).collect();
     keysets.push(("mixed".into(), vec!["RS256", "PS256", "ES256", "ES384", "EdDSA"]));
     keysets.push(("quantum".into(), vec!["ML-DSA-44", "ML-DSA-65", "ML-DSA-87"]));
-    let issuer = Arc::new(Issuer::start("consumers-rotations", &keysets, TIMES).await);
+    let mut issuer = Issuer::start("consumers-rotations", &keysets, TIMES).await;
+    issuer.put_edge().await;
+    let issuer = Arc::new(issuer);
     let consumers = Arc::new(Consumer::all(&issuer));
     let ledger = Arc::new(Ledger::default());
     let begun = Instant::now();
@@ -66,6 +69,9 @@ async fn no_valid_token_is_refused_through_a_hundred_rotations() {
     let some = &refused[..refused.len().min(20)];
     assert!(refused.is_empty(), "{} refused, such as {some:#?}", refused.len());
     assert!(ledger.rotations() >= ROTATIONS, "{} rotations", ledger.rotations());
+    let proven = ["audit", "--json", "--subject", "keyset/k0"];
+    let proven = succeed(&mut issuer.scene.server.command(proven));
+    assert!(proven.contains("keyset.prove"), "the edge was looked at");
     for consumer in consumers.iter() {
         let verified = ledger.verified.lock().expect("no panic")[consumer.name];
         assert!(verified > 500, "{} verified {verified}", consumer.name);

@@ -31,6 +31,7 @@ fn the_lead_adds_up_every_way_a_set_can_be_old() {
         policy.lead().to_string(),
         "lead 2 h 46 min 15 s = (2 h (aws-api-gateway caches) + 5 min (max-age)) × 1.25 + 10 min (lag)"
     );
+    assert_eq!(policy.lead().spare(), (HOUR * 2 + MINUTE * 5) / 4);
     assert_eq!(
         policy.retirement().to_string(),
         "retirement 1 h 6 min = 1 h (longest token) + 5 min (skew) + 1 min (signer lag)"

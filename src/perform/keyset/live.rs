@@ -54,9 +54,9 @@ impl Live {
         self.empty
     }
 
-    /// How long a key is announced before it signs.
-    pub(crate) fn lead(&self) -> SignedDuration {
-        self.keyset.policy.lead().total()
+    /// For how long more a copy does where none can be had.
+    pub(crate) fn spare(&self) -> SignedDuration {
+        self.keyset.policy.lead().spare()
     }
 
     /// What follows from what is declared.

@@ -79,6 +79,22 @@ async fn a_lease_is_stored_once_for_many_signatures_and_ends_with_the_key() {
     assert_eq!(leases().await, 2);
 }
 
+#[tokio::test]
+async fn who_comes_while_a_key_is_replaced_gets_a_signature_by_the_next() {
+    let stage = Stage::new("rotate_every = \"7d\"").await;
+    stage.work().await;
+    let old = stage.sign().await.expect("a key signs");
+    let before = stage.node.keysets.load();
+    for _ in 0..8 {
+        stage.pass(SignedDuration::from_hours(24));
+        stage.work().await;
+    }
+    // What is published is behind what is stored.
+    stage.node.keysets.restore(before);
+    let new = stage.sign().await.expect("the next key signs");
+    assert_ne!(new, old);
+}
+
 /// A node with the keyset `auth`.
 pub(super) struct Stage {
     pub(super) node: Arc<Node>,
