@@ -13,6 +13,7 @@ mod exec;
 mod files;
 mod haproxy;
 mod keystore;
+mod kubernetes;
 mod nginx;
 mod pair;
 mod placement;
@@ -30,6 +31,7 @@ pub use error::{Fault, PushError};
 pub use exec::Exec;
 pub use files::Files;
 pub use haproxy::Haproxy;
+pub use kubernetes::Kubernetes;
 pub use nginx::Nginx;
 pub use placement::{Format, Mode, Placement};
 pub use probe::starttls::StartTls;
@@ -50,14 +52,23 @@ pub trait Target: Send + Sync {
         delivery: &'a Delivery<'a>,
     ) -> Pin<Box<dyn Future<Output = Result<Receipt, PushError>> + Send + 'a>>;
 
-    /// What this place holds on disk. What it serves may differ.
+    /// What this place holds. What it serves may differ.
     ///
     /// # Errors
-    /// [`PushError::Disk`] when what is there cannot be read.
+    /// [`PushError`] when what is there cannot be read.
     fn observe<'a>(
         &'a self,
     ) -> Pin<Box<dyn Future<Output = Result<Observed, PushError>> + Send + 'a>>;
+
+    /// Calls `changed` whenever what this place holds may have changed, by whomever, until that
+    /// cannot be told any longer: then why. `None` if this kind of place never tells.
+    fn follow<'a>(&'a self, _changed: &'a (dyn Fn() + Send + Sync)) -> Option<Following<'a>> {
+        None
+    }
 }
+
+/// A place that is followed; gives why it cannot be any longer.
+pub type Following<'a> = Pin<Box<dyn Future<Output = PushError> + Send + 'a>>;
 
 /// What is brought to a target.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +99,8 @@ pub enum Observed {
     Untold,
     /// No certificate that can be read.
     Nothing,
+    /// A certificate, and the key of another.
+    Torn,
     /// A certificate: the SHA-256 of its leaf's DER.
     Leaf([u8; 32]),
 }
@@ -98,6 +111,7 @@ impl Observed {
     pub fn complaint(self, expected: [u8; 32]) -> Option<&'static str> {
         match self {
             Self::Nothing => Some("it holds no certificate"),
+            Self::Torn => Some("it holds a key that is not its certificate's"),
             Self::Leaf(leaf) if leaf != expected => {
                 Some("it holds another certificate than the one put there")
             }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::placement::Placement;
 use crate::probe::Probe;
 use crate::probe::starttls::StartTls;
-use crate::{Apache, Exec, Files, Haproxy, Nginx, Pull, Target};
+use crate::{Apache, Exec, Files, Haproxy, Kubernetes, Nginx, Pull, Target};
 
 /// A declared target: what is delivered where, and how it is proven.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +62,8 @@ pub enum Kind {
     Apache(Apache),
     /// HAProxy, over its runtime socket.
     Haproxy(Haproxy),
+    /// A TLS Secret in a Kubernetes cluster.
+    Kubernetes(Kubernetes),
     /// Machines that come and take it.
     Pull(Pull),
 }
@@ -76,6 +78,7 @@ impl Kind {
             Self::Nginx(_) => "nginx",
             Self::Apache(_) => "apache",
             Self::Haproxy(_) => "haproxy",
+            Self::Kubernetes(_) => "kubernetes",
             Self::Pull(_) => "pull",
         }
     }
@@ -115,6 +118,7 @@ impl Spec {
             Kind::Nginx(kind) => kind.check(),
             Kind::Apache(kind) => kind.check(),
             Kind::Haproxy(kind) => kind.check(),
+            Kind::Kubernetes(kind) => kind.check(),
             Kind::Pull(_) => Ok(()),
         }
     }
@@ -128,18 +132,19 @@ impl Spec {
             Kind::Nginx(kind) => Box::new(kind),
             Kind::Apache(kind) => Box::new(kind),
             Kind::Haproxy(kind) => Box::new(kind),
+            Kind::Kubernetes(kind) => Box::new(kind),
             Kind::Pull(kind) => Box::new(kind),
         }
     }
 
     /// How long after a push the proof may take: 5 s where the server is told over a socket, 15 s
-    /// where it reloads, 60 s behind a hook, 10 min where it is pulled.
+    /// where it reloads, 60 s behind a hook or an ingress, 10 min where it is pulled.
     #[must_use]
     pub fn window(&self) -> SignedDuration {
         self.window.unwrap_or(match self.kind {
             Kind::Haproxy(_) => SignedDuration::from_secs(5),
             Kind::Files(_) | Kind::Nginx(_) | Kind::Apache(_) => SignedDuration::from_secs(15),
-            Kind::Exec(_) => SignedDuration::from_secs(60),
+            Kind::Exec(_) | Kind::Kubernetes(_) => SignedDuration::from_secs(60),
             // As often as a timer comes that does not wait for news.
             Kind::Pull(_) => SignedDuration::from_mins(10),
         })
@@ -219,6 +224,7 @@ fn fields(kind: &str) -> Option<[&'static [&'static str]; 2]> {
         "nginx" => [Placement::FIELDS, Nginx::FIELDS],
         "apache" => [Placement::FIELDS, Apache::FIELDS],
         "haproxy" => [&[], Haproxy::FIELDS],
+        "kubernetes" => [&[], Kubernetes::FIELDS],
         "pull" => [&[], Pull::FIELDS],
         _ => return None,
     })
@@ -280,7 +286,7 @@ mod optional_duration {
 }
 
 const COMMON: &[&str] = &["name", "kind", "probe", "sni", "starttls", "matches", "over", "window"];
-const KINDS: &str = "files, exec, nginx, apache, haproxy, pull";
+const KINDS: &str = "files, exec, nginx, apache, haproxy, kubernetes, pull";
 const MAX_MATCHES: u32 = 1000;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const BELOW_WILDCARDS: &str = "probe";

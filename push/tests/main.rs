@@ -6,10 +6,13 @@
 
 mod apache;
 mod bundle;
+#[path = "../../tests/cluster.rs"]
+mod cluster;
 mod exec;
 mod files;
 mod haproxy;
 mod keystore;
+mod kubernetes;
 mod nginx;
 mod peer;
 mod probe;

@@ -1,0 +1,175 @@
+//! A Kubernetes API server for tests: a small one of our own (`tests/cluster/apiserver.py`), or with
+//! `KUBECONFIG` the real cluster it names, for all that needs no faults. What a person would do there is
+//! done with the real kubectl. Shared by the tests of `push` and those from outside.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+
+/// A cluster with a namespace for one test.
+pub(crate) struct Cluster {
+    /// Where its kubeconfigs are, and the files that steer it.
+    directory: PathBuf,
+    /// The namespace of the test.
+    pub(crate) namespace: String,
+    admin: PathBuf,
+    /// None: it is a real one.
+    server: Option<Child>,
+}
+
+impl Cluster {
+    /// The real cluster if there is one, else one of our own, in which the user `perennial` may do
+    /// what the documentation says it needs.
+    pub(crate) fn start(directory: &Path) -> Self {
+        let Some(kubeconfig) = std::env::var_os("KUBECONFIG").filter(|path| !path.is_empty())
+        else {
+            return Self::own(directory);
+        };
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let cluster = Self {
+            directory: directory.to_owned(),
+            namespace: format!("perennial-test-{}-{count}", std::process::id()),
+            admin: std::fs::canonicalize(kubeconfig).expect("the file KUBECONFIG names"),
+            server: None,
+        };
+        succeed(&cluster.kubectl(&["create", "namespace", &cluster.namespace]));
+        cluster
+    }
+
+    /// One of our own, in which things can be made to go wrong.
+    pub(crate) fn own(directory: &Path) -> Self {
+        std::fs::create_dir_all(directory).expect("a directory");
+        let program = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let program = [program.join(SERVER), program.join("..").join(SERVER)];
+        let program = program.iter().find(|path| path.exists()).expect("tests/cluster");
+        let mut server = Command::new("python3")
+            .arg(program)
+            .arg(directory)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 is not installed: run `sudo apt-get install python3`");
+        let mut line = String::new();
+        let output = server.stdout.take().expect("its output");
+        BufReader::new(output).read_line(&mut line).expect("it says that it is ready");
+        assert!(line.starts_with("ready https://"), "the API server did not start");
+        let cluster = Self {
+            admin: directory.join("admin.kubeconfig"),
+            directory: directory.to_owned(),
+            namespace: "web".into(),
+            server: Some(server),
+        };
+        cluster.allow(&["get", "watch", "patch", "create"]);
+        cluster
+    }
+
+    /// The kubeconfig of who applies Secrets.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        match self.server {
+            Some(_) => self.directory.join("perennial.kubeconfig"),
+            None => self.admin.clone(),
+        }
+    }
+
+    /// The kubeconfig of who may do everything.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub(crate) fn admin(&self) -> PathBuf {
+        self.admin.clone()
+    }
+
+    /// Lets the user `perennial` do this to Secrets of the namespace, and nothing else.
+    pub(crate) fn allow(&self, verbs: &[&str]) {
+        let rule =
+            json!({ "verbs": verbs, "resources": ["secrets"], "namespaces": [self.namespace] });
+        self.say("rbac", &json!({ "perennial": [rule] }));
+    }
+
+    /// Accepts this token from the user `perennial`, and no other.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub(crate) fn accept(&self, token: &str) {
+        let tokens = json!({
+            "admin-token": { "user": "admin", "groups": ["system:masters"] },
+            token: { "user": "perennial" },
+        });
+        self.say("tokens", &tokens);
+    }
+
+    /// Makes things go wrong: what, is said in `apiserver.py`.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub(crate) fn fail(&self, faults: &Value) {
+        self.say("faults", faults);
+    }
+
+    /// Has it forget its history, so that watches must start over.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub(crate) fn compact(&mut self) {
+        let server = self.server.as_mut().expect("our own server");
+        let orders = server.stdin.as_mut().expect("its input");
+        writeln!(orders, "compact").and_then(|()| orders.flush()).expect("said");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+
+    /// Ends it.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+
+    /// Runs kubectl as somebody who may do everything.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new("kubectl");
+        command.env("KUBECONFIG", &self.admin).env("HOME", &self.directory).args(arguments);
+        if !self.namespace.is_empty() && !arguments.contains(&self.namespace.as_str()) {
+            command.args(["--namespace", &self.namespace]);
+        }
+        command
+            .output()
+            .expect("kubectl is not installed: run `sudo apt-get install kubernetes-client`")
+    }
+
+    /// Creates what a manifest says, as kubectl does it.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub(crate) fn create(&self, name: &str, manifest: &Value) {
+        let path = self.directory.join(format!("{name}.json"));
+        std::fs::write(&path, manifest.to_string()).expect("written");
+        let path = path.to_str().expect("a plain path");
+        succeed(&self.kubectl(&["create", "--validate=false", "-f", path]));
+    }
+
+    /// What a Secret is.
+    pub(crate) fn secret(&self, name: &str) -> Option<Value> {
+        let output =
+            self.kubectl(&["get", "secret", name, "--output=json", "--show-managed-fields=true"]);
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("JSON"))
+    }
+
+    fn say(&self, name: &str, what: &Value) {
+        let path = self.directory.join(format!("{name}.json"));
+        let draft = self.directory.join(format!("{name}.draft"));
+        std::fs::write(&draft, what.to_string()).expect("written");
+        std::fs::rename(draft, path).expect("put in place");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if self.server.is_none() && self.namespace.starts_with("perennial-test-") {
+            self.kubectl(&["delete", "namespace", &self.namespace, "--wait=false"]);
+        }
+        self.stop();
+    }
+}
+
+/// Demands that kubectl did what it was asked.
+pub(crate) fn succeed(output: &Output) {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+const SERVER: &str = "tests/cluster/apiserver.py";
