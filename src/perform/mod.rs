@@ -3,6 +3,7 @@
 
 pub(crate) mod calendar;
 pub(crate) mod establish;
+pub(crate) mod follow;
 pub(crate) mod inventory;
 pub(crate) mod issuance;
 pub(crate) mod issuers;
