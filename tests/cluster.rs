@@ -16,6 +16,8 @@ pub(crate) struct Cluster {
     /// The namespace of the test.
     pub(crate) namespace: String,
     admin: PathBuf,
+    /// Where it answers; empty for a real one.
+    url: String,
     /// None: it is a real one.
     server: Option<Child>,
 }
@@ -23,6 +25,7 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// The real cluster if there is one, else one of our own, in which the user `perennial` may do
     /// what the documentation says it needs.
+    #[allow(dead_code, reason = "not every test needs it")]
     pub(crate) fn start(directory: &Path) -> Self {
         let Some(kubeconfig) = std::env::var_os("KUBECONFIG").filter(|path| !path.is_empty())
         else {
@@ -34,6 +37,7 @@ impl Cluster {
             directory: directory.to_owned(),
             namespace: format!("perennial-test-{}-{count}", std::process::id()),
             admin: std::fs::canonicalize(kubeconfig).expect("the file KUBECONFIG names"),
+            url: String::new(),
             server: None,
         };
         succeed(&cluster.kubectl(&["create", "namespace", &cluster.namespace]));
@@ -43,9 +47,7 @@ impl Cluster {
     /// One of our own, in which things can be made to go wrong.
     pub(crate) fn own(directory: &Path) -> Self {
         std::fs::create_dir_all(directory).expect("a directory");
-        let program = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let program = [program.join(SERVER), program.join("..").join(SERVER)];
-        let program = program.iter().find(|path| path.exists()).expect("tests/cluster");
+        let program = in_tree(SERVER).expect("tests/cluster");
         let mut server = Command::new("python3")
             .arg(program)
             .arg(directory)
@@ -56,11 +58,12 @@ impl Cluster {
         let mut line = String::new();
         let output = server.stdout.take().expect("its output");
         BufReader::new(output).read_line(&mut line).expect("it says that it is ready");
-        assert!(line.starts_with("ready https://"), "the API server did not start");
+        let url = line.trim().strip_prefix("ready ").expect("the API server did not start");
         let cluster = Self {
             admin: directory.join("admin.kubeconfig"),
             directory: directory.to_owned(),
             namespace: "web".into(),
+            url: url.to_owned(),
             server: Some(server),
         };
         cluster.allow(&["get", "watch", "patch", "create"]);
@@ -143,6 +146,44 @@ impl Cluster {
         succeed(&self.kubectl(&["create", "--validate=false", "-f", path]));
     }
 
+    /// Has an Ingress for `host` ask for the Secret `shop`, and gives the command that starts Traefik
+    /// as what serves it on `port` of this machine.
+    pub(crate) fn traefik(&self, host: &str, port: u16) -> (PathBuf, Vec<String>) {
+        let program = in_tree("target/venv/bin/traefik")
+            .expect("Traefik is not installed: run `tests/run tools`");
+        self.create(
+            "ingress",
+            &json!({
+                "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+                "metadata": { "name": "shop" },
+                "spec": {
+                    "tls": [{ "hosts": [host], "secretName": "shop" }],
+                    "rules": [{ "host": host, "http": { "paths": [{
+                        "path": "/", "pathType": "Prefix",
+                        "backend": { "service": { "name": "shop", "port": { "number": 80 } } },
+                    }] } }],
+                },
+            }),
+        );
+        let provider = "--providers.kubernetesingress";
+        let mut arguments = vec![
+            format!("--entrypoints.websecure.address=127.0.0.1:{port}"),
+            "--entrypoints.websecure.http.tls=true".to_owned(),
+            format!("{provider}=true"),
+            format!("{provider}.namespaces={}", self.namespace),
+            format!("{provider}.disableclusterscoperesources=true"),
+            "--providers.providersthrottleduration=100ms".to_owned(),
+            "--global.checknewversion=false".to_owned(),
+        ];
+        if !self.url.is_empty() {
+            let authority = self.directory.join("ca.crt");
+            arguments.push(format!("{provider}.endpoint={}", self.url));
+            arguments.push(format!("{provider}.token=admin-token"));
+            arguments.push(format!("{provider}.certauthfilepath={}", authority.display()));
+        }
+        (program, arguments)
+    }
+
     /// What a Secret is.
     pub(crate) fn secret(&self, name: &str) -> Option<Value> {
         let output =
@@ -170,6 +211,12 @@ impl Drop for Cluster {
 /// Demands that kubectl did what it was asked.
 pub(crate) fn succeed(output: &Output) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A file of the tree, whichever package's tests these are.
+fn in_tree(name: &str) -> Option<PathBuf> {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    [package.join(name), package.join("..").join(name)].into_iter().find(|path| path.exists())
 }
 
 const SERVER: &str = "tests/cluster/apiserver.py";

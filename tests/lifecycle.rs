@@ -6,6 +6,7 @@ mod client;
 mod crash;
 mod fleet;
 mod hooks;
+mod kubernetes;
 mod revoked;
 mod rotations;
 mod stage;

@@ -5,6 +5,7 @@
 mod chain;
 mod cli;
 mod clients;
+mod cluster;
 mod crash;
 mod dns;
 mod faults;

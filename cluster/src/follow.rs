@@ -15,8 +15,8 @@ use crate::secret::{METADATA, Object, Place};
 
 impl Connection {
     /// Calls `changed` each time the Secret was changed or removed after this was called, and each
-    /// time that cannot be told because the history is gone. A watch lasts `turn`; one on which
-    /// nothing came for a little longer than that is taken for dead and opened again.
+    /// time that cannot be told, because the history is gone or a watch was dead. A watch lasts
+    /// `turn`; one on which nothing came for a little longer than that is taken for dead.
     ///
     /// Ends only with an error: then changes may be missed until it is called again.
     pub async fn follow(
@@ -73,6 +73,8 @@ impl Connection {
         loop {
             let Ok(line) = timeout(turn + SLACK, lines.next()).await else {
                 debug!(%place, "a watch is silent; it is opened again");
+                // Nobody knows what it should have told.
+                changed();
                 return Ok(());
             };
             let Some(line) = line? else { return Ok(()) };

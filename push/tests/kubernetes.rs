@@ -1,11 +1,14 @@
 //! Targets of kind `kubernetes`, on an API server of our own or a real one.
 
+use std::time::{Duration, Instant};
+
 use data_encoding::BASE64;
+use push::probe::{self, Expected, Probe};
 use push::{Bundle, Fault, Observed, PushError, Spec};
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, succeed};
-use crate::scene::{Folder, Issuer, push, spec};
+use crate::scene::{Folder, Issuer, PATIENCE, Server, port, proof, push, rotate_under_load, spec};
 
 fn target(cluster: &Cluster, more: &str) -> Spec {
     spec(&format!(
@@ -301,4 +304,32 @@ async fn a_key_of_another_kind_takes_the_place_of_the_one_before() {
     let rsa = issuer.bundle_of(ca::KeyAlgorithm::Rsa { bits: 2048 }, &["a.example"]);
     push(&spec, 2, &rsa).await.expect("RSA");
     assert_eq!(observe(&spec).await, Observed::Leaf(rsa.fingerprint()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn traefik_serves_each_version_and_no_handshake_fails() {
+    let (folder, issuer) = (Folder::new(), Issuer::new());
+    let cluster = Cluster::start(&folder.path("cluster"));
+    let host = "shop.example";
+    let port = port();
+    let (program, arguments) = cluster.traefik(host, port);
+    let _traefik = Server::start_with(std::process::Command::new(program).args(arguments), port);
+    let spec = target(&cluster, &format!("probe = [\"127.0.0.1:{port}\"]"));
+    let first = issuer.bundle(&[host]);
+    // Before there is a Secret, Traefik shows a certificate of its own, with an RSA key.
+    let once = Probe { matches: 1, ..Probe::new(&spec, first.names()) };
+    let begun = Instant::now();
+    loop {
+        let before = probe::prove(&once, &Expected::of(&first, &[])).await;
+        assert!(!before.proven && begun.elapsed() < PATIENCE, "{before}");
+        if before.to_string().contains("alert") {
+            break;
+        }
+        // It is not quite there yet.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    push(&spec, 1, &first).await.expect("the first version");
+    let proof = proof(&spec, &first, &[]).await;
+    assert!(proof.proven, "{proof}");
+    rotate_under_load(&spec, &issuer, &first, port).await;
 }

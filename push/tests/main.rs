@@ -10,6 +10,7 @@ mod bundle;
 mod cluster;
 mod exec;
 mod files;
+mod follow;
 mod haproxy;
 mod keystore;
 mod kubernetes;
