@@ -8,8 +8,8 @@ use std::future::Future;
 use std::sync::{Arc, LazyLock, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
-use reqwest::{Certificate, Client, Identity, Method, Proxy, Response, Url};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::{Certificate, Client, Identity, Method, Proxy, Response, StatusCode, Url};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -90,25 +90,41 @@ impl Connection {
     ) -> Result<T, ClusterError> {
         match tokio::time::timeout(self.limit, work).await {
             Ok(done) => done,
-            Err(_) => {
-                Err(ClusterError::TimedOut { cluster: self.access.name(), after: self.limit })
-            }
+            Err(_) => Err(ClusterError::TimedOut { cluster: self.name(), after: self.limit }),
         }
     }
 
-    /// Asks; once more, if credentials are refused that have been replaced since they were read.
+    /// What a person calls the cluster.
+    pub(crate) fn name(&self) -> String {
+        self.access.name()
+    }
+
+    /// Asks; again, if credentials are refused that have been replaced since they were read, or if
+    /// the server has too much to do and says when it will have less.
     async fn ask(&self, call: &Call, r#use: Use) -> Result<(Response, String), ClusterError> {
         let mut link = self.link(None).await?;
-        let mut response = send(&link, call, r#use).await?;
-        if response.status().as_u16() == 401 {
-            let fresh = self.link(Some(&link.facts)).await?;
-            if fresh.facts != link.facts {
-                response = send(&fresh, call, r#use).await?;
-                link = fresh;
+        let (mut rests, mut read_again) = (0, false);
+        loop {
+            let response = send(&link, call, r#use).await?;
+            if response.status() == StatusCode::UNAUTHORIZED && !read_again {
+                read_again = true;
+                let fresh = self.link(Some(&link.facts)).await?;
+                if fresh.facts != link.facts {
+                    link = fresh;
+                    continue;
+                }
+            }
+            match rest(&response) {
+                Some(rest) if rest < self.limit / 2 && rests < MAX_RESTS => {
+                    rests += 1;
+                    tokio::time::sleep(rest).await;
+                }
+                _ => {
+                    let server = link.facts.server;
+                    return Ok((accepted(response, &server).await?, server));
+                }
             }
         }
-        let server = link.facts.server;
-        Ok((accepted(response, &server).await?, server))
     }
 
     /// The link as it stands; made of what is read anew if it is old, or made of `refused`.
@@ -120,7 +136,7 @@ impl Connection {
         {
             return Ok(link.clone());
         }
-        let facts = self.access.read(self.limit).await?;
+        let facts = self.access.read(self.limit / 2).await?;
         let link = match held.take() {
             Some(link) if link.facts.makes_the_same_client(&facts) => Link { facts, ..link },
             _ => Link::new(facts)?,
@@ -228,6 +244,15 @@ async fn accepted(response: Response, server: &str) -> Result<Response, ClusterE
     Err(ClusterError::answered(server, status.as_u16(), &said))
 }
 
+/// How long a server that has too much to do wants to be left alone, if it did nothing and says so.
+fn rest(response: &Response) -> Option<Duration> {
+    if response.status() != StatusCode::TOO_MANY_REQUESTS {
+        return None;
+    }
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
 async fn body(
     mut response: Response,
     limit: usize,
@@ -237,7 +262,7 @@ async fn body(
     while let Some(piece) = response.chunk().await.map_err(|error| failed(server, &error))? {
         if bytes.len() + piece.len() > limit {
             let what = format!("it answered with more than {limit} bytes");
-            return Err(ClusterError::Broken { server: server.to_owned(), what });
+            return Err(ClusterError::broken(server, what));
         }
         // Grown by hand: a buffer that reallocates leaves copies of what it held in freed memory.
         if bytes.len() + piece.len() > bytes.capacity() {
@@ -252,11 +277,10 @@ async fn body(
 
 /// What a failed exchange means: with no connection nothing was asked.
 pub(crate) fn failed(server: &str, error: &reqwest::Error) -> ClusterError {
-    let (server, why) = (server.to_owned(), causes(error));
-    if error.is_connect() {
-        ClusterError::Unreachable { server, why }
-    } else {
-        ClusterError::Broken { server, what: why }
+    let why = causes(error);
+    match error.is_connect() {
+        true => ClusterError::Unreachable { server: server.to_owned(), why },
+        false => ClusterError::broken(server, why),
     }
 }
 
@@ -270,6 +294,7 @@ fn causes(error: &reqwest::Error) -> String {
 }
 
 const CONNECT: Duration = Duration::from_secs(10);
+const MAX_RESTS: u32 = 5;
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// How long what was read of credentials is used before it is read again.
 const FRESH: Duration = Duration::from_secs(60);

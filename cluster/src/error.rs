@@ -44,14 +44,9 @@ pub enum ClusterError {
     /// The history from which a watch was to go on is gone.
     #[error("the cluster's history does not reach back that far (410)")]
     Gone,
-    /// It has too much to do.
-    #[error("the cluster has too much to do (429: {message})")]
-    Busy {
-        /// How long it wants to be left alone.
-        after: Option<Duration>,
-        /// What the server said.
-        message: String,
-    },
+    /// It has too much to do, and still had after it was left alone for as long as it said.
+    #[error("the cluster has too much to do (429: {0})")]
+    Busy(String),
     /// It cannot be reached.
     #[error("cannot reach the cluster at {server}: {why}")]
     Unreachable {
@@ -63,16 +58,16 @@ pub enum ClusterError {
     /// It was reached, and did not answer in time.
     #[error("the cluster {cluster} did not answer within {} s", after.as_secs_f32())]
     TimedOut {
-        /// Which: by its kubeconfig.
+        /// Which: `of` its kubeconfig.
         cluster: String,
         /// How long it was given.
         after: Duration,
     },
     /// It failed, or what it said makes no sense.
-    #[error("the cluster at {server} failed: {what}")]
+    #[error("the cluster {cluster} failed: {what}")]
     Broken {
-        /// Its URL.
-        server: String,
+        /// Which: `at` its URL, or `of` its kubeconfig.
+        cluster: String,
         /// What was wrong.
         what: String,
     },
@@ -83,6 +78,11 @@ impl ClusterError {
     #[must_use]
     pub fn is_without_effect(&self) -> bool {
         !matches!(self, Self::TimedOut { .. } | Self::Broken { .. })
+    }
+
+    /// The server at this URL failed.
+    pub(crate) fn broken(server: &str, what: impl Into<String>) -> Self {
+        Self::Broken { cluster: format!("at {server}"), what: what.into() }
     }
 
     /// What an answer with this status says.
@@ -97,12 +97,9 @@ impl ClusterError {
             409 if !managers.is_empty() => Self::Owned { managers, message },
             409 => Self::Conflict(message),
             410 => Self::Gone,
-            429 => {
-                let after = said.details.retry_after_seconds.map(Duration::from_secs);
-                Self::Busy { after: after.map(|after| after.min(LONGEST_REST)), message }
-            }
+            429 => Self::Busy(message),
             400..=499 => Self::Invalid { status, message },
-            _ => Self::Broken { server: server.to_owned(), what: format!("{status}: {message}") },
+            _ => Self::broken(server, format!("{status}: {message}")),
         }
     }
 }
@@ -113,7 +110,7 @@ fn owned(managers: &[String], message: &str) -> String {
 
 /// The API's own form of an error (meta/v1 Status).
 #[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default)]
 pub(crate) struct Status {
     pub(crate) code: u16,
     message: String,
@@ -121,10 +118,9 @@ pub(crate) struct Status {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default)]
 struct Details {
     causes: Vec<Cause>,
-    retry_after_seconds: Option<u64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -164,7 +160,6 @@ impl Status {
     }
 }
 
-const LONGEST_REST: Duration = Duration::from_secs(3600);
 const LONGEST_MESSAGE: usize = 500;
 const LONGEST_WORD: usize = 120;
 const LONGEST_NAME: usize = 128;
@@ -204,11 +199,6 @@ mod tests {
         assert!(matches!(answered(502, "<html>"), ClusterError::Broken { .. }));
         assert!(matches!(answered(404, ""), ClusterError::Missing(_)));
         assert!(matches!(answered(410, "{"), ClusterError::Gone));
-        let ClusterError::Busy { after, .. } =
-            answered(429, r#"{"details":{"retryAfterSeconds":99999}}"#)
-        else {
-            panic!("busy")
-        };
-        assert_eq!(after, Some(LONGEST_REST));
+        assert!(matches!(answered(429, "{}"), ClusterError::Busy(_)));
     }
 }

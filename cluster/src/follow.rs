@@ -99,10 +99,7 @@ impl Known {
         server: &str,
         changed: &(dyn Fn() + Send + Sync),
     ) -> Result<(), ClusterError> {
-        let broken = |_| ClusterError::Broken {
-            server: server.to_owned(),
-            what: "its watch sent what is no event".into(),
-        };
+        let broken = |_| ClusterError::broken(server, "its watch sent what is no event");
         let event: Event<'_> = serde_json::from_slice(line).map_err(broken)?;
         if event.kind == "ERROR" {
             let status: Status = serde_json::from_str(event.object.get()).map_err(broken)?;
@@ -147,7 +144,7 @@ impl Lines {
             searched = self.rest.len();
             if searched > MAX_LINE {
                 let what = format!("its watch sent a line of more than {MAX_LINE} bytes");
-                return Err(ClusterError::Broken { server: self.server.clone(), what });
+                return Err(ClusterError::broken(&self.server, what));
             }
             let piece = self.response.chunk().await;
             match piece.map_err(|error| failed(&self.server, &error))? {

@@ -116,7 +116,7 @@ impl Connection {
             Err(ClusterError::Missing(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let object: Object = parse(&answer, place)?;
+        let object: Object = self.parse(&answer)?;
         Ok(Some(Held::from(object)))
     }
 
@@ -143,8 +143,16 @@ impl Connection {
             accept: METADATA,
             body: Some(("application/apply-patch+yaml", secret.manifest(place))),
         };
-        let object: Object = parse(&self.call(&call).await?, place)?;
+        let object: Object = self.parse(&self.call(&call).await?)?;
         Ok(object.metadata.resource_version)
+    }
+
+    fn parse<'a, T: Deserialize<'a>>(&self, answer: &'a [u8]) -> Result<T, ClusterError> {
+        // The parser's own message could quote what is in the Secret.
+        serde_json::from_slice(answer).map_err(|_| ClusterError::Broken {
+            cluster: self.name(),
+            what: "its answer is no object of the API".into(),
+        })
     }
 }
 
@@ -207,14 +215,6 @@ impl From<Object> for Held {
 
 fn encoded(bytes: &[u8]) -> Zeroizing<String> {
     Zeroizing::new(BASE64.encode(bytes))
-}
-
-fn parse<'a, T: Deserialize<'a>>(answer: &'a [u8], place: &Place) -> Result<T, ClusterError> {
-    // The parser's own message could quote what is in the Secret.
-    serde_json::from_slice(answer).map_err(|_| ClusterError::Broken {
-        server: place.to_string(),
-        what: "its answer is no object of the API".into(),
-    })
 }
 
 #[derive(Serialize)]

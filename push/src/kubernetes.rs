@@ -209,7 +209,7 @@ fn failed(place: &Place, error: ClusterError) -> PushError {
             after,
             output: "nothing".into(),
         },
-        ClusterError::Busy { .. } | ClusterError::Conflict(_) => {
+        ClusterError::Busy(_) | ClusterError::Conflict(_) => {
             PushError::Busy(format!("{place}: {output}; nothing was changed"))
         }
         ClusterError::Owned { .. } => PushError::Refused {

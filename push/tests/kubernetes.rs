@@ -265,6 +265,11 @@ async fn a_cluster_that_is_away_busy_or_silent_is_told_as_that() {
     let error = push(&spec, 2, &two).await.expect_err("busy");
     assert!(matches!(error, PushError::Busy(_)), "{error}");
 
+    // Where it says that it will soon have less to do, that is waited for.
+    let soon = json!({ "patch": { "code": 429, "times": 3, "after": 1 } });
+    cluster.fail(&soon);
+    push(&spec, 2, &two).await.expect("after a rest");
+
     cluster.fail(&json!({ "patch": { "code": 503, "message": "etcd has no leader" } }));
     let error = push(&spec, 2, &two).await.expect_err("broken");
     assert!(!error.left_untouched(), "who knows what it did: {error}");

@@ -10,6 +10,7 @@ everything) and `perennial` (may do what rbac.json says). Tests steer it by file
 request: tokens.json, rbac.json, faults.json.
 """
 
+import collections
 import copy
 import http.server
 import json
@@ -34,7 +35,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     def __init__(self, directory):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.directory, self.store = directory, Store()
+        self.directory, self.store, self.failed = directory, Store(), collections.Counter()
         url = f"https://127.0.0.1:{self.server_port}"
         make_certificate(directory)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -162,8 +163,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         fault = self.server.said("faults").get(verb)
         if fault and target.plural == "secrets" and isinstance(fault, dict):
             time.sleep(fault.get("sleep", 0))
-            if "code" in fault:
-                details = {"retryAfterSeconds": 7} if fault["code"] == 429 else {}
+            if "code" in fault and self.server.failed[verb] < fault.get("times", float("inf")):
+                self.server.failed[verb] += 1
+                details = {"retryAfterSeconds": fault.get("after", 7)}
                 raise Refused(fault["code"], fault.get("reason", ""), fault.get("message", ""), details)
 
     # --- verbs ---

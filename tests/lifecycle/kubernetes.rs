@@ -55,6 +55,8 @@ fn a_secret_is_proven_at_the_ingress_and_goes_back_and_forth() {
     let shop = stage.shop();
     stage.assert_served(&shop, to, &[edge.address]);
     assert_eq!(edge.version(), Some(json!(to.to_string())));
+    let secret = edge.cluster.secret("shop").expect("it is there");
+    assert!(secret["data"]["ca.crt"].is_string(), "the root is known here");
     assert_eq!(stage.say(&["rollback", "shop"]).code, Some(0));
     stage.assert_served(&shop, 1, &[edge.address]);
     assert_eq!(edge.version(), Some(json!("1")));
