@@ -186,8 +186,8 @@ impl Cluster {
 
     /// What a Secret is.
     pub(crate) fn secret(&self, name: &str) -> Option<Value> {
-        let output =
-            self.kubectl(&["get", "secret", name, "--output=json", "--show-managed-fields=true"]);
+        let path = format!("/api/v1/namespaces/{}/secrets/{name}", self.namespace);
+        let output = self.kubectl(&["get", "--raw", &path]);
         output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("JSON"))
     }
 

@@ -126,8 +126,12 @@ async fn in_cluster() -> Result<Facts, ClusterError> {
         })
     };
     let (host, port) = (variable("KUBERNETES_SERVICE_HOST")?, variable("KUBERNETES_SERVICE_PORT")?);
-    let host = if host.contains(':') { format!("[{host}]") } else { host };
-    let directory = Path::new(SERVICE_ACCOUNT);
+    service_account(Path::new(SERVICE_ACCOUNT), &host, &port).await
+}
+
+/// What the files of a service account say of the cluster at `host` and `port`.
+async fn service_account(directory: &Path, host: &str, port: &str) -> Result<Facts, ClusterError> {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     Ok(Facts {
         server: format!("https://{host}:{port}"),
         proxy: None,
@@ -173,3 +177,56 @@ fn wrong(path: &Path, why: &str) -> ClusterError {
 
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const MAX_FILE: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("perennial-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a directory");
+        path
+    }
+
+    #[tokio::test]
+    async fn a_pod_finds_its_cluster_by_what_it_is_given() {
+        let directory = directory("service-account");
+        let told = service_account(&directory, "10.96.0.1", "443").await;
+        let told = told.err().expect("nothing is there").to_string();
+        assert!(told.contains("ca.crt: it cannot be read"), "{told}");
+        std::fs::write(directory.join("ca.crt"), "PEM").expect("written");
+        std::fs::write(directory.join("token"), "one\n").expect("written");
+        let facts = service_account(&directory, "fd00::1", "443").await.expect("a pod");
+        assert_eq!(facts.server, "https://[fd00::1]:443");
+        assert_eq!(facts.token.as_deref().map(String::as_str), Some("one"));
+        std::fs::write(directory.join("token"), " \n").expect("written");
+        let told = service_account(&directory, "10.96.0.1", "443").await;
+        assert!(told.err().is_some_and(|error| error.to_string().contains("holds no token")));
+        std::fs::remove_dir_all(directory).expect("removed");
+    }
+
+    #[tokio::test]
+    async fn where_there_is_no_cluster_it_is_said_what_to_set() {
+        if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+            return;
+        }
+        let told = Access::default().read(Duration::from_secs(1)).await.err().expect("no pod");
+        assert!(told.to_string().contains("set kubeconfig"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_would_send_keys_in_the_clear_is_refused() {
+        let directory = directory("kubeconfig");
+        let path = directory.join("config");
+        let text = "current-context: a\nclusters: [{name: a, cluster: {server: 'http://10.0.0.1'}}]\n\
+                    contexts: [{name: a, context: {cluster: a}}]\n";
+        std::fs::write(&path, text).expect("written");
+        let access = Access { kubeconfig: Some(path.clone()), context: None };
+        let told = access.read(Duration::from_secs(1)).await.err().expect("refused").to_string();
+        assert!(told.contains("over TLS only"), "{told}");
+        std::fs::write(&path, vec![b'#'; 2 * 1024 * 1024]).expect("written");
+        let told = access.read(Duration::from_secs(1)).await.err().expect("refused").to_string();
+        assert!(told.contains("more than 1 MiB"), "{told}");
+        std::fs::remove_dir_all(directory).expect("removed");
+    }
+}

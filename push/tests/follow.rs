@@ -157,3 +157,47 @@ async fn it_ends_where_it_may_not_watch_or_nobody_answers() {
     let ended = tokio::time::timeout(Duration::from_secs(60), follow).await;
     assert!(ended.is_ok(), "it goes on");
 }
+
+#[test]
+fn kubectl_takes_the_test_server_for_an_api_server() {
+    let folder = Folder::new();
+    let cluster = Cluster::own(&folder.path("cluster"));
+    let manifest = |value: &str| {
+        let data = json!({ "stringData": { "a": value }, "metadata": { "name": "shop" } });
+        let head = json!({ "apiVersion": "v1", "kind": "Secret" });
+        let mut whole = head.as_object().expect("fields").clone();
+        whole.extend(data.as_object().expect("fields").clone());
+        let path = folder.write("manifest.json", serde_json::to_vec(&whole).expect("JSON"));
+        path.to_str().expect("a plain path").to_owned()
+    };
+    let apply = |value: &str, manager: &str, more: &[&str]| {
+        let (file, manager) = (manifest(value), format!("--field-manager={manager}"));
+        let fixed = ["apply", "--server-side", "--validate=false", "-f", &file, &manager];
+        cluster.kubectl(&[&fixed[..], more].concat())
+    };
+    succeed(&apply("1", "one", &[]));
+    succeed(&apply("1", "two", &[]));
+    let refused = apply("2", "two", &[]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("conflict with \"one\""), "{said}");
+    succeed(&apply("2", "two", &["--force-conflicts"]));
+    let secret = cluster.secret("shop").expect("it is there");
+    let managers = secret["metadata"]["managedFields"].as_array().expect("managers");
+    let fields = |name: &str| managers.iter().find(|entry| entry["manager"] == name);
+    assert!(fields("two").expect("two").to_string().contains("f:a"));
+    assert!(!fields("one").is_some_and(|entry| entry.to_string().contains("f:a")));
+    for (arguments, told) in [
+        (&["get", "secrets", "--output=name"][..], "secret/shop"),
+        (
+            &["get", "secret", "shop", "--watch", "--output=name", "--request-timeout=1s"],
+            "secret/shop",
+        ),
+        (&["delete", "secret", "shop"], "deleted"),
+        (&["get", "secrets"], ""),
+    ] {
+        let output = cluster.kubectl(arguments);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains(told), "{arguments:?}: {said}");
+    }
+    assert_eq!(cluster.secret("shop"), None);
+}
