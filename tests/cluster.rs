@@ -40,7 +40,11 @@ impl Cluster {
             url: String::new(),
             server: None,
         };
-        succeed(&cluster.kubectl(&["create", "namespace", &cluster.namespace]));
+        std::fs::create_dir_all(directory).expect("a directory");
+        let name = &cluster.namespace;
+        let namespace =
+            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
+        cluster.create("namespace", &namespace);
         cluster
     }
 
@@ -129,9 +133,7 @@ impl Cluster {
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new("kubectl");
         command.env("KUBECONFIG", &self.admin).env("HOME", &self.directory).args(arguments);
-        if !self.namespace.is_empty() && !arguments.contains(&self.namespace.as_str()) {
-            command.args(["--namespace", &self.namespace]);
-        }
+        command.args(["--namespace", &self.namespace]);
         command
             .output()
             .expect("kubectl is not installed: run `sudo apt-get install kubernetes-client`")

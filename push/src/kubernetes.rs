@@ -85,11 +85,17 @@ impl Kubernetes {
         if let Some(held) = &before {
             self.may_write(&place, held, &secret)?;
         }
-        let after = connection.apply(&place, &secret, self.adopt).await;
-        let after = after.map_err(|error| match error.is_without_effect() {
-            true => failed(&place, error).untouched(),
-            false => failed(&place, error),
-        })?;
+        let after = match connection.apply(&place, &secret, self.adopt).await {
+            Ok(after) => after,
+            Err(error) if error.is_without_effect() => {
+                return Err(failed(&place, error).untouched());
+            }
+            // The answer may have been lost, and not the request.
+            Err(error) => match connection.secret(&place).await {
+                Ok(Some(held)) if is_same(&held, &secret) => held.resource_version,
+                _ => return Err(failed(&place, error)),
+            },
+        };
         let changed = before.is_none_or(|before| before.resource_version != after);
         Ok(Receipt { output: String::new(), changed })
     }
@@ -125,9 +131,7 @@ impl Kubernetes {
             let what = format!("{place} is of type {:?}, which cannot change", held.kind);
             return refused(what, "delete it, and it is made anew; or name another secret");
         }
-        let is_same = held.certificates.as_deref() == Some(wanted.certificates.as_bytes())
-            && held.key.as_deref().is_some_and(|key| key.as_slice() == wanted.key.as_bytes());
-        if held.immutable && !is_same {
+        if held.immutable && !is_same(held, wanted) {
             let what = format!("{place} is immutable");
             return refused(what, "delete it, and it is made anew, to be changed from then on");
         }
@@ -165,6 +169,12 @@ impl Target for Kubernetes {
             }
         }))
     }
+}
+
+/// Whether the Secret has this certificate and key.
+fn is_same(held: &Held, wanted: &TlsSecret) -> bool {
+    held.certificates.as_deref() == Some(wanted.certificates.as_bytes())
+        && held.key.as_deref().is_some_and(|key| key.as_slice() == wanted.key.as_bytes())
 }
 
 /// Who has the Secret, if it is not us.
