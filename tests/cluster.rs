@@ -53,6 +53,7 @@ impl Cluster {
         std::fs::create_dir_all(directory).expect("a directory");
         let program = in_tree(SERVER).expect("tests/cluster");
         let mut server = Command::new("python3")
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .arg(program)
             .arg(directory)
             .stdin(Stdio::piped())
@@ -93,6 +94,20 @@ impl Cluster {
         let rule =
             json!({ "verbs": verbs, "resources": ["secrets"], "namespaces": [self.namespace] });
         self.say("rbac", &json!({ "perennial": [rule] }));
+    }
+
+    /// Lets the user `perennial` sign for `signer`, or only see what waits for it.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub(crate) fn allow_signing(&self, signer: &str, sign: bool) {
+        let requests = "certificatesigningrequests";
+        let mut rules = vec![
+            json!({ "verbs": ["list"], "resources": [requests] }),
+            json!({ "verbs": ["patch"], "resources": [format!("{requests}/status")] }),
+        ];
+        if sign {
+            rules.push(json!({ "verbs": ["sign"], "resources": ["signers"], "names": [signer] }));
+        }
+        self.say("rbac", &json!({ "perennial": rules }));
     }
 
     /// Accepts this token from the user `perennial`, and no other.

@@ -9,6 +9,7 @@ mod hooks;
 mod kubernetes;
 mod revoked;
 mod rotations;
+mod signer;
 mod stage;
 mod traps;
 mod waves;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, Client, Identity, Method, Proxy, Response, StatusCode, Url};
+use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -92,6 +93,18 @@ impl Connection {
             Ok(done) => done,
             Err(_) => Err(ClusterError::TimedOut { cluster: self.name(), after: self.limit }),
         }
+    }
+
+    /// Reads an answer as JSON.
+    pub(crate) fn parse<'a, T: Deserialize<'a>>(
+        &self,
+        answer: &'a [u8],
+    ) -> Result<T, ClusterError> {
+        // The parser's own message could quote what is in a Secret.
+        serde_json::from_slice(answer).map_err(|_| ClusterError::Broken {
+            cluster: self.name(),
+            what: "its answer is no object of the API".into(),
+        })
     }
 
     /// What a person calls the cluster.

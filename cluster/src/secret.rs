@@ -146,14 +146,6 @@ impl Connection {
         let object: Object = self.parse(&self.call(&call).await?)?;
         Ok(object.metadata.resource_version)
     }
-
-    fn parse<'a, T: Deserialize<'a>>(&self, answer: &'a [u8]) -> Result<T, ClusterError> {
-        // The parser's own message could quote what is in the Secret.
-        serde_json::from_slice(answer).map_err(|_| ClusterError::Broken {
-            cluster: self.name(),
-            what: "its answer is no object of the API".into(),
-        })
-    }
 }
 
 impl TlsSecret {

@@ -23,6 +23,16 @@ impl Declared {
         for spec in self.keysets.values() {
             spec.check().map_err(|why| Wrong::new("keyset", &spec.name, why))?;
         }
+        for spec in self.signers.values() {
+            let name = &spec.name;
+            spec.check().map_err(|why| Wrong::new("signer", name, why))?;
+            if !self.authorities.contains_key(&spec.authority) {
+                return Err(Wrong::missing("signer", name, "authority", &spec.authority));
+            }
+            if !self.profiles.contains_key(&spec.profile) {
+                return Err(Wrong::missing("signer", name, "profile", &spec.profile));
+            }
+        }
         for spec in self.authorities.values() {
             self.check_issuers(spec)?;
         }

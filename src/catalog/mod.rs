@@ -8,6 +8,7 @@ mod issuing;
 mod keyset;
 mod managed;
 mod plan;
+mod signer;
 mod wrong;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
 pub(crate) use keyset::KeysetSpec;
 pub(crate) use managed::{Care, CertificateSpec, TargetSpec, digest_of};
 pub(crate) use plan::{Change, plan, prune};
+pub(crate) use signer::SignerSpec;
 pub(crate) use wrong::Wrong;
 
 use crate::perform::obtain::acme::AcmeSpec;
@@ -145,6 +147,7 @@ pub(crate) struct Catalog {
     pub(crate) certificates: BTreeMap<String, Arc<Certificate>>,
     pub(crate) targets: BTreeMap<String, Arc<Target>>,
     pub(crate) keysets: BTreeMap<String, Arc<Keyset>>,
+    pub(crate) signers: BTreeMap<String, Arc<SignerSpec>>,
 }
 
 impl Catalog {

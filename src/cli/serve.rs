@@ -30,7 +30,7 @@ use crate::perform::keyset::{self, Keysets};
 use crate::perform::obtain::Issuers;
 use crate::perform::obtain::acme::Answers;
 use crate::perform::published::Published;
-use crate::perform::{establish, follow, managed, own, revocation};
+use crate::perform::{establish, follow, managed, own, revocation, signer};
 use crate::seal::{KeyEncryptionKey, Sealed};
 use crate::steps::Steps;
 use crate::store::{Commit, Event, Row, Store};
@@ -106,6 +106,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     // It is proven like any other, so the listener must answer by now.
     own::settle(&node).await?;
     tasks.spawn(follow::run(Arc::clone(&node), draining.clone()));
+    tasks.spawn(signer::run(Arc::clone(&node), draining.clone()));
     tasks.spawn(worker::run(Arc::clone(&node), draining));
     writeln!(io::stdout(), "{ready}")?;
     process::notify(process::State::Ready);

@@ -19,6 +19,7 @@ pub(crate) mod retention;
 pub(crate) mod revocation;
 mod revoked;
 pub(crate) mod rotation;
+pub(crate) mod signer;
 pub(crate) mod validate;
 pub(crate) mod validation;
 pub(crate) mod watch;

@@ -21,11 +21,13 @@ import threading
 import time
 import urllib.parse
 
+import signing
 from resources import PATH, RESOURCES, Target, discovery
 from setting import kubeconfig, make_certificate
 from store import Refused, Store
 
 SECRET_FIELDS = {"apiVersion", "kind", "metadata", "type", "data", "stringData", "immutable"}
+SUBRESOURCES = {"certificatesigningrequests": ["", "status", "approval"]}
 METADATA = "as=PartialObjectMetadata"
 
 
@@ -85,8 +87,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer_with(self, method):
         url = urllib.parse.urlsplit(self.path)
         self.query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
-        length = int(self.headers.get("Content-Length") or 0)
-        self.body = self.rfile.read(length) if length else b""
+        self.body = self.read_body()
         try:
             self.user = self.authenticate()
             method(url.path)
@@ -95,6 +96,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if refused.code == 429:
                 extra["Retry-After"] = str(refused.details.get("retryAfterSeconds", 1))
             self.send_json(refused.code, refused.status(), extra)
+
+    def read_body(self):
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
 
     def send_json(self, code, value, extra=None):
         if code < 400 and METADATA in self.headers.get("Accept", "").split(",")[0]:
@@ -141,7 +152,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def target(self, path, verb):
         matched = PATH.match(path)
-        if matched is None or matched["rest"]:
+        part = (matched["rest"] or "").removeprefix("/") if matched else ""
+        if matched is None or part not in SUBRESOURCES.get(matched["plural"], [""]):
             raise Refused(404, "NotFound", "the server could not find the requested resource")
         group, version = matched["group"] or "", matched["core"] or matched["version"]
         for resource in RESOURCES:
@@ -150,12 +162,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 break
         else:
             raise Refused(404, "NotFound", "the server could not find the requested resource")
+        if part:
+            target.part, target.plural = part, f"{target.plural}/{part}"
         selector = self.query.get("fieldSelector", "")
+        if selector.startswith("spec.signerName="):
+            target.signer = selector.removeprefix("spec.signerName=")
         if not target.name and selector.startswith("metadata.name="):
             # A list or watch of one name is authorized by that name.
             target.selected = target.name = selector.removeprefix("metadata.name=")
         self.authorize(verb, target)
         self.fail(verb, target)
+        target.plural = target.plural.split("/")[0]
         return target
 
     def fail(self, verb, target):
@@ -196,6 +213,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         wanted = self.json()
         target = self.target(path, "create")
         target.name = wanted.get("metadata", {}).get("name")
+        signing.begin(self, target, wanted)
         if target.key() in self.server.store.objects:
             raise Refused(409, "AlreadyExists", f'{target.plural} "{target.name}" already exists')
         self.send_json(201, self.store(target, wanted))
@@ -203,8 +221,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def replace(self, path):
         wanted = self.json()
         target = self.target(path, "update")
-        self.server.store.read(target.key())
-        self.send_json(200, self.store(target, wanted))
+        live = self.server.store.read(target.key())
+        self.send_json(200, self.store(target, signing.changed(self, target, live, wanted)))
 
     def patch(self, path):
         target = self.target(path, "patch")
@@ -227,7 +245,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if kind not in ("application/merge-patch+json", "application/strategic-merge-patch+json"):
             raise Refused(415, "UnsupportedMediaType", f"this server does not read {kind}")
         live = copy.deepcopy(store.read(target.key()))
-        self.send_json(200, self.store(target, merged(live, wanted)))
+        if wanted.get("metadata", {}).get("uid") not in (None, live["metadata"]["uid"]):
+            raise Refused(409, "Conflict", "Precondition failed: UID in precondition")
+        whole = merged(copy.deepcopy(live), wanted)
+        self.send_json(200, self.store(target, signing.changed(self, target, live, whole)))
 
     def delete(self, path):
         target = self.target(path, "delete")

@@ -10,6 +10,7 @@ RESOURCES = [
     ("", "v1", "Endpoints", "endpoints", True),
     ("", "v1", "Namespace", "namespaces", False),
     ("", "v1", "Node", "nodes", False),
+    ("certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests", False),
     ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", True),
     ("networking.k8s.io", "v1", "Ingress", "ingresses", True),
     ("networking.k8s.io", "v1", "IngressClass", "ingressclasses", False),
@@ -26,7 +27,8 @@ class Target:
 
     def __init__(self, group, version, kind, plural, namespaced, namespace, name):
         self.group, self.version, self.kind, self.plural = group, version, kind, plural
-        self.namespace, self.name, self.selected = namespace if namespaced else None, name, None
+        self.namespace, self.name = namespace if namespaced else None, name
+        self.selected, self.signer, self.part = None, None, None
 
     def key(self):
         return (self.plural, self.namespace, self.name)
@@ -35,7 +37,8 @@ class Target:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def wants(self, item):
-        return self.selected in (None, item["metadata"]["name"])
+        signer = item.get("spec", {}).get("signerName") if self.signer else None
+        return self.selected in (None, item["metadata"]["name"]) and self.signer == signer
 
 
 def discovery(path):
