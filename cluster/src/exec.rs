@@ -1,6 +1,7 @@
 //! Credential plugins: programs that a kubeconfig names to get a token or a client certificate
 //! (client.authentication.k8s.io). They run without a shell, with nobody to ask, for a limited time,
-//! and nothing of what they print is ever repeated.
+//! and nothing of what they print is ever repeated. They see our environment, as kubectl's do: cloud tools
+//! find their settings there.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

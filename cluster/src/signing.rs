@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::connection::{Call, Connection};
 use crate::error::ClusterError;
+use crate::secret::MANAGER;
 
 /// A request that was approved, and that no signer has answered.
 #[derive(Clone, Debug)]
@@ -18,7 +19,7 @@ pub struct SigningRequest {
     pub name: String,
     /// What tells it from another of the same name, at another time.
     pub uid: String,
-    /// Who made it, as the cluster knows them.
+    /// Who made it, as the cluster knows them; the first 128 characters.
     pub requester: String,
     /// The PKCS #10 request in PEM.
     pub request: Vec<u8>,
@@ -79,6 +80,7 @@ impl Connection {
         why: &str,
         now: &str,
     ) -> Result<(), ClusterError> {
+        let why: String = why.chars().take(LONGEST_WHY).collect();
         let mut conditions = request.conditions.clone();
         conditions.push(json!({
             "type": FAILED, "status": "True", "reason": "SignerValidationFailure", "message": why,
@@ -94,7 +96,7 @@ impl Connection {
             "status": status,
         });
         let path = format!("{REQUESTS}/{}/status", request.name);
-        let query = vec![("fieldManager", crate::MANAGER.to_owned())];
+        let query = vec![("fieldManager", MANAGER.to_owned())];
         self.call(&call(Method::PATCH, path, query, Some(&patch))).await.map(|_| ())
     }
 }
@@ -177,7 +179,8 @@ impl Object {
         Some(SigningRequest {
             name: metadata.name,
             uid: metadata.uid,
-            requester: spec.username,
+            // It is written down, and whoever signs in chooses it.
+            requester: spec.username.replace(char::is_control, "").chars().take(LONGEST).collect(),
             request: BASE64.decode(spec.request.as_bytes()).unwrap_or_default(),
             usages: spec.usages,
             lifetime: spec.expiration_seconds,
@@ -191,6 +194,8 @@ const REQUESTS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 const APPROVED: &str = "Approved";
 const DENIED: &str = "Denied";
 const FAILED: &str = "Failed";
+const LONGEST: usize = 128;
+const LONGEST_WHY: usize = 500;
 const PAGE: u32 = 250;
 const PAGES: u32 = 20;
 
