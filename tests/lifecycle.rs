@@ -3,10 +3,12 @@
 //! what Perennial says of it; what Perennial says is then compared with that.
 
 mod client;
+mod cluster_signer;
 mod crash;
 mod envoy;
 mod fleet;
 mod hooks;
+mod kubernetes;
 mod revoked;
 mod rotations;
 mod sds;

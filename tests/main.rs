@@ -5,6 +5,7 @@
 mod chain;
 mod cli;
 mod clients;
+mod cluster;
 mod consumers;
 mod crash;
 mod dns;

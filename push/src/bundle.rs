@@ -14,12 +14,13 @@ use zeroize::Zeroizing;
 pub struct Bundle {
     leaf: Certificate,
     chain: Vec<Certificate>,
+    root: Option<Certificate>,
     key: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Bundle {
     /// Checks that `certificates` (leaf first, each signed by the next) and the PKCS #8 key belong
-    /// together, cover `names` and are valid at `now`. A root at the end is checked, then dropped: no
+    /// together, cover `names` and are valid at `now`. A root at the end is checked and set apart: no
     /// client needs it from a server (RFC 8446 §4.4.2). `key` is `None` where the key was made
     /// elsewhere and never enters this process.
     ///
@@ -48,10 +49,8 @@ impl Bundle {
         if !uncovered.is_empty() {
             return Err(BundleError::Names(uncovered.join(", ")));
         }
-        if chain.last().is_some_and(Certificate::is_self_issued) {
-            chain.pop();
-        }
-        Ok(Self { leaf, chain, key })
+        let root = chain.pop_if(|last| last.is_self_issued());
+        Ok(Self { leaf, chain, root, key })
     }
 
     /// The server's certificate.
@@ -64,6 +63,12 @@ impl Bundle {
     #[must_use]
     pub fn chain(&self) -> &[Certificate] {
         &self.chain
+    }
+
+    /// The root, if the certificates that made the bundle ended with it.
+    #[must_use]
+    pub fn root(&self) -> Option<&Certificate> {
+        self.root.as_ref()
     }
 
     /// SHA-256 of the leaf's DER.

@@ -14,6 +14,7 @@ mod files;
 mod haproxy;
 mod key_file;
 mod keystore;
+mod kubernetes;
 mod nginx;
 mod pair;
 mod placement;
@@ -33,6 +34,7 @@ pub use exec::Exec;
 pub use files::Files;
 pub use haproxy::Haproxy;
 pub use key_file::{KeyFile, KeyFileContent};
+pub use kubernetes::Kubernetes;
 pub use nginx::Nginx;
 pub use placement::{Format, Mode, Placement, group};
 pub use probe::starttls::StartTls;
@@ -54,14 +56,23 @@ pub trait Target: Send + Sync {
         delivery: &'a Delivery<'a>,
     ) -> Pin<Box<dyn Future<Output = Result<Receipt, PushError>> + Send + 'a>>;
 
-    /// What this place holds on disk. What it serves may differ.
+    /// What this place holds. What it serves may differ.
     ///
     /// # Errors
-    /// [`PushError::Disk`] when what is there cannot be read.
+    /// [`PushError`] when what is there cannot be read.
     fn observe<'a>(
         &'a self,
     ) -> Pin<Box<dyn Future<Output = Result<Observed, PushError>> + Send + 'a>>;
+
+    /// Calls `changed` whenever what this place holds may have changed, by whomever, until that
+    /// cannot be told any longer: then why. `None` if this kind of place never tells.
+    fn follow<'a>(&'a self, _changed: &'a (dyn Fn() + Send + Sync)) -> Option<Following<'a>> {
+        None
+    }
 }
+
+/// A place that is followed; gives why it cannot be any longer.
+pub type Following<'a> = Pin<Box<dyn Future<Output = PushError> + Send + 'a>>;
 
 /// What is brought to a target.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +103,8 @@ pub enum Observed {
     Untold,
     /// No certificate that can be read.
     Nothing,
+    /// A certificate, and the key of another.
+    Torn,
     /// A certificate: the SHA-256 of its leaf's DER.
     Leaf([u8; 32]),
 }
@@ -102,6 +115,7 @@ impl Observed {
     pub fn complaint(self, expected: [u8; 32]) -> Option<&'static str> {
         match self {
             Self::Nothing => Some("it holds no certificate"),
+            Self::Torn => Some("it holds a key that is not its certificate's"),
             Self::Leaf(leaf) if leaf != expected => {
                 Some("it holds another certificate than the one put there")
             }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::placement::Placement;
 use crate::probe::Probe;
 use crate::probe::starttls::StartTls;
-use crate::{Apache, Exec, Files, Haproxy, Nginx, Pull, Sds, Target};
+use crate::{Apache, Exec, Files, Haproxy, Kubernetes, Nginx, Pull, Sds, Target};
 
 /// A declared target: what is delivered where, and how it is proven.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +62,8 @@ pub enum Kind {
     Apache(Apache),
     /// HAProxy, over its runtime socket.
     Haproxy(Haproxy),
+    /// A TLS Secret in a Kubernetes cluster.
+    Kubernetes(Kubernetes),
     /// Machines that come and take it.
     Pull(Pull),
     /// Envoys, over streams that they hold open.
@@ -78,6 +80,7 @@ impl Kind {
             Self::Nginx(_) => "nginx",
             Self::Apache(_) => "apache",
             Self::Haproxy(_) => "haproxy",
+            Self::Kubernetes(_) => "kubernetes",
             Self::Pull(_) => "pull",
             Self::Sds(_) => "sds",
         }
@@ -118,6 +121,7 @@ impl Spec {
             Kind::Nginx(kind) => kind.check(),
             Kind::Apache(kind) => kind.check(),
             Kind::Haproxy(kind) => kind.check(),
+            Kind::Kubernetes(kind) => kind.check(),
             Kind::Pull(_) => Ok(()),
             Kind::Sds(kind) => kind.check(),
         }
@@ -132,13 +136,15 @@ impl Spec {
             Kind::Nginx(kind) => Box::new(kind),
             Kind::Apache(kind) => Box::new(kind),
             Kind::Haproxy(kind) => Box::new(kind),
+            Kind::Kubernetes(kind) => Box::new(kind),
             Kind::Pull(kind) => Box::new(kind),
             Kind::Sds(kind) => Box::new(kind),
         }
     }
 
     /// How long after a push the proof may take: 5 s where the server is told over a socket, 15 s
-    /// where it reloads or may have to connect again, 60 s behind a hook, 10 min where it is pulled.
+    /// where it reloads or may have to connect again, 60 s behind a hook or an ingress, 10 min where it is
+    /// pulled.
     #[must_use]
     pub fn window(&self) -> SignedDuration {
         self.window.unwrap_or(match self.kind {
@@ -146,7 +152,7 @@ impl Spec {
             Kind::Files(_) | Kind::Nginx(_) | Kind::Apache(_) | Kind::Sds(_) => {
                 SignedDuration::from_secs(15)
             }
-            Kind::Exec(_) => SignedDuration::from_secs(60),
+            Kind::Exec(_) | Kind::Kubernetes(_) => SignedDuration::from_secs(60),
             // As often as a timer comes that does not wait for news.
             Kind::Pull(_) => SignedDuration::from_mins(10),
         })
@@ -226,6 +232,7 @@ fn fields(kind: &str) -> Option<[&'static [&'static str]; 2]> {
         "nginx" => [Placement::FIELDS, Nginx::FIELDS],
         "apache" => [Placement::FIELDS, Apache::FIELDS],
         "haproxy" => [&[], Haproxy::FIELDS],
+        "kubernetes" => [&[], Kubernetes::FIELDS],
         "pull" => [&[], Pull::FIELDS],
         "sds" => [&[], Sds::FIELDS],
         _ => return None,
@@ -288,7 +295,7 @@ mod optional_duration {
 }
 
 const COMMON: &[&str] = &["name", "kind", "probe", "sni", "starttls", "matches", "over", "window"];
-const KINDS: &str = "files, exec, nginx, apache, haproxy, pull, sds";
+const KINDS: &str = "files, exec, nginx, apache, haproxy, kubernetes, pull, sds";
 const MAX_MATCHES: u32 = 1000;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const BELOW_WILDCARDS: &str = "probe";

@@ -6,10 +6,14 @@
 
 mod apache;
 mod bundle;
+#[path = "../../tests/cluster.rs"]
+mod cluster;
 mod exec;
 mod files;
+mod follow;
 mod haproxy;
 mod keystore;
+mod kubernetes;
 mod nginx;
 mod peer;
 mod probe;

@@ -31,6 +31,16 @@ impl Declared {
             spec.check().map_err(|why| Wrong::new("webhook", &spec.name, why))?;
         }
         check_sockets(&self.keysets)?;
+        for spec in self.cluster_signers.values() {
+            let name = &spec.name;
+            spec.check().map_err(|why| Wrong::new("cluster_signer", name, why))?;
+            if !self.authorities.contains_key(&spec.authority) {
+                return Err(Wrong::missing("cluster_signer", name, "authority", &spec.authority));
+            }
+            if !self.profiles.contains_key(&spec.profile) {
+                return Err(Wrong::missing("cluster_signer", name, "profile", &spec.profile));
+            }
+        }
         for spec in self.authorities.values() {
             self.check_issuers(spec)?;
         }

@@ -7,6 +7,7 @@ use ca::Profile;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::cluster_signer::ClusterSignerSpec;
 use super::issuing::{AuthoritySpec, DirectorySpec};
 use super::keyset::KeysetSpec;
 use super::managed::{CertificateSpec, TargetSpec};
@@ -107,6 +108,7 @@ kinds! {
     targets: TargetSpec, "target", |spec: &TargetSpec| spec.name().to_owned();
     keysets: KeysetSpec, "keyset", |spec: &KeysetSpec| spec.name.clone();
     webhooks: WebhookSpec, "webhook", |spec: &WebhookSpec| spec.name.clone();
+    cluster_signers: ClusterSignerSpec, "cluster_signer", |spec: &ClusterSignerSpec| spec.name.clone();
 }
 
 /// Reads the declarations of several files as one set.

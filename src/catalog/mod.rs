@@ -3,6 +3,7 @@
 //! requests under way with the one they began with.
 
 mod check;
+mod cluster_signer;
 mod declared;
 mod issuing;
 mod keyset;
@@ -24,6 +25,7 @@ use jiff::{SignedDuration, Timestamp};
 use renew::Calendar;
 
 pub(crate) use check::check_name;
+pub(crate) use cluster_signer::ClusterSignerSpec;
 pub(crate) use declared::{Declared, Entry, parse};
 pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
 pub(crate) use keyset::KeysetSpec;
@@ -167,6 +169,7 @@ pub(crate) struct Catalog {
     pub(crate) targets: BTreeMap<String, Arc<Target>>,
     pub(crate) keysets: BTreeMap<String, Arc<Keyset>>,
     pub(crate) webhooks: BTreeMap<String, Arc<WebhookSpec>>,
+    pub(crate) cluster_signers: BTreeMap<String, Arc<ClusterSignerSpec>>,
 }
 
 impl Catalog {

@@ -34,7 +34,7 @@ use crate::perform::keyset::{self, Keysets};
 use crate::perform::obtain::Issuers;
 use crate::perform::obtain::acme::Answers;
 use crate::perform::published::Published;
-use crate::perform::{establish, managed, own, revocation};
+use crate::perform::{cluster_signer, establish, follow, managed, own, revocation};
 use crate::seal::{KeyEncryptionKey, Sealed};
 use crate::steps::Steps;
 use crate::store::{Commit, Event, Row, Store};
@@ -119,6 +119,8 @@ async fn serve(config: Config) -> Result<(), Failure> {
     own::settle(&node).await?;
     sockets::converge(&node).await;
     tasks.spawn(sockets::run(Arc::clone(&node), draining.clone()));
+    tasks.spawn(follow::run(Arc::clone(&node), draining.clone()));
+    tasks.spawn(cluster_signer::run(Arc::clone(&node), draining.clone()));
     tasks.spawn(worker::run(Arc::clone(&node), draining));
     writeln!(io::stdout(), "{ready}")?;
     process::notify(process::State::Ready);

@@ -193,6 +193,8 @@ fn build(
     }
     let webhooks =
         (declared.webhooks.into_iter()).map(|(name, spec)| (name, Arc::new(spec))).collect();
+    let cluster_signers =
+        (declared.cluster_signers.into_iter()).map(|(name, spec)| (name, Arc::new(spec))).collect();
     let mut catalog = Catalog {
         authorities,
         profiles,
@@ -202,6 +204,7 @@ fn build(
         targets,
         keysets,
         webhooks,
+        cluster_signers,
     };
     own::declare(node, &mut catalog);
     Ok(catalog)

@@ -2,7 +2,9 @@
 //! so that repeating one is harmless, and stores its outcome with its audit event in one commit.
 
 pub(crate) mod calendar;
+pub(crate) mod cluster_signer;
 pub(crate) mod establish;
+pub(crate) mod follow;
 pub(crate) mod inventory;
 pub(crate) mod issuance;
 pub(crate) mod issuers;

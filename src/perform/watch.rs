@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use push::Observed;
 use push::probe::{self, Expected, Found, Probe, Proof};
 use serde_json::json;
 use tracing::{error, warn};
@@ -37,7 +36,12 @@ async fn look_at(node: &Node, id: i64) -> Result<(), ManagedError> {
         // The rotation proves it by itself.
         return Ok(node.store.schedule(&placement, Some(now + SOON), now).await?);
     }
-    let seen = Seen { proof: sight(target, version).await, held: held(target, version).await };
+    let proof = sight(target, version).await;
+    let (held, unread) = match target.way.observe().await {
+        Ok(held) => (held.complaint(version.fingerprint).map(str::to_owned), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let seen = Seen { proof, held, unread };
     record(node, &known, placement, target, seen).await
 }
 
@@ -47,24 +51,20 @@ struct Seen {
     proof: Option<Proof>,
     /// What is wrong with what it holds. Its server may not have read it yet.
     held: Option<String>,
+    /// Why what it holds cannot be told, where it should be: that is no drift.
+    unread: Option<String>,
 }
 
 impl Seen {
     fn complaint(&self) -> Option<String> {
         let shown = self.proof.as_ref().filter(|proof| !proof.proven).map(ToString::to_string);
-        shown.or_else(|| self.held.clone())
+        shown.or_else(|| self.held.clone()).or_else(|| self.unread.clone())
     }
 
     /// Whether something else is served or held, and not merely nothing seen.
     fn is_drift(&self) -> bool {
         self.held.is_some() || self.proof.as_ref().is_some_and(is_drift)
     }
-}
-
-/// What is wrong with what the target holds; what cannot be read tells nothing.
-async fn held(target: &Target, version: &VersionRow) -> Option<String> {
-    let held = target.way.observe().await.unwrap_or(Observed::Untold);
-    held.complaint(version.fingerprint).map(str::to_owned)
 }
 
 /// What the target's addresses show, one handshake each.
