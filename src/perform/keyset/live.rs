@@ -10,6 +10,7 @@ use jwks::set::Profile;
 use jwks::token::Signer;
 use jwks::{Algorithm, Bundle, Kid, Phase, PrivateKey, Published, discovery, window};
 
+use super::body::Document;
 use super::{KeysetError, Known, identity};
 use crate::catalog::Keyset;
 use crate::node::Node;
@@ -24,11 +25,11 @@ pub(crate) struct Live {
     version: i64,
     keyset: Arc<Keyset>,
     /// `jwks.json`.
-    pub(crate) set: Published,
+    pub(crate) set: Document,
     /// The same as a SPIFFE bundle.
-    pub(crate) bundle: Published,
-    pub(crate) openid_configuration: Vec<u8>,
-    pub(crate) server_metadata: Vec<u8>,
+    pub(crate) bundle: Document,
+    pub(crate) openid_configuration: Document,
+    pub(crate) server_metadata: Document,
     change: Option<Timestamp>,
     empty: bool,
     signers: Vec<Arc<Signer>>,
@@ -147,15 +148,16 @@ fn publish(node: &Node, known: &Known) -> Result<Live, KeysetError> {
         refresh_hint: u32::try_from(hint).unwrap_or(u32::MAX),
     };
     let jwks_uri = format!("{}/jwks/{}/jwks.json", node.https_url, spec.name);
-    let algorithms = &policy.settings().algorithms;
+    let openid =
+        discovery::openid_configuration(&spec.issuer, &jwks_uri, &policy.settings().algorithms);
     Ok(Live {
         id: known.row.id,
         version: known.row.version,
         keyset: Arc::clone(&known.keyset),
-        set: Published::new(&keys, profile)?,
-        bundle: bundle.publish(&keys, profile)?,
-        openid_configuration: discovery::openid_configuration(&spec.issuer, &jwks_uri, algorithms),
-        server_metadata: discovery::server_metadata(&spec.issuer, &jwks_uri),
+        set: Document::new(Published::new(&keys, profile)?.body),
+        bundle: Document::new(bundle.publish(&keys, profile)?.body),
+        openid_configuration: Document::new(openid),
+        server_metadata: Document::new(discovery::server_metadata(&spec.issuer, &jwks_uri)),
         change: next_change(&set, policy),
         empty: keys.is_empty(),
         signers,

@@ -2,6 +2,7 @@
 //! says what comes next and what that changes; here it is done, stored with the set it was decided
 //! on, and then published from memory.
 
+mod body;
 mod live;
 mod signing;
 
@@ -13,6 +14,7 @@ use jwks::{Algorithm, Jwk, Key, Kid, PrivateKey, Served, Step, next, transition}
 use serde_json::{Value, json};
 use tracing::{error, info, warn};
 
+pub(crate) use body::Document;
 pub(crate) use live::{Keysets, Live};
 pub(crate) use signing::{SignError, signer};
 

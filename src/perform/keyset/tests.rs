@@ -124,7 +124,7 @@ impl Stage {
 
     /// The kids that are published.
     fn published(&self) -> Vec<String> {
-        let body = self.node.keysets.load()["auth"].set.body.clone();
+        let body = self.node.keysets.load()["auth"].set.plain.octets.clone();
         let served = Served::parse(&body).expect("a set");
         served.keys.iter().filter_map(|key| Some(key.kid.as_ref()?.to_string())).collect()
     }
