@@ -33,6 +33,9 @@ pub struct Settings {
     pub skew: SignedDuration,
     /// How far nodes' clocks are from the true time, or signers beyond their lease.
     pub signer_lag: SignedDuration,
+    /// How long the private half of a key that was replaced is kept, to go back to it. Zero: it is
+    /// destroyed at once.
+    pub grace: SignedDuration,
 }
 
 impl Settings {
@@ -55,6 +58,7 @@ impl Settings {
             lag: SignedDuration::from_mins(10),
             skew: SignedDuration::from_mins(5),
             signer_lag: SignedDuration::from_mins(1),
+            grace: SignedDuration::ZERO,
         }
     }
 
@@ -102,6 +106,7 @@ impl Settings {
             ("lag", self.lag),
             ("skew", self.skew),
             ("signer_lag", self.signer_lag),
+            ("grace", self.grace),
         ] {
             if duration.is_negative() || duration > LONGEST {
                 return Err(Impossible::Duration(name));
@@ -145,6 +150,10 @@ impl Policy {
         if settings.rotate_every < lead.total() + retirement.total() {
             let every = settings.rotate_every;
             return Err(Impossible::Short { every, lead: Box::new(lead), retirement });
+        }
+        let most = settings.rotate_every - lead.total();
+        if settings.grace > most {
+            return Err(Impossible::Grace { grace: settings.grace, most });
         }
         Ok(Self { settings, lead, retirement })
     }
@@ -200,6 +209,19 @@ pub enum Impossible {
          restarted"
     )]
     Frozen(String),
+    /// A key would be kept to go back to when the next one is announced already.
+    #[error(
+        "grace {grace} is too long: the next key is announced {most} after the switch; shorten it, \
+         or lengthen rotate_every",
+        grace = words(*grace),
+        most = words(*most)
+    )]
+    Grace {
+        /// How long it would be kept.
+        grace: SignedDuration,
+        /// How long it may be.
+        most: SignedDuration,
+    },
     /// The next rotation would begin before this one has ended.
     #[error(
         "rotate_every {every} is too short for {lead} and {retirement}: make it at least {least}, \

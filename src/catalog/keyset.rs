@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use jwks::token::{Bounds, Pattern};
-use jwks::{Algorithm, Consumer, Policy, Settings};
+use jwks::{Algorithm, Consumer, Naming, Policy, Settings};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -36,6 +36,22 @@ pub(crate) struct KeysetSpec {
     /// The longest `max-age` that is served.
     #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
     pub(crate) max_age: Option<SignedDuration>,
+    /// How old what a CDN serves may be beyond `max_age`.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) copy_age: Option<SignedDuration>,
+    /// By whose certificates edges are known: an authority here, or a file of PEM roots; none: the
+    /// system's roots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) edge_roots: Option<String>,
+    /// How long the private half of a key that was replaced is kept, to go back to it.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) grace: Option<SignedDuration>,
+    /// How keys are named.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub(crate) kid: Naming,
+    /// The authority that certifies each key, for `x5c`; none: none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) x5c: Option<String>,
     /// Which `aud` tokens that are signed for others may have: exact, or a beginning and `*`.
     #[serde(default, with = "patterns", skip_serializing_if = "Vec::is_empty")]
     pub(crate) audiences: Vec<Pattern>,
@@ -81,6 +97,8 @@ impl KeysetSpec {
             consumers,
             edges: self.edges.clone(),
             max_age: self.max_age.unwrap_or(usual.max_age),
+            copy_age: self.copy_age.unwrap_or(usual.copy_age),
+            grace: self.grace.unwrap_or(usual.grace),
             ..usual
         };
         Policy::new(settings).map_err(|e| e.to_string())
@@ -109,6 +127,13 @@ impl KeysetSpec {
                 "issuer must be an https URL without query, fragment and slash at the end".into()
             );
         }
+        if self.edges.len() > MAX_EDGES {
+            return Err(format!("edges must be {MAX_EDGES} at most"));
+        }
+        let all = std::iter::once(&self.algorithm).chain(&self.more_algorithms);
+        if let Some(other) = all.into_iter().find(|a| self.x5c.is_some() && !a.is_classical()) {
+            return Err(format!("keys for {other} are not certified here: leave x5c out"));
+        }
         for edge in &self.edges {
             let edge = Url::parse(edge).map_err(|e| format!("edge {edge:?}: {e}"))?;
             if !matches!(edge.scheme(), "https" | "http") {
@@ -136,6 +161,10 @@ mod patterns {
     }
 }
 
+fn is_usual(naming: &Naming) -> bool {
+    *naming == Naming::default()
+}
+
 fn default_rotation() -> SignedDuration {
     SignedDuration::from_hours(30 * 24)
 }
@@ -143,3 +172,6 @@ fn default_rotation() -> SignedDuration {
 fn default_token_lifetime() -> SignedDuration {
     SignedDuration::from_hours(1)
 }
+
+/// All are asked at once.
+const MAX_EDGES: usize = 32;

@@ -26,7 +26,7 @@ use crate::http::{self, server, tls};
 use crate::keys::Keys;
 use crate::news::News;
 use crate::node::{Current, Inventory, Node};
-use crate::perform::keyset::{self, Keysets};
+use crate::perform::keyset::{self, Edges, Keysets};
 use crate::perform::obtain::Issuers;
 use crate::perform::obtain::acme::Answers;
 use crate::perform::published::Published;
@@ -160,6 +160,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         steps: Steps::new(),
         issuers: Issuers::default(),
         published: Published::default(),
+        edges: Edges::default(),
         news: News::new(),
         keysets: Current::new(Keysets::new()),
         catalog: Current::new(Catalog::default()),

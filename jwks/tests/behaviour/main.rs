@@ -6,6 +6,8 @@ mod dice;
 mod emergencies;
 mod hostile;
 mod keys;
+mod naming;
+mod reversals;
 mod sets;
 mod steps;
 mod tokens;

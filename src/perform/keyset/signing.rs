@@ -8,8 +8,10 @@ use jwks::token::Signer;
 use jwks::{Algorithm, transition};
 use serde_json::json;
 
+use super::live::refresh_one;
 use super::{KeysetError, Known, Live};
 use crate::node::Node;
+use crate::perform::again::{Conflicts, again};
 use crate::store::{Commit, Event, SigningKeyRow};
 
 /// The keyset of this name as it is published, and its key that may sign now.
@@ -26,18 +28,33 @@ pub(crate) async fn signer(
         return Ok(found);
     }
     let _alone = node.steps.alone(&format!("keyset/{name}/lease")).await;
+    again(|| leased(node, name, algorithm)).await
+}
+
+/// The key under a lease that is stored. Whoever replaced it since it was read has changed its row, so
+/// that the lease is not stored, here or on whichever node: no key is used that another has retired.
+async fn leased(
+    node: &Node,
+    name: &str,
+    algorithm: Option<Algorithm>,
+) -> Result<(Arc<Live>, Arc<Signer>), SignError> {
+    let (live, _) = find(node, name, algorithm)?;
+    let row = node.store.keyset(live.id).map_err(KeysetError::from)?;
+    let row = row.ok_or(SignError::NoKeyset)?;
+    if row.version != live.version() {
+        // Another node was at work.
+        refresh_one(node, name)?;
+    }
     // Another may have seen to it meanwhile, or the key have been replaced.
     let (live, signer) = find(node, name, algorithm)?;
     let now = node.world.now();
     if live.is_leased(signer.kid(), now) {
         return Ok((live, signer));
     }
-    let row = node.store.keyset(live.id).map_err(KeysetError::from)?;
-    let row = row.ok_or(SignError::NoKeyset)?;
-    let known = Known::of(node, row).map_err(KeysetError::from)?.ok_or(SignError::NoKeyset)?;
+    let known = Known::of(node, row)?;
     let until = now + LEASE;
-    let policy = &known.keyset.policy;
-    let changed = transition::lease(&known.set(), policy, signer.kid(), until);
+    // By what is published, since that bounds the tokens.
+    let changed = transition::lease(&known.set(), live.policy(), signer.kid(), until);
     let event = Event::new("sign", "keyset.lease", format!("keyset/{name}"))
         .with(json!({ "kid": signer.kid().as_str(), "until": until.to_string() }));
     let mut commit = Commit::new(event);
@@ -57,6 +74,9 @@ fn find(
 ) -> Result<(Arc<Live>, Arc<Signer>), SignError> {
     let keysets = node.keysets.load();
     let live = keysets.get(name).ok_or(SignError::NoKeyset)?;
+    if live.is_closed() {
+        return Err(SignError::NoKeyset);
+    }
     let signer = live.signer(algorithm).ok_or(SignError::NoKey)?;
     Ok((Arc::clone(live), Arc::clone(signer)))
 }
@@ -70,6 +90,17 @@ pub(crate) enum SignError {
     NoKey,
     #[error(transparent)]
     Keyset(#[from] KeysetError),
+}
+
+impl Conflicts for SignError {
+    fn is_conflict(&self) -> bool {
+        match self {
+            // It was replaced between two reads.
+            Self::Keyset(KeysetError::Refused(_)) => true,
+            Self::Keyset(error) => error.is_conflict(),
+            Self::NoKeyset | Self::NoKey => false,
+        }
+    }
 }
 
 /// How long a key may sign before it is stored again that it may.

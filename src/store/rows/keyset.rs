@@ -22,8 +22,11 @@ pub(crate) struct KeysetRow {
     /// Grows with every change of what is published.
     pub(crate) sequence: i64,
     pub(crate) error: Option<String>,
+    /// When a key was last published, taken out, or began to sign.
     pub(crate) changed_at: Timestamp,
     pub(crate) due_at: Option<Timestamp>,
+    /// Since when it is declared no more.
+    pub(crate) closed_at: Option<Timestamp>,
 }
 
 /// One signing key.
@@ -51,6 +54,7 @@ impl Stored for KeysetRow {
         "error",
         "changed_at",
         "due_at",
+        "closed_at",
     ];
 
     fn values(&self) -> Vec<Value> {
@@ -63,6 +67,7 @@ impl Stored for KeysetRow {
             self.error.clone().into(),
             at(self.changed_at),
             maybe_at(self.due_at),
+            maybe_at(self.closed_at),
         ]
     }
 
@@ -78,6 +83,7 @@ impl Stored for KeysetRow {
             error: c.next()?,
             changed_at: c.time()?,
             due_at: c.maybe_time()?,
+            closed_at: c.maybe_time()?,
         })
     }
 }
@@ -102,6 +108,7 @@ impl Stored for SigningKeyRow {
         "last_signature_at",
         "last_expiry",
         "gone_at",
+        "kept_until",
     ];
 
     fn values(&self) -> Vec<Value> {
@@ -124,6 +131,7 @@ impl Stored for SigningKeyRow {
             maybe_at(key.last_signature_at),
             maybe_at(key.last_expiry),
             maybe_at(key.gone_at),
+            maybe_at(key.kept_until),
         ]
     }
 
@@ -149,6 +157,7 @@ impl Stored for SigningKeyRow {
             last_signature_at: c.maybe_time()?,
             last_expiry: c.maybe_time()?,
             gone_at: c.maybe_time()?,
+            kept_until: c.maybe_time()?,
         };
         Ok(Self { id, version, keyset, key, public, sealed_key })
     }
