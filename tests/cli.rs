@@ -5,5 +5,6 @@ mod external_key;
 mod issue;
 mod keyset;
 mod node;
+mod publication;
 mod pull;
 mod start;

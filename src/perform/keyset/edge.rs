@@ -102,7 +102,7 @@ enum Wrong {
     #[error(transparent)]
     Set(#[from] BadSet),
     #[error(
-        "it gives the private half of key {0} away: replace that key, and what is served there"
+        "it gives the private half of key {0:?} away: replace that key, and what is served there"
     )]
     Leaked(String),
     #[error("it serves an older set of {count} keys, without this one{age}")]
