@@ -23,9 +23,13 @@ pub(crate) async fn signer(
     name: &str,
     algorithm: Option<Algorithm>,
 ) -> Result<(Arc<Live>, Arc<Signer>), SignError> {
-    let found = find(node, name, algorithm)?;
-    if found.0.is_leased(found.1.kid(), node.world.now()) {
-        return Ok(found);
+    match find(node, name, algorithm) {
+        Ok((live, signer)) if live.is_leased(signer.kid(), node.world.now()) => {
+            return Ok((live, signer));
+        }
+        Err(SignError::NoKeyset) => return Err(SignError::NoKeyset),
+        // Another node may have brought one.
+        Ok(_) | Err(_) => {}
     }
     let _alone = node.steps.alone(&format!("keyset/{name}/lease")).await;
     again(|| leased(node, name, algorithm)).await
@@ -38,7 +42,7 @@ async fn leased(
     name: &str,
     algorithm: Option<Algorithm>,
 ) -> Result<(Arc<Live>, Arc<Signer>), SignError> {
-    let (live, _) = find(node, name, algorithm)?;
+    let live = node.keysets.load().get(name).map(Arc::clone).ok_or(SignError::NoKeyset)?;
     let row = node.store.keyset(live.id).map_err(KeysetError::from)?;
     let row = row.ok_or(SignError::NoKeyset)?;
     if row.version != live.version() {
