@@ -60,6 +60,8 @@ pub(crate) struct Listen {
     pub(crate) connections_per_address: u32,
     /// Networks whose connections are not counted: load balancers, and this machine.
     pub(crate) uncounted: Vec<IpNet>,
+    /// Whether the HTTP listener serves keysets too, to a proxy that ends TLS.
+    pub(crate) keysets_over_http: bool,
 }
 
 /// How the node logs.
@@ -113,6 +115,7 @@ impl Config {
                 most => most.unwrap_or(CONNECTIONS_PER_ADDRESS),
             },
             uncounted: [&file.listen.proxies[..], &LOOPBACK].concat(),
+            keysets_over_http: file.listen.keysets_over_http,
         };
         if let (Err(why), Some(path)) = (file.validation.check(), &overrides.config) {
             return Err(ConfigError::Validation { path: path.clone(), why });
@@ -186,6 +189,7 @@ struct FileListen {
     public_http_url: Option<String>,
     connections_per_address: Option<u32>,
     proxies: Vec<IpNet>,
+    keysets_over_http: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

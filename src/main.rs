@@ -5,6 +5,7 @@
 mod catalog;
 mod cli;
 mod config;
+mod fetches;
 mod http;
 mod keys;
 mod news;

@@ -10,6 +10,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::catalog::Catalog;
 use crate::config::Config;
+use crate::fetches::Fetches;
 use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::keys::Keys;
@@ -41,6 +42,8 @@ pub(crate) struct Node {
     /// The ways to where keysets are fetched from.
     pub(crate) edges: Edges,
     pub(crate) news: News,
+    /// Who fetches keysets.
+    pub(crate) fetches: Fetches,
     /// Keysets as they are published.
     pub(crate) keysets: Current<Keysets>,
     /// Keys known to be compromised, by file.
@@ -153,6 +156,7 @@ pub(crate) mod tests {
             published: Published::default(),
             edges: Edges::default(),
             news: News::new(),
+            fetches: Fetches::default(),
             keysets: Current::new(Keysets::new()),
             blocked: ca::BlockedKeys::default(),
             http_url: "http://localhost:8080".into(),
@@ -172,6 +176,7 @@ pub(crate) mod tests {
                     public_http_url: None,
                     connections_per_address: 1,
                     uncounted: Vec::new(),
+                    keysets_over_http: false,
                 },
                 key_file,
                 validation: validate::Settings::default(),

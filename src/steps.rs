@@ -25,6 +25,8 @@ pub(crate) enum Subject {
     Crl(i64),
     /// What is no longer needed.
     Ended,
+    /// Who fetched keysets.
+    Fetches,
     /// The counts of the inventory.
     Inventory,
 }

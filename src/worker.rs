@@ -130,6 +130,7 @@ fn start_housekeeping(node: &Arc<Node>) {
         Err(error) => error!(%error, "cannot look for revocations that no CRL lists"),
     }
     steps.start(Subject::Ended, perform::retention::forget_ended(Arc::clone(node)));
+    steps.start(Subject::Fetches, perform::keyset::note_fetches(Arc::clone(node)));
     steps.start(Subject::Inventory, perform::inventory::count(Arc::clone(node)));
 }
 

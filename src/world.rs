@@ -1,10 +1,10 @@
 //! The clock and randomness: the two things no pure room may reach for itself. Everything else is
 //! handed a [`World`], or better, the values it gave.
 
-#[cfg(test)]
 use std::sync::Arc;
 #[cfg(test)]
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use jiff::Timestamp;
@@ -14,6 +14,8 @@ use jiff::Timestamp;
 pub(crate) struct World {
     clock: Clock,
     random: SystemRandom,
+    /// How many unique numbers were given, from where chance had it begin.
+    given: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Debug)]
@@ -26,13 +28,19 @@ enum Clock {
 impl World {
     /// The machine's own clock and generator.
     pub(crate) fn system() -> Self {
-        Self { clock: Clock::System, random: SystemRandom::new() }
+        Self::new(Clock::System)
     }
 
     /// A world whose clock stands at `seconds` of the Unix epoch until the cell is changed.
     #[cfg(test)]
     pub(crate) fn manual(seconds: Arc<AtomicI64>) -> Self {
-        Self { clock: Clock::Manual(seconds), random: SystemRandom::new() }
+        Self::new(Clock::Manual(seconds))
+    }
+
+    fn new(clock: Clock) -> Self {
+        let world = Self { clock, random: SystemRandom::new(), given: Arc::default() };
+        world.given.store(u64::from_be_bytes(world.random()), Ordering::Relaxed);
+        world
     }
 
     /// The present instant, in whole seconds: no deadline here is finer, and rows store no more.
@@ -52,6 +60,17 @@ impl World {
         let mut bytes = [0; N];
         self.random.fill(&mut bytes).expect("the operating system's random generator answers");
         bytes
+    }
+
+    /// A number that this process gives once, and others hardly ever: to name things, and to spread
+    /// them. It costs next to nothing, and whoever knows one knows the next.
+    pub(crate) fn unique(&self) -> u64 {
+        // SplitMix64: every count has a number of its own.
+        let count = self.given.fetch_add(1, Ordering::Relaxed);
+        let mut bits = count.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Consumer {
     pub unknown_kid: UnknownKid,
     /// How far past its expiry it accepts a token.
     pub skew: SignedDuration,
+    /// Whether no key signs that it was not seen to fetch.
+    pub required: bool,
     /// What is particular about it, one sentence; empty for one that is not in the table.
     pub quirk: &'static str,
 }
@@ -64,6 +66,7 @@ impl Consumer {
             cache,
             unknown_kid: known.map_or(UnknownKid::Never, |row| row.unknown_kid),
             skew: known.map_or(MINUTE, |row| SignedDuration::from_secs(row.skew)),
+            required: false,
             quirk: known.map_or("", |row| row.quirk),
         })
     }

@@ -6,6 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::algorithm::Algorithm;
+use crate::consumer::Consumer;
 use crate::jwk::Kid;
 use crate::policy::Policy;
 use crate::window::{minus, plus};
@@ -13,9 +14,9 @@ use crate::window::{minus, plus};
 /// How far a key has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Published, and not yet seen on every edge.
+    /// Published, and not yet seen on every edge and at every required consumer.
     Announced,
-    /// Seen on every edge, and not signing.
+    /// Seen wherever it must be, and not signing.
     Proven,
     /// It signs.
     Signing,
@@ -82,7 +83,9 @@ pub struct Key {
     pub ready_at: Timestamp,
     /// The edges that were proven to serve it.
     pub proven: Vec<String>,
-    /// When the last of these was.
+    /// The required consumers that were seen to fetch it.
+    pub fetched: Vec<String>,
+    /// When the last of the edges was.
     pub proven_at: Option<Timestamp>,
     /// When its edges are looked at next.
     pub prove_at: Timestamp,
@@ -113,6 +116,21 @@ impl Key {
     #[must_use]
     pub fn is_private_kept(&self) -> bool {
         self.phase.is_private_kept() || self.kept_until.is_some()
+    }
+
+    /// The required consumers that were not seen to fetch it. The first key needs none: nobody holds
+    /// a set without it.
+    #[must_use]
+    pub fn unseen<'a>(&self, policy: &'a Policy) -> Vec<&'a str> {
+        let required = |consumer: &&Consumer| consumer.required && !self.first;
+        let names = policy.settings().consumers.iter().filter(required).map(|c| c.name.as_str());
+        names.filter(|name| !self.fetched.iter().any(|seen| seen == name)).collect()
+    }
+
+    /// The phase in which it waits: proven when nothing is left to be seen.
+    pub(crate) fn waiting_phase(&self, policy: &Policy) -> Phase {
+        let proven = self.missing(policy).is_empty() && self.unseen(policy).is_empty();
+        if proven { Phase::Proven } else { Phase::Announced }
     }
 
     /// When it is removed, under this policy; `None` unless it retires.
@@ -283,7 +301,8 @@ pub fn next(keyset: &Keyset, policy: &Policy, now: Timestamp) -> Step {
             Phase::Announced | Phase::Proven => {
                 let edges = key.missing(policy);
                 if edges.is_empty() {
-                    if is_due(signing(keyset, policy, key)) {
+                    // A consumer that is waited for is no step: what it fetched is noted when seen.
+                    if key.unseen(policy).is_empty() && is_due(signing(keyset, policy, key)) {
                         return Step::Sign { kid };
                     }
                 } else if is_due(key.prove_at) {

@@ -142,6 +142,9 @@ impl Policy {
             if consumer.cache == Cache::Forever && consumer.unknown_kid == UnknownKid::Never {
                 return Err(Impossible::Frozen(consumer.name.clone()));
             }
+            if consumer.cache == Cache::Forever && consumer.required {
+                return Err(Impossible::Unseen(consumer.name.clone()));
+            }
             if consumer.staleness() > LONGEST || consumer.skew > LONGEST {
                 return Err(Impossible::Duration("consumers"));
             }
@@ -222,6 +225,12 @@ pub enum Impossible {
         /// How long it may be.
         most: SignedDuration,
     },
+    /// A required consumer that fetches no key before it signs.
+    #[error(
+        "consumer {0:?} fetches the set only for a key that signs already, so it cannot be required \
+         to fetch it before: declare how long it caches, or leave out required"
+    )]
+    Unseen(String),
     /// The next rotation would begin before this one has ended.
     #[error(
         "rotate_every {every} is too short for {lead} and {retirement}: make it at least {least}, \

@@ -57,7 +57,7 @@ pub fn prove(
         key.proven_at = key.proven_at.max(Some(now));
     }
     if key.missing(policy).is_empty() {
-        key.phase = Phase::Proven;
+        key.phase = key.waiting_phase(policy);
         key.ready_at = keyset.ready(&key, policy);
     } else {
         key.phase = Phase::Announced;
@@ -83,7 +83,7 @@ pub fn not_proven(keyset: &Keyset, kid: &Kid, now: Timestamp) -> Result<Vec<Key>
 ///
 /// # Errors
 /// [`Refused::Phase`] unless it waits, [`Refused::Unproven`] when an edge is missing,
-/// [`Refused::Early`] when it is not due.
+/// [`Refused::Unseen`] when a required consumer is, [`Refused::Early`] when it is not due.
 pub fn sign(
     keyset: &Keyset,
     policy: &Policy,
@@ -93,6 +93,9 @@ pub fn sign(
     let mut key = waiting(keyset, kid)?;
     if !key.missing(policy).is_empty() {
         return Err(Refused::Unproven(kid.clone()));
+    }
+    if let Some(consumer) = key.unseen(policy).first() {
+        return Err(Refused::Unseen(kid.clone(), (*consumer).to_owned()));
     }
     let due = signing(keyset, policy, &key);
     if due > now {
@@ -224,15 +227,15 @@ pub(crate) fn announced(
     let ready_at = if first { now } else { plus(now, policy.lead().total()) };
     // Before that, an edge that serves it may go back to what a node serves that is behind.
     let prove_at = if first { now } else { plus(now, policy.settings().lag / 2) };
-    let unguarded = policy.settings().edges.is_empty();
-    Key {
+    let mut key = Key {
         kid: kid.clone(),
         algorithm,
-        phase: if unguarded { Phase::Proven } else { Phase::Announced },
+        phase: Phase::Announced,
         first,
         announced_at: now,
         ready_at,
         proven: Vec::new(),
+        fetched: Vec::new(),
         proven_at: None,
         prove_at,
         signing_from: None,
@@ -241,7 +244,9 @@ pub(crate) fn announced(
         last_expiry: None,
         gone_at: None,
         kept_until: None,
-    }
+    };
+    key.phase = key.waiting_phase(policy);
+    key
 }
 
 pub(crate) fn begin(key: &mut Key, policy: &Policy, now: Timestamp) {
@@ -263,7 +268,7 @@ pub(crate) fn in_phase(keyset: &Keyset, kid: &Kid, phases: &[Phase]) -> Result<K
     }
 }
 
-fn waiting(keyset: &Keyset, kid: &Kid) -> Result<Key, Refused> {
+pub(crate) fn waiting(keyset: &Keyset, kid: &Kid) -> Result<Key, Refused> {
     in_phase(keyset, kid, &[Phase::Announced, Phase::Proven])
 }
 
@@ -314,6 +319,9 @@ pub enum Refused {
     /// An edge was not seen to serve it.
     #[error("key {0} is not proven on every edge")]
     Unproven(Kid),
+    /// A required consumer was not seen to fetch it.
+    #[error("key {0} was not fetched by {1:?}, as is required before it signs")]
+    Unseen(Kid, String),
     /// Not before then.
     #[error("key {0} must wait until {1}")]
     Early(Kid, Timestamp),

@@ -35,6 +35,26 @@ impl Lead {
         oldest * i32::from(self.safety) / 100 + self.lag
     }
 
+    /// The sum in words: `28 min 45 s = (10 min (envoy caches) + ...`.
+    #[must_use]
+    pub fn sum(&self) -> String {
+        let consumer = self.consumer.as_ref();
+        let staleness = consumer
+            .map(|name| format!("{} ({name} caches) + ", words(self.staleness)))
+            .unwrap_or_default();
+        let copies = match self.copy_age.is_zero() {
+            true => String::new(),
+            false => format!(" + {} (copies on the way)", words(self.copy_age)),
+        };
+        let (whole, part) = (self.safety / 100, self.safety % 100);
+        format!(
+            "{} = ({staleness}{} (max-age){copies}) × {whole}.{part:02} + {} (lag)",
+            words(self.total()),
+            words(self.max_age),
+            words(self.lag)
+        )
+    }
+
     /// How old a set may be when a consumer fetches it.
     #[must_use]
     pub fn path(&self) -> SignedDuration {
@@ -51,16 +71,7 @@ impl Lead {
 
 impl fmt::Display for Lead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "lead {} = (", words(self.total()))?;
-        if let Some(consumer) = &self.consumer {
-            write!(f, "{} ({consumer} caches) + ", words(self.staleness))?;
-        }
-        write!(f, "{} (max-age)", words(self.max_age))?;
-        if !self.copy_age.is_zero() {
-            write!(f, " + {} (copies on the way)", words(self.copy_age))?;
-        }
-        let (whole, part) = (self.safety / 100, self.safety % 100);
-        write!(f, ") × {whole}.{part:02} + {} (lag)", words(self.lag))
+        write!(f, "lead {}", self.sum())
     }
 }
 
@@ -82,6 +93,18 @@ impl Retirement {
         self.token_lifetime + self.after_expiry()
     }
 
+    /// The sum in words: `1 h 6 min = 1 h (longest token) + ...`.
+    #[must_use]
+    pub fn sum(&self) -> String {
+        format!(
+            "{} = {} (longest token) + {} (skew) + {} (signer lag)",
+            words(self.total()),
+            words(self.token_lifetime),
+            words(self.skew),
+            words(self.signer_lag)
+        )
+    }
+
     /// How long the key is needed after the last token expired.
     #[must_use]
     pub fn after_expiry(&self) -> SignedDuration {
@@ -91,14 +114,7 @@ impl Retirement {
 
 impl fmt::Display for Retirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "retirement {} = {} (longest token) + {} (skew) + {} (signer lag)",
-            words(self.total()),
-            words(self.token_lifetime),
-            words(self.skew),
-            words(self.signer_lag)
-        )
+        write!(f, "retirement {}", self.sum())
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is declared of a keyset: who issues tokens with it, for how long, and who verifies them.
 
+use ipnet::IpNet;
 use jiff::SignedDuration;
 use jwks::token::{Bounds, Pattern};
 use jwks::{Algorithm, Consumer, Naming, Policy, Settings};
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::managed::maybe_duration;
+use super::recognition::{Recognition, network};
 
 /// The JWT signing keys of one issuer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,20 +65,34 @@ pub(crate) struct KeysetSpec {
     pub(crate) owner: Option<String>,
 }
 
-/// A consumer: its name alone, or with how long it caches.
+/// A consumer: its name alone, or with what is particular about it here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a consumer is a name, or { name, cache, agent, address, required } of which all but \
+                 the name may be left out"
+)]
 pub(crate) enum ConsumerSpec {
     Named(String),
-    Caching(Caching),
+    Described(Described),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Caching {
+pub(crate) struct Described {
     pub(crate) name: String,
-    #[serde(with = "ca::duration")]
-    pub(crate) cache: SignedDuration,
+    /// How long it caches; as the table says, if it is in there.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) cache: Option<SignedDuration>,
+    /// How its `User-Agent` begins, by which it is recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) agent: Option<String>,
+    /// Where it comes from, by which it is recognised.
+    #[serde(default, with = "network", skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<IpNet>,
+    /// Whether no key signs that it was not seen to fetch.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) required: bool,
 }
 
 impl KeysetSpec {
@@ -87,7 +103,10 @@ impl KeysetSpec {
     pub(crate) fn policy(&self) -> Result<Policy, String> {
         let consumers = self.consumers.iter().map(|spec| match spec {
             ConsumerSpec::Named(name) => Consumer::named(name, None),
-            ConsumerSpec::Caching(Caching { name, cache }) => Consumer::named(name, Some(*cache)),
+            ConsumerSpec::Described(Described { name, cache, required, .. }) => {
+                let consumer = Consumer::named(name, *cache);
+                consumer.map(|consumer| Consumer { required: *required, ..consumer })
+            }
         });
         let consumers = consumers.collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
         let usual = Settings::new(self.algorithm, self.rotate_every, self.token_lifetime);
@@ -102,6 +121,19 @@ impl KeysetSpec {
             ..usual
         };
         Policy::new(settings).map_err(|e| e.to_string())
+    }
+
+    /// How its consumers are recognised.
+    pub(crate) fn recognitions(&self) -> Vec<Recognition> {
+        let one = |consumer: &ConsumerSpec| match consumer.clone() {
+            ConsumerSpec::Named(name) => {
+                Recognition { name, agent: None, address: None, required: false }
+            }
+            ConsumerSpec::Described(Described { name, agent, address, required, .. }) => {
+                Recognition { name, agent, address, required }
+            }
+        };
+        self.consumers.iter().map(one).collect()
     }
 
     /// What may be signed with it for others.
@@ -140,6 +172,7 @@ impl KeysetSpec {
                 return Err(format!("edge {:?} must be an https or http URL", edge.as_str()));
             }
         }
+        self.recognitions().iter().try_for_each(Recognition::check)?;
         self.policy().map(drop)
     }
 }

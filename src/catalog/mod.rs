@@ -8,6 +8,7 @@ mod issuing;
 mod keyset;
 mod managed;
 mod plan;
+mod recognition;
 mod wrong;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
 pub(crate) use keyset::KeysetSpec;
 pub(crate) use managed::{Care, CertificateSpec, TargetSpec, digest_of};
 pub(crate) use plan::{Change, plan, prune};
+pub(crate) use recognition::Recognition;
 pub(crate) use wrong::Wrong;
 
 use crate::perform::obtain::acme::AcmeSpec;
@@ -123,6 +125,8 @@ pub(crate) struct Keyset {
     pub(crate) policy: jwks::Policy,
     /// What may be signed with it for others.
     pub(crate) bounds: jwks::token::Bounds,
+    /// How its consumers are recognised.
+    pub(crate) consumers: Vec<Recognition>,
 }
 
 impl Keyset {
@@ -131,7 +135,8 @@ impl Keyset {
     /// # Errors
     /// As for [`KeysetSpec::policy`].
     pub(crate) fn new(spec: KeysetSpec) -> Result<Self, String> {
-        Ok(Self { policy: spec.policy()?, bounds: spec.bounds(), spec })
+        let consumers = spec.recognitions();
+        Ok(Self { policy: spec.policy()?, bounds: spec.bounds(), consumers, spec })
     }
 }
 

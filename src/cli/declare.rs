@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::client::Client;
 use super::listing::SOMETHING_TO_DO;
-use super::{Failure, output};
+use super::{Failure, keyset, output};
 
 /// The files that declare.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// TOML files with [[authority]], [[profile]], [[directory]], [[certificate]] and [[target]]
-    /// tables
+    /// TOML files with [[authority]], [[profile]], [[directory]], [[certificate]], [[target]],
+    /// [[issuer]] and [[keyset]] tables
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Delete what is declared and in none of the files; authorities only if they issued nothing
@@ -30,7 +30,7 @@ pub(super) struct Arguments {
 pub(super) struct PlanArguments {
     #[command(flatten)]
     of: Arguments,
-    /// How far ahead the calendar of the managed certificates looks
+    /// How far ahead the calendar of managed certificates and keysets looks
     #[arg(long, default_value = "90d", value_name = "TIME")]
     horizon: String,
 }
@@ -46,6 +46,9 @@ pub(super) fn plan(plan: &PlanArguments, client: &Client) -> Result<ExitCode, Fa
     if !arguments.json && !calendar.is_empty() {
         output::line("")?;
         output::table(&["at", "certificate", "what", "targets", "forced"], &calendar)?;
+    }
+    if !arguments.json {
+        keyset::outlooks(&changes)?;
     }
     let any = changes["changes"].as_array().is_some_and(|changes| !changes.is_empty());
     Ok(if any { ExitCode::from(SOMETHING_TO_DO) } else { ExitCode::SUCCESS })

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::listing::{Arguments, Query, SOMETHING_TO_DO, escape};
-use super::{Failure, managed, output};
+use super::{Failure, keyset, managed, output};
 
 /// What `get` is asked for.
 #[derive(Debug, clap::Args)]
@@ -115,10 +115,11 @@ pub(super) struct AuditArguments {
 
 /// `status`: the node as a whole, or a list with what is wrong first.
 pub(super) fn status(arguments: &StatusArguments, client: &Client) -> Result<ExitCode, Failure> {
-    match arguments.kind {
-        Some(Kind::Certificate) => return managed::status(&arguments.of, client),
-        Some(kind) => return show(kind, &arguments.of, client),
-        None => {}
+    match (arguments.kind, &arguments.of.name) {
+        (Some(Kind::Certificate), _) => return managed::status(&arguments.of, client),
+        (Some(Kind::Keyset), Some(name)) => return keyset::status(name, &arguments.of, client),
+        (Some(kind), _) => return show(kind, &arguments.of, client),
+        (None, _) => {}
     }
     let status = client.read("/status")?;
     if arguments.of.json {
@@ -137,6 +138,7 @@ pub(super) fn get(arguments: &GetArguments, client: &Client) -> Result<ExitCode,
 
 fn show(kind: Kind, arguments: &Arguments, client: &Client) -> Result<ExitCode, Failure> {
     match &arguments.name {
+        Some(name) if kind == Kind::Keyset => keyset::get(name, arguments, client),
         Some(name) => {
             show_one(arguments, &client.read(&format!("{}/{}", kind.path(), escape(name)))?)
         }

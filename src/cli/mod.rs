@@ -5,6 +5,7 @@ mod client;
 mod declare;
 mod external_key;
 mod issue;
+mod keyset;
 mod list;
 mod listing;
 mod managed;

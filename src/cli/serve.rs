@@ -19,6 +19,7 @@ use super::client::ADMIN_SOCKET;
 use super::{Failure, process};
 use crate::catalog::Catalog;
 use crate::config::{Config, Overrides};
+use crate::fetches::Fetches;
 use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::http::peers::Peers;
@@ -116,6 +117,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     node.news.end();
     while tasks.join_next().await.is_some() {}
     keep_limits(&node).await;
+    keyset::keep_fetches(&node).await;
     if node.store.writable().is_ok()
         && let Err(error) = node.store.settle().await
     {
@@ -162,6 +164,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         published: Published::default(),
         edges: Edges::default(),
         news: News::new(),
+        fetches: Fetches::resume(store.fetches(Fetches::MOST_STORED)?),
         keysets: Current::new(Keysets::new()),
         catalog: Current::new(Catalog::default()),
         inventory: Current::new(Inventory::default()),

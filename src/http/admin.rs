@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::{Router, routing};
 
+use super::keyset_gauges;
 use crate::node::Node;
 use crate::store::CommitError;
 
@@ -47,7 +48,8 @@ async fn metrics(State(node): State<Arc<Node>>) -> Response<Body> {
             node.metrics.crl_ends(name, crl.next_update);
         }
     }
-    let mut response = Response::new(Body::from(node.metrics.render()));
+    let mut response =
+        Response::new(Body::from(node.metrics.render(&keyset_gauges::standing(&node))));
     let kind =
         HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);

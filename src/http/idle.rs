@@ -63,18 +63,19 @@ impl<S> Idle<S> {
         self.moved = Instant::now();
     }
 
-    /// Nothing can move now; fails when that lasts too long.
+    /// Nothing can move now; fails when that lasts too long. The timer is set anew when it went off
+    /// too early, and not for every byte: that costs a lock that all connections share.
     fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         loop {
-            let end = self.moved + self.limit;
-            if self.end.deadline() != end {
-                self.end.as_mut().reset(end);
-            }
             ready!(self.end.as_mut().poll(cx));
-            if !self.patience.is_asked_for() {
+            if self.patience.is_asked_for() {
+                self.moved();
+            }
+            let end = self.moved + self.limit;
+            if end <= self.end.deadline() {
                 break;
             }
-            self.moved();
+            self.end.as_mut().reset(end);
         }
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing moved on the connection")))
     }

@@ -1,17 +1,18 @@
 //! Where consumers of JWTs find the keys: `jwks.json`, the documents that lead to it, and the SPIFFE
-//! bundle form. On the HTTPS listener alone; answered from memory, the same to everybody.
+//! bundle form. On the HTTPS listener, and on the HTTP listener only where a proxy ends TLS; answered
+//! from memory, the same to everybody.
 
 use std::sync::Arc;
 
 use acme::Problem;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use axum::{Router, routing};
 
 use super::encodings::wants_gzip;
-use super::error;
 use super::tags::{Tags, not_modified};
+use super::{error, fetched};
 use crate::node::Node;
 use crate::perform::keyset::{Document, Live};
 
@@ -25,13 +26,14 @@ pub(super) fn router() -> Router<Arc<Node>> {
         (".well-known/openid-configuration", Place::OpenId),
         (".well-known/oauth-authorization-server", Place::Server),
     ] {
-        let named = move |state, Path(name): Path<String>, headers| async move {
-            serve(&state, &name, place, &headers)
+        let named = move |state, Path(name): Path<String>, request: Request| async move {
+            serve(&state, &name, place, &request)
         };
         router = router.route(&format!("/jwks/{{keyset}}/{path}"), routing::get(named));
         if path.starts_with('.') {
-            let default =
-                move |state, headers| async move { serve(&state, DEFAULT, place, &headers) };
+            let default = move |state, request: Request| async move {
+                serve(&state, DEFAULT, place, &request)
+            };
             router = router.route(&format!("/{path}"), routing::get(default));
         }
     }
@@ -51,8 +53,9 @@ fn serve(
     State(node): &State<Arc<Node>>,
     name: &str,
     place: Place,
-    headers: &HeaderMap,
+    request: &Request,
 ) -> Response<Body> {
+    let headers = request.headers();
     let keysets = node.keysets.load();
     let Some(live) = keysets.get(name) else {
         return error::response(&Problem::malformed("there is no such keyset").with_status(404));
@@ -71,8 +74,10 @@ fn serve(
         },
         headers,
     );
-    let seed = u64::from_be_bytes(node.world.random());
-    let fresh = live.max_age(node.world.now(), seed).as_secs();
+    if matches!(place, Place::Set | Place::Bundle) {
+        fetched::note(node, live, request);
+    }
+    let fresh = live.max_age(node.world.now(), node.world.unique()).as_secs();
     // RFC 5861 §4: an old set is better than none, while the keys in it are good.
     let cache = format!("public, max-age={fresh}, stale-if-error={}", stale(live));
     if let Ok(value) = HeaderValue::from_str(&cache) {

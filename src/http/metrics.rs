@@ -8,18 +8,21 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::keyset_counters::Counters;
 use crate::store::ManagedCounts;
 
 /// Everything that is counted.
 pub(crate) struct Metrics {
     registry: Registry,
+    /// What is counted of keysets.
+    pub(super) keysets: Counters,
     requests: Family<Request, Counter>,
     request_seconds: Family<Route, Histogram>,
     orders: Family<Directory, Counter>,
@@ -115,9 +118,11 @@ impl Metrics {
             managed_next_end: Gauge::default(),
             not_after: Family::default(),
             crl_next_update: Family::default(),
+            keysets: Counters::default(),
             registry: Registry::default(),
         };
         let r = &mut registry;
+        metrics.keysets.register(r);
         r.register("http_requests", "HTTP requests answered", metrics.requests.clone());
         r.register(
             "http_request_seconds",
@@ -259,10 +264,13 @@ impl Metrics {
         self.crl_next_update.get_or_create(&label).set(at.as_second());
     }
 
-    /// Everything as OpenMetrics text.
-    pub(crate) fn render(&self) -> String {
+    /// Everything as OpenMetrics text, with what `more` has.
+    pub(crate) fn render(&self, more: &Registry) -> String {
         let mut text = String::new();
-        if encode(&mut text, &self.registry).is_err() {
+        let encoded = encode_registry(&mut text, &self.registry)
+            .and_then(|()| encode_registry(&mut text, more))
+            .and_then(|()| encode_eof(&mut text));
+        if encoded.is_err() {
             let _ = write!(text, "# the metrics cannot be encoded");
         }
         text

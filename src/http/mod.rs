@@ -8,8 +8,11 @@ mod bearer;
 pub(crate) mod challenge;
 mod encodings;
 mod error;
+mod fetched;
 mod idle;
 mod jwks;
+mod keyset_counters;
+mod keyset_gauges;
 pub(crate) mod limits;
 pub(crate) mod metrics;
 pub(crate) mod peers;
@@ -30,7 +33,6 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Response};
 use axum::middleware::{Next, from_fn_with_state};
-use data_encoding::HEXLOWER;
 use tracing::{Instrument, info_span};
 
 use crate::node::Node;
@@ -42,9 +44,12 @@ pub(crate) fn https_router(node: &Arc<Node>) -> Router {
     finish(router, node)
 }
 
-/// What the HTTP listener serves: only what is signed already, and what CAs look for.
+/// What the HTTP listener serves: only what is signed already, and what CAs look for; and keysets
+/// where a proxy is said to stand before it.
 pub(crate) fn http_router(node: &Arc<Node>) -> Router {
-    finish(pki::router().merge(challenge::router(node.answers.clone())), node)
+    let router = pki::router().merge(challenge::router(node.answers.clone()));
+    let keysets = node.config.listen.keysets_over_http;
+    finish(if keysets { router.merge(jwks::router()) } else { router }, node)
 }
 
 /// What the admin listener serves: nothing secret, nothing that acts.
@@ -75,10 +80,9 @@ async fn observe(
     mut request: Request,
     next: Next,
 ) -> Response<Body> {
-    let id = HEXLOWER.encode(&node.world.random::<8>());
-    let method = request.method().clone();
+    let id = format!("{:016x}", node.world.unique());
     let span = info_span!("request", id);
-    let path = request.uri().path().to_owned();
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     request.extensions_mut().insert(RequestId(id.clone()));
     let began = Instant::now();
     let route = metrics::route(request.uri().path());
@@ -86,7 +90,7 @@ async fn observe(
     let elapsed = began.elapsed();
     node.metrics.served(route, response.status(), elapsed);
     span.in_scope(|| {
-        tracing::debug!(%method, path, status = response.status().as_u16(), ?elapsed, "answered");
+        tracing::debug!(%method, path = uri.path(), status = response.status().as_u16(), ?elapsed, "answered");
     });
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);

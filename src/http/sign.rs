@@ -80,6 +80,8 @@ async fn sign(node: &Node, name: &str, request: Request) -> Result<Response<Body
             return Err(Problem::malformed(why).into());
         }
     };
+    let signed = answer["tokens"].as_array().map_or(1, Vec::len);
+    node.metrics.keysets.signed(name, signed);
     let mut response = Response::new(Body::from(answer.to_string()));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);

@@ -7,12 +7,13 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, params, params_from_iter};
 
 use super::audit::Event;
+use super::fetch::{FetchRow, KnownBy};
 use super::rows::{Stored, TABLES};
 
 /// Rows to write together, and the event that says why.
 #[derive(Clone)]
 pub(crate) struct Commit {
-    /// None only where nothing changes but when a row is looked at again, or was used.
+    /// None only where nothing changes but when a row is looked at again, was used or fetched.
     event: Option<Event>,
     rows: Vec<Row>,
 }
@@ -34,6 +35,10 @@ pub(crate) enum Row {
     Meta { name: &'static str, value: Vec<u8> },
     /// That a token was used now.
     TokenUse { token: i64 },
+    /// What is known of somebody who fetches a keyset.
+    Fetch(FetchRow),
+    /// Somebody who fetched a keyset and is forgotten.
+    NoFetch { keyset: i64, known_by: KnownBy, name: String },
     /// Where a rate limit stands.
     RateLimit { bucket: String, arrival: i64 },
     /// A row that goes, unless it has another version than the one it was read at.
@@ -81,6 +86,11 @@ impl Commit {
     /// own, if it is worth one.
     pub(super) fn note_use(token: i64) -> Self {
         Self { event: None, rows: vec![Row::TokenUse { token }] }
+    }
+
+    /// A commit of fetches. It has no event: nothing changes by them but what is known of who came.
+    pub(super) fn note_fetches(rows: Vec<Row>) -> Self {
+        Self { event: None, rows }
     }
 
     /// The same commit, whose event is part of rotation `id`.
@@ -206,6 +216,12 @@ impl Row {
                 connection,
                 "UPDATE api_token SET used_at = ?1 WHERE id = ?2",
                 params![at.as_second(), token],
+            ),
+            Self::Fetch(row) => Ok(row.write(connection)?),
+            Self::NoFetch { keyset, known_by, name } => run(
+                connection,
+                "DELETE FROM fetch WHERE keyset = ?1 AND known_by = ?2 AND name = ?3",
+                params![keyset, known_by.name(), name],
             ),
             Self::RateLimit { bucket, arrival } => run(
                 connection,

@@ -352,7 +352,7 @@ const MIGRATIONS: [&str; 6] = [
     include_str!("schema.sql"),
     include_str!("managed.sql"),
     include_str!("keysets.sql"),
-    "",
+    include_str!("fetches.sql"),
     "",
     include_str!("publication.sql"),
 ];

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::program::{free_port, program, run, succeed};
@@ -132,6 +133,77 @@ fn a_key_that_an_edge_does_not_serve_asks_for_attention_and_does_not_sign() {
     assert!(text(&refused["detail"]).contains("no key that signs"), "{refused}");
 }
 
+#[test]
+fn who_has_fetched_a_keyset_is_seen_counted_and_known_again() {
+    let mut scene = declared("keyset-seen", GATEWAY);
+    for path in ["jwks/auth/jwks.json?consumer=billing", "jwks/auth/jwks.json"] {
+        fetch(&scene, path, &[]);
+    }
+    fetch(&scene, "jwks/auth/spiffe.json", &["User-Agent: our-gateway/2.1 (linux)"]);
+    let shown = scene.server.json(["status", "keyset", "auth"]);
+    let seen = |shown: &Value, list: &str| -> Vec<String> {
+        let rows = shown[list].as_array().expect("a list").iter();
+        rows.map(|row| format!("{} {} {}", text(&row["name"]), text(&row["seen"]), row["count"]))
+            .collect()
+    };
+    let consumers = ["envoy never 0", "our-gateway current 1", "billing current 1"];
+    assert_eq!(seen(&shown, "consumers"), consumers);
+    assert!(seen(&shown, "others")[0].starts_with("curl/"), "{shown:#}");
+    assert_eq!(shown["consumers"][1]["address"], "127.0.0.1");
+    assert_eq!(shown["consumers"][1]["agent"], "our-gateway/2.1");
+
+    scene.server.json(["rotate", "auth", "--emergency"]);
+    let (output, said) = run(&mut scene.server.command(["status"]));
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("keyset auth: our-gateway may trust what was taken out at"), "{said}");
+    let (output, said) = run(&mut scene.server.command(["status", "keyset", "auth"]));
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.starts_with("auth is signing\n! keyset auth: "), "{said}");
+    let behind = attentive(&scene);
+    assert_eq!(seen(&behind, "consumers")[1], "our-gateway behind 1");
+
+    let metrics = metrics(&scene);
+    for line in [
+        "perennial_keyset_fetches_total{keyset=\"auth\",consumer=\"our-gateway\"} 1",
+        "perennial_keyset_fetches_total{keyset=\"auth\",consumer=\"\"} 1",
+        "perennial_keyset_keys{keyset=\"auth\",phase=\"signing\"} 1",
+        "perennial_keyset_emergencies_total{keyset=\"auth\"} 1",
+        "perennial_keyset_sequence{keyset=\"auth\"} 2",
+        "perennial_keyset_failing{keyset=\"auth\"} 0",
+    ] {
+        assert!(metrics.contains(&format!("{line}\n")), "{line} is not in\n{metrics}");
+    }
+    assert!(!metrics.contains("perennial_keyset_exposure_seconds{keyset=\"auth\"} 0\n"));
+
+    assert!(scene.server.stop(Signal::TERM).success());
+    scene.server.resume();
+    let again = attentive(&scene);
+    assert_eq!(again["consumers"], behind["consumers"]);
+}
+
+#[test]
+fn a_plan_shows_what_happens_to_keys_and_the_arithmetic_of_what_changes() {
+    let scene = declared("keyset-plan", "");
+    let file = scene.directory("planned").join("keyset.toml");
+    fs::write(&file, keyset("auth", "consumers = [\"istio\"]\n")).expect("written");
+    let (output, said) = run(&mut scene.server.command(["plan".as_ref(), file.as_os_str()]));
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    for part in [
+        "keyset auth",
+        "lead was 28 min 45 s = (10 min (envoy caches)",
+        "lead 41 min 15 s = (20 min (istio caches)",
+        "retirement 16 min = 10 min (longest token)",
+        "the lead, 41 min 15 s, before it signs",
+        "rotate_every 30 d",
+        "the retirement, 16 min, after it signed",
+    ] {
+        assert!(said.contains(part), "{part} is not in\n{said}");
+    }
+    let shown = succeed(&mut scene.server.command(["get", "keyset", "auth"]));
+    assert!(shown.contains("\nlead         28 min 45 s = ("), "{shown}");
+    assert!(shown.contains("\nkeys\nKID"), "{shown}");
+}
+
 fn keyset(name: &str, more: &str) -> String {
     format!(
         "[[keyset]]\nname = {name:?}\nissuer = \"https://auth.example.com\"\nalgorithm = \"ES256\"\n\
@@ -144,7 +216,8 @@ fn keyset(name: &str, more: &str) -> String {
 fn declared(name: &str, more: &str) -> Scene {
     let scene = Scene::ours(name);
     let file = scene.directory("declared").join("keyset.toml");
-    fs::write(&file, keyset("auth", &format!("consumers = [\"envoy\"]\n{more}"))).expect("written");
+    let usual = if more.contains("consumers") { "" } else { "consumers = [\"envoy\"]\n" };
+    fs::write(&file, keyset("auth", &format!("{usual}{more}"))).expect("written");
     succeed(&mut scene.server.command(["apply".as_ref(), file.as_os_str()]));
     for _ in 0..100 {
         if scene.server.json(["get", "keyset", "auth"])["status"] == "signing" {
@@ -198,6 +271,20 @@ fn verify(scene: &Scene, token: &str) -> Result<Value, String> {
     }
 }
 
+/// `status keyset auth`, which finds something to do.
+fn attentive(scene: &Scene) -> Value {
+    let (output, said) = run(&mut scene.server.command(["status", "keyset", "auth", "--json"]));
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// What the server says of itself to who watches it.
+fn metrics(scene: &Scene) -> String {
+    let wrote = scene.server.wrote();
+    let admin = wrote.split(" admin=").nth(1).and_then(|rest| rest.split(' ').next());
+    succeed(program("curl").args(["--silent", &format!("{}/metrics", admin.expect("a URL"))]))
+}
+
 /// `https://host:port` of the server.
 fn base(scene: &Scene) -> &str {
     scene.server.directory.split("/acme/").next().expect("a URL")
@@ -206,3 +293,6 @@ fn base(scene: &Scene) -> &str {
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
 }
+
+const GATEWAY: &str = "consumers = [\"envoy\", { name = \"our-gateway\", cache = \"15m\", \
+     agent = \"our-gateway/\", address = \"127.0.0.0/8\" }, { name = \"billing\", cache = \"1h\" }]\n";

@@ -6,13 +6,17 @@ use clap::{Parser, ValueEnum};
 
 use crate::edge;
 
-/// Measures managed certificates at scale, with the real program driven from outside, and prints one
-/// table for each part.
+/// Measures managed certificates and keysets at scale, with the real program driven from outside, and
+/// prints one table for each part.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "fleet")]
 pub(crate) struct Arguments {
     /// What to measure.
-    #[arg(long, value_delimiter = ',', default_value = "decisions,fleet,targets")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "decisions,fleet,targets,published,signed,keysets"
+    )]
     pub(crate) part: Vec<Part>,
     /// decisions: managed certificates in the large store.
     #[arg(long, default_value_t = 1_000_000)]
@@ -38,6 +42,15 @@ pub(crate) struct Arguments {
     /// targets: how often it is renewed.
     #[arg(long, default_value_t = 20)]
     pub(crate) renewals: usize,
+    /// published, signed: how long each run of requests lasts.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) seconds: u64,
+    /// published, signed: how often they take turns; medians are shown.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) turns: usize,
+    /// keysets: how many there are; every number is a run of its own.
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
+    pub(crate) keysets: Vec<usize>,
     /// The program to measure.
     #[arg(long, default_value = env!("CARGO_BIN_EXE_perennial"))]
     pub(crate) perennial: PathBuf,
@@ -67,4 +80,10 @@ pub(crate) enum Part {
     Fleet,
     /// One certificate on many targets.
     Targets,
+    /// `jwks.json`, beside nginx with the same bytes.
+    Published,
+    /// Tokens, beside the bare library and through the API.
+    Signed,
+    /// Many keysets.
+    Keysets,
 }

@@ -39,13 +39,9 @@ impl Store {
     /// Adds copies of the certificate `model`, each with its one version, until there are `wanted`
     /// certificates. They are due in 9 to 12 hours, which is when a look has the next one follow.
     pub(crate) async fn fill(&self, model: &str, wanted: usize) -> Result<(), Error> {
-        let count = |sql: &str| {
-            let number = self.connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-            number.map_err(|e| self.failed(&e))
-        };
-        let there = count("SELECT count(*) FROM managed_certificate")?;
+        let there = self.count("SELECT count(*) FROM managed_certificate")?;
         // A server that starts goes on after the highest id.
-        let base = GAP + count("SELECT max(id) FROM managed_certificate")?;
+        let base = GAP + self.count("SELECT max(id) FROM managed_certificate")?;
         let copy = MODEL.replace("{MODEL}", model);
         self.connection.execute_batch(&copy).map_err(|e| self.failed(&e))?;
         let wanted = i64::try_from(wanted).unwrap_or(i64::MAX);
@@ -79,9 +75,31 @@ impl Store {
 
     /// How many certificates are due at `at`.
     pub(crate) fn due(&self, at: i64) -> Result<i64, Error> {
-        let sql = "SELECT count(*) FROM managed_certificate WHERE due_at <= ?1";
-        let number = self.connection.query_row(sql, [at], |row| row.get(0));
-        number.map_err(|e| self.failed(&e))
+        self.count(&format!("SELECT count(*) FROM managed_certificate WHERE due_at <= {at}"))
+    }
+
+    /// Makes every keyset due at `at`, in Unix seconds.
+    pub(crate) fn make_keysets_due(&self, at: i64) -> Result<(), Error> {
+        let all = format!("UPDATE keyset SET due_at = {at}");
+        self.connection.execute_batch(&all).map_err(|e| self.failed(&e))?;
+        self.settle()
+    }
+
+    /// How many keysets are due at `at`.
+    pub(crate) fn keysets_due(&self, at: i64) -> Result<i64, Error> {
+        self.count(&format!("SELECT count(*) FROM keyset WHERE due_at <= {at}"))
+    }
+
+    /// How many keysets have nothing to sign with.
+    pub(crate) fn keysets_without_key(&self) -> Result<i64, Error> {
+        self.count(
+            "SELECT count(*) FROM keyset k WHERE NOT EXISTS
+               (SELECT 1 FROM signing_key s WHERE s.keyset = k.id AND s.phase = 'signing')",
+        )
+    }
+
+    fn count(&self, sql: &str) -> Result<i64, Error> {
+        self.connection.query_row(sql, [], |row| row.get(0)).map_err(|e| self.failed(&e))
     }
 
     fn settle(&self) -> Result<(), Error> {

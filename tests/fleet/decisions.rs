@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::gauge;
 use crate::grid::grid;
 use crate::node::{Ground, Node};
+use crate::published::median;
 
 /// Runs every number of due certificates on a small and on the large store; gives the table.
 pub(crate) async fn measure(arguments: &Arguments) -> Result<String, Error> {
@@ -115,18 +116,19 @@ async fn look(ground: &Ground, stored: usize, due: usize) -> Result<[String; 10]
 }
 
 /// What each tick took, in seconds, seen between two looks at the metrics.
-struct Ticks {
+pub(crate) struct Ticks {
     seen: (f64, f64),
-    took: Vec<f64>,
+    pub(crate) took: Vec<f64>,
 }
 
 impl Ticks {
-    async fn of(node: &Node<'_>) -> Result<Self, Error> {
+    /// From now on.
+    pub(crate) async fn of(node: &Node<'_>) -> Result<Self, Error> {
         Ok(Self { seen: node.scrape().await?.ticks(), took: Vec::new() })
     }
 
     /// Looks once, after a pause much shorter than from tick to tick.
-    async fn watch(&mut self, node: &Node<'_>) -> Result<(), Error> {
+    pub(crate) async fn watch(&mut self, node: &Node<'_>) -> Result<(), Error> {
         sleep(Duration::from_millis(50)).await;
         let (number, sum) = node.scrape().await?.ticks();
         if number > self.seen.0 {
@@ -142,12 +144,8 @@ fn name(number: usize) -> String {
     format!("{PREFIX}{number}")
 }
 
-fn median(mut of: Vec<f64>) -> f64 {
-    of.sort_by(f64::total_cmp);
-    of.get(of.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn now() -> i64 {
+/// Seconds since 1970.
+pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -54,6 +54,27 @@ impl Edges {
         Ok((edges, port))
     }
 
+    /// One nginx that serves the files of `folder` from all processors, plain and over TLS, as fast as it
+    /// can. Gives the two ports.
+    pub(crate) async fn of_a_file(folder: &Path) -> Result<(Self, [u16; 2]), Error> {
+        let mut edges = Self::default();
+        let (chain, key) = nobodys("localhost")?;
+        write(&folder.join("tls.crt"), &chain)?;
+        write(&folder.join("tls.key"), &key)?;
+        let ports = [free_port()?, free_port()?];
+        let at = folder.display();
+        let listen = format!(
+            "listen 127.0.0.1:{}; listen 127.0.0.1:{} ssl; ssl_certificate {at}/tls.crt;\n\
+             ssl_certificate_key {at}/tls.key; root {at}; default_type application/json;\n\
+             sendfile on; tcp_nopush on; open_file_cache max=8; keepalive_requests 100000000;\n",
+            ports[0], ports[1]
+        );
+        edges.run_nginx(folder, ports[0], "auto", &listen)?;
+        edges.ports.push(ports[1]);
+        edges.until_they_answer().await?;
+        Ok((edges, ports))
+    }
+
     /// So many instances that serve one certificate, and what declares them as the targets `edge-0`,
     /// `edge-1`, and so on. Until they are given another they serve one for `name` that nobody trusts.
     pub(crate) async fn alike(
@@ -133,16 +154,30 @@ impl Edges {
 
     /// An nginx that takes `tls.crt` and `tls.key` from `tls`; gives its configuration.
     fn nginx(&mut self, home: &Path, port: u16, tls: &str) -> Result<PathBuf, Error> {
+        let listen = format!(
+            "listen 127.0.0.1:{port} ssl backlog=4096; server_name _;\n\
+             ssl_certificate {tls}/tls.crt; ssl_certificate_key {tls}/tls.key;"
+        );
+        self.run_nginx(home, port, "1", &listen)
+    }
+
+    /// An nginx with one server; gives its configuration.
+    fn run_nginx(
+        &mut self,
+        home: &Path,
+        port: u16,
+        processes: &str,
+        server: &str,
+    ) -> Result<PathBuf, Error> {
         // The files are readable for their owner only, who is whoever runs this.
         let user = if geteuid().is_root() { "user root;\n" } else { "" };
         let at = home.display();
         let text = format!(
-            "{user}worker_processes 1;\nerror_log {at}/error.log crit;\npid {at}/nginx.pid;\n\
+            "{user}worker_processes {processes};\nerror_log {at}/error.log crit;\npid {at}/nginx.pid;\n\
              events {{ worker_connections 4096; }}\nhttp {{ access_log off;\n\
              client_body_temp_path {at}/temp; proxy_temp_path {at}/temp;\n\
              fastcgi_temp_path {at}/temp; uwsgi_temp_path {at}/temp; scgi_temp_path {at}/temp;\n\
-             server {{ listen 127.0.0.1:{port} ssl backlog=4096; server_name _;\n\
-             ssl_certificate {tls}/tls.crt; ssl_certificate_key {tls}/tls.key; }} }}\n"
+             server {{ {server} }} }}\n"
         );
         let config = home.join("nginx.conf");
         write(&config, &text)?;

@@ -1,5 +1,5 @@
 //! The fleet bench: what it costs to keep many certificates, to rotate them all, and to bring one to
-//! many targets, with the real program driven from outside. `README.md` says how to read the tables.
+//! many targets; and to publish keysets and sign with them; with the real program driven from outside. `README.md` says how to read the tables.
 
 #[path = "../load/account.rs"]
 #[allow(dead_code, reason = "part of the client")]
@@ -22,16 +22,20 @@ mod fleet;
 mod gauge;
 #[path = "../load/grid.rs"]
 mod grid;
+mod keysets;
 mod node;
 #[path = "../load/options.rs"]
 #[allow(dead_code, reason = "which servers can be started is said there")]
 mod options;
 mod presenter;
+mod published;
 mod scrape;
 #[path = "../load/server.rs"]
 #[allow(dead_code, reason = "no client needs the directory here")]
 mod server;
+mod signed;
 mod targets;
+mod wrk;
 
 use std::process::ExitCode;
 
@@ -72,6 +76,9 @@ async fn run(arguments: &Arguments) -> Result<(), Error> {
             Part::Decisions => decisions::measure(arguments).await?,
             Part::Fleet => fleet::measure(arguments).await?,
             Part::Targets => targets::measure(arguments).await?,
+            Part::Published => published::measure(arguments).await?,
+            Part::Signed => signed::measure(arguments).await?,
+            Part::Keysets => keysets::measure(arguments).await?,
         };
         println!("{text}");
     }
@@ -94,12 +101,16 @@ async fn interruption() -> Result<(), Error> {
 fn demand_programs(arguments: &Arguments) -> Result<(), Error> {
     let parts = &arguments.part;
     let (fleet, targets) = (parts.contains(&Part::Fleet), parts.contains(&Part::Targets));
-    let nginx = fleet && arguments.edge == arguments::Edge::Nginx
+    let published = parts.contains(&Part::Published);
+    let requests = published || parts.contains(&Part::Signed);
+    let nginx = published
+        || fleet && arguments.edge == arguments::Edge::Nginx
         || targets && arguments.target_kind == edge::Kind::Nginx;
     let haproxy = targets && arguments.target_kind == edge::Kind::Haproxy;
     let programs = [
         ("nginx", "sudo apt-get install nginx-light", nginx),
         ("haproxy", "sudo apt-get install haproxy", haproxy),
+        ("wrk", "sudo apt-get install wrk", requests),
         ("strace", "sudo apt-get install strace", fleet && arguments.sync_certificates > 0),
     ];
     for (program, install, needed) in programs {

@@ -104,22 +104,37 @@ impl Node<'_> {
         let file = self.ground.folder.join("declared.toml");
         fs::write(&file, text).map_err(Error::io(format!("write {}", file.display())))?;
         for attempt in 1.. {
-            let mut command = tokio::process::Command::new(&self.ground.program);
-            command.arg("--data-dir").arg(self.ground.data()?).arg("apply").arg(&file);
-            let output = timeout(APPLY_LIMIT, command.kill_on_drop(true).output()).await;
-            let output = output.map_err(|_| Error::Stalled("apply"))?;
-            let output = output.map_err(Error::io("run perennial apply"))?;
-            if output.status.success() {
-                break;
+            match self.run(&["apply", &file.display().to_string()]).await {
+                Ok(_) => break,
+                // The worker may have written a row between; whoever applies can only do so again.
+                Err(Error::Nonsense { what, .. })
+                    if attempt < APPLY_ATTEMPTS && what.contains("at the same time") =>
+                {
+                    eprintln!("  apply is repeated: {what}");
+                }
+                Err(error) => return Err(error),
             }
-            let what = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            // The worker may have written a row between; whoever applies can only do so again.
-            if attempt == APPLY_ATTEMPTS || !what.contains("at the same time") {
-                return Err(Error::Nonsense { step: "apply", what });
-            }
-            eprintln!("  apply is repeated: {what}");
         }
         Ok(())
+    }
+
+    /// What it says of itself to clients: `https://host:port`.
+    pub(crate) fn origin(&self) -> &str {
+        self.server.directory.split("/acme/").next().unwrap_or_default()
+    }
+
+    /// What `perennial` prints when it is told `words`.
+    pub(crate) async fn run(&self, words: &[&str]) -> Result<String, Error> {
+        let mut command = tokio::process::Command::new(&self.ground.program);
+        command.arg("--data-dir").arg(self.ground.data()?).args(words);
+        let output = timeout(APPLY_LIMIT, command.kill_on_drop(true).output()).await;
+        let output = output.map_err(|_| Error::Stalled("a command"))?;
+        let output = output.map_err(Error::io("run perennial"))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        match output.status.success() {
+            true => Ok(text(&output.stdout)),
+            false => Err(Error::Nonsense { step: "a command", what: text(&output.stderr) }),
+        }
     }
 
     /// Renews a certificate now, as `perennial renew` asks for it.

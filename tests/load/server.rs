@@ -149,7 +149,7 @@ impl Site {
         let config = self.home.join("perennial.toml");
         let text = format!(
             "data_dir = {:?}\n\n[listen]\nhttps = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
-             admin = \"127.0.0.1:0\"\n\n[validation]\nhttp_port = {}\ntls_port = 443\n\
+             admin = \"127.0.0.1:0\"\nkeysets_over_http = true\n\n[validation]\nhttp_port = {}\ntls_port = 443\n\
              resolvers = [\"{}\"]\nallow = [\"127.0.0.0/8\"]\n",
             self.home.join("data"),
             self.answers.http.port(),

@@ -4,11 +4,13 @@
 
 mod dice;
 mod emergencies;
+mod forecasts;
 mod hostile;
 mod keys;
 mod naming;
 mod reversals;
 mod sets;
+mod sightings;
 mod steps;
 mod tokens;
 mod windows;

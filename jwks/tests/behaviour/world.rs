@@ -93,6 +93,9 @@ pub(crate) struct World {
     /// serves what was stored, how long a node takes to store what it decided, and how wrong a clock
     /// is.
     pub(crate) slack: i64,
+    /// Which consumers were seen to fetch which keys, the latest last: those that came to a node, and
+    /// not to a copy on the way.
+    seen: VecDeque<(String, usize)>,
     /// When edges were last told of an emergency.
     told_at: i64,
     /// Rotations that ended.
@@ -116,6 +119,7 @@ impl World {
             edges: Vec::new(),
             nodes: (0..nodes).map(|_| Node { error: 0, lease: None, pending: None }).collect(),
             slack,
+            seen: VecDeque::new(),
             told_at: 0,
             rotations: 0,
             reinstated: 0,
@@ -232,7 +236,7 @@ impl World {
                 });
             }
             if key.phase == Phase::Signing && known.is_some_and(|phase| phase != Phase::Signing) {
-                self.check_sign(key);
+                self.check_sign(key, known == Some(Phase::Retiring));
             }
             let number = self.number(&key.kid);
             let fate = &mut self.fates[number];
@@ -263,12 +267,19 @@ impl World {
         self.published.push(self.now, set);
     }
 
-    /// No key signs that an edge does not serve, the first ones included.
-    fn check_sign(&self, key: &Key) {
+    /// No key signs that an edge does not serve, the first ones included, or that a required consumer
+    /// did not fetch; one that signs `again` did so before that consumer was required.
+    fn check_sign(&self, key: &Key, again: bool) {
         let number = self.number(&key.kid);
         for edge in &self.edges {
             let serves = edge.served.0.back().is_some_and(|(_, set)| set.contains(&number));
             assert!(serves, "{} signs and {} does not serve it", key.kid, edge.url);
+        }
+        let exempt = key.first || again;
+        let required = self.policy.settings().consumers.iter().filter(|c| c.required && !exempt);
+        for name in required.map(|consumer| &consumer.name) {
+            let seen = self.seen.iter().any(|(who, what)| who == name && *what == number);
+            assert!(seen, "{} signs and {name} did not fetch it", key.kid);
         }
     }
 

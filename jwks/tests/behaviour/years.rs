@@ -1,9 +1,10 @@
 //! The property, over many years of virtual time: every unexpired token verifies at every declared
-//! consumer at every instant, no key signs before it was proven, and no bad token is accepted past
-//! the promised exposure. Whatever is drawn: policies, consumers, edges, crashes, clocks, races and
-//! changes of mind.
+//! consumer at every instant, no key signs before it was proven and the required consumers fetched
+//! it, and no bad token is accepted past the promised exposure. Whatever is drawn: policies,
+//! consumers, edges, crashes, clocks, races and changes of mind.
 
 use jiff::SignedDuration;
+use jwks::consumer::Cache;
 use jwks::{Algorithm, Consumer, Policy, Settings};
 
 use crate::dice::Dice;
@@ -102,6 +103,12 @@ fn draw(dice: &mut Dice, slack: i64) -> Policy {
         }
         settings.edges = ["a", "b", "c"].map(str::to_owned).to_vec();
         settings.edges.truncate(usize::try_from(dice.below(4)).expect("small"));
+        if settings.edges.is_empty() && dice.one_in(2) {
+            let bounded = |consumer: &&mut Consumer| consumer.cache != Cache::Forever;
+            for consumer in settings.consumers.iter_mut().filter(bounded) {
+                consumer.required = dice.one_in(2);
+            }
+        }
         settings.max_age = seconds(dice.extreme(7200));
         settings.copy_age = seconds(dice.extreme(7200));
         settings.safety = if dice.one_in(2) { 100 } else { 150 };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use acme::{Problem, ProblemType};
 use axum::extract::{Request, State};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -58,7 +58,9 @@ async fn foresee(node: &Node, request: Request) -> Result<Value, Problem> {
     let Decided { standing, wanted, changes } = decide(node, &files).await?;
     let whole = if files.prune { wanted.clone() } else { standing.with(&wanted) };
     let calendar = calendar::calendar(node, &whole, &wanted, horizon).map_err(unreadable)?;
-    Ok(json!({ "changes": changes, "calendar": calendar }))
+    let until = node.world.now().checked_add(horizon).unwrap_or(Timestamp::MAX);
+    let keysets = keyset::calendar(node, &wanted, until).map_err(unreadable)?;
+    Ok(json!({ "changes": changes, "calendar": calendar, "keysets": keysets }))
 }
 
 async fn decide(node: &Node, files: &Files) -> Result<Decided, Problem> {

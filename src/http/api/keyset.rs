@@ -87,7 +87,11 @@ async fn rotate_one(
     let kid = kid.map_err(|error| Problem::malformed(error.to_string()))?;
     known(node, name)?;
     let left = match wanted.emergency {
-        true => Some(keyset::replace(node, name, &actor, kid.as_ref()).await.map_err(failed)?),
+        true => {
+            let left = keyset::replace(node, name, &actor, kid.as_ref()).await.map_err(failed)?;
+            node.metrics.keysets.emergency(name);
+            Some(left)
+        }
         false => {
             keyset::rotate(node, name, &actor).await.map_err(failed)?;
             None
@@ -122,7 +126,8 @@ fn after(node: &Arc<Node>, name: &str) -> Result<Value, Problem> {
     Ok(in_full(node, &known))
 }
 
-fn known(node: &Node, name: &str) -> Result<Known, Problem> {
+/// What is stored and declared of a keyset.
+pub(super) fn known(node: &Node, name: &str) -> Result<Known, Problem> {
     let row = node.store.keyset_by_name(name).map_err(unreadable)?;
     Known::of(node, row.ok_or_else(|| missing("keyset", name))?).map_err(failed)
 }
@@ -156,11 +161,12 @@ fn status(known: &Known) -> &'static str {
     }
 }
 
-fn in_full(node: &Node, known: &Known) -> Value {
+/// A keyset with its keys.
+pub(super) fn in_full(node: &Node, known: &Known) -> Value {
     let (row, set, policy) = (&known.row, known.set(), &known.keyset.policy);
     let now = node.world.now();
     let (lead, retirement) = (policy.lead(), policy.retirement());
-    json!({
+    let mut shown = json!({
         "name": row.name,
         "status": status(known),
         "issuer": known.keyset.spec.issuer,
@@ -168,14 +174,17 @@ fn in_full(node: &Node, known: &Known) -> Value {
         "sequence": row.sequence,
         "changed_at": row.changed_at.to_string(),
         "next_at": row.due_at.map(|at| at.to_string()),
-        "lead": lead.to_string(),
-        "retirement": retirement.to_string(),
+        "lead": lead.sum(),
+        "retirement": retirement.sum(),
         "exposure": exposure(&set, policy, now).iter().map(ToString::to_string).collect::<Vec<_>>(),
         "keys": known.keys.iter().map(key).collect::<Vec<_>>(),
-        "undeclared_at": row.closed_at.map(|at| at.to_string()),
         "owner": known.keyset.spec.owner,
         "error": row.error,
-    })
+    });
+    if let Some(at) = row.closed_at {
+        shown["undeclared_at"] = at.to_string().into();
+    }
+    shown
 }
 
 fn key(row: &SigningKeyRow) -> Value {
@@ -189,6 +198,7 @@ fn key(row: &SigningKeyRow) -> Value {
         "ready_at": key.ready_at.to_string(),
         "proven": key.proven,
         "proven_at": at(key.proven_at),
+        "fetched": key.fetched,
         "signing_from": at(key.signing_from),
         "rotate_at": at(key.rotate_at),
         "last_signature_at": at(key.last_signature_at),

@@ -7,6 +7,7 @@ mod inventory;
 mod issue;
 mod issuer;
 mod keyset;
+mod keyset_status;
 mod managed;
 mod status;
 mod token;
@@ -59,6 +60,7 @@ pub(super) fn router() -> Router<Arc<Node>> {
         .route("/issuers/{name}/roll-key", post(issuer::roll_key))
         .route("/keysets", get(keyset::list))
         .route("/keysets/{name}", get(keyset::show))
+        .route("/keysets/{name}/status", get(keyset_status::show))
         .route("/keysets/{name}/rotate", post(keyset::rotate))
         .route("/keysets/{name}/rollback", post(keyset::roll_back))
         .route("/rotations/{id}", get(managed::rotation))

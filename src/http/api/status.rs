@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde_json::json;
 
-use super::{Answer, keyset, managed};
+use super::{Answer, keyset, keyset_status, managed};
 use crate::node::Node;
 
 /// The node at a glance, and what asks for attention.
@@ -26,6 +26,7 @@ pub(super) async fn status(State(node): State<Arc<Node>>) -> Answer {
         Ok(lines) => attention.extend(lines),
         Err(problem) => return Answer(Err(problem)),
     }
+    attention.extend(keyset_status::attention(&node));
     Answer(Ok(json!({
         "https": node.https_url,
         "http": node.http_url,

@@ -8,7 +8,8 @@ use jwks::{Key, Kid, Phase, transition};
 use serde_json::json;
 
 use super::change::{Change, Fresh, generate, store};
-use super::{KeysetError, Known};
+use super::standing::exposed;
+use super::{KeysetError, Known, certificate};
 use crate::node::Node;
 use crate::perform::again::again;
 use crate::store::Actor;
@@ -49,8 +50,12 @@ pub(crate) async fn replace(
         let left = exposure(&set, policy, now);
         let said: Vec<_> = left.iter().map(ToString::to_string).collect();
         let detail = json!({ "compromised": kid.map(Kid::as_str), "exposure": said });
-        let change = Change { changed, fresh, detail, ..Change::new("keyset.emergency") };
+        let exposed = exposed(&left, now);
+        let gone = changed.iter().filter(|key| key.phase == Phase::Gone);
+        let gone: Vec<Kid> = gone.map(|key| key.kid.clone()).collect();
+        let change = Change { changed, fresh, exposed, detail, ..Change::new("keyset.emergency") };
         store(node, &known, actor.clone(), change).await?;
+        certificate::revoke(node, &known, actor, &gone).await;
         Ok(left)
     })
     .await

@@ -4,17 +4,19 @@
 use std::sync::Arc;
 
 use ca::issue::Request;
-use ca::{Certificate, ExtendedKeyUsage, Identifier, Profile};
+use ca::{Certificate, ExtendedKeyUsage, Identifier, Profile, RevocationReason};
 use jiff::{SignedDuration, Timestamp};
 use jwks::{Jwk, Key, Kid, Phase, PublicKey};
 use serde_json::json;
+use tracing::error;
 use url::Url;
 
 use super::{KeysetError, Known, live};
 use crate::catalog::Authority;
 use crate::node::Node;
 use crate::perform::issuance::{self, Commission};
-use crate::store::{Commit, Event, KeysetRow, SigningKeyRow};
+use crate::perform::revocation;
+use crate::store::{Actor, Commit, Event, KeysetRow, SigningKeyRow};
 
 /// A certificate for a key, with those above it but the root; none, if none is declared. `key` is what
 /// is known of it, if it is not new.
@@ -120,6 +122,29 @@ pub(super) async fn renew(node: &Arc<Node>, known: &Known, kid: &Kid) -> Result<
             let keyset = KeysetRow { error, due_at, ..known.row.clone() };
             node.store.commit(Commit::new(event).put(keyset), now).await?;
             Ok(false)
+        }
+    }
+}
+
+/// Revokes what certifies keys that must not be trusted any more. It is done as well as it can be: the
+/// keys are out of the set already, which is what matters to who verifies tokens.
+pub(super) async fn revoke(node: &Node, known: &Known, actor: &Actor, kids: &[Kid]) {
+    for kid in kids {
+        let Ok(jwk) = known.jwk(kid) else { continue };
+        let Ok(public) = ca::PublicKey::from_spki(&jwk.key.spki()) else { continue };
+        let rows = node.store.certificates_of_key(&public.spki_sha256(), node.world.now());
+        let rows = rows.unwrap_or_else(|why| {
+            error!(%kid, %why, "the certificates of a compromised key are not known; revoke them");
+            Vec::new()
+        });
+        for row in rows.into_iter().filter(|row| row.revoked.is_none()) {
+            let serial = row.serial;
+            let event =
+                Event::new(actor.clone(), "certificate.revoke", format!("certificate/{serial}"));
+            let reason = RevocationReason::KeyCompromise;
+            if let Err(why) = revocation::revoke(node, event, row, reason, true).await {
+                error!(%kid, %serial, %why, "a compromised key's certificate stands; revoke it");
+            }
         }
     }
 }

@@ -8,9 +8,10 @@ use jwks::{Algorithm, Jwk, Key, Kid, Phase, PrivateKey};
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
+use super::standing::still_exposed;
 use super::{KeysetError, Known, certificate, live};
 use crate::node::Node;
-use crate::store::{Actor, Commit, Event, KeysetRow, SigningKeyRow};
+use crate::store::{Actor, Commit, Event, Exposed, KeysetRow, SigningKeyRow};
 
 /// What is stored of a transition.
 pub(super) struct Change {
@@ -19,12 +20,21 @@ pub(super) struct Change {
     /// Those of the keys that are new.
     pub(super) fresh: Vec<Fresh>,
     pub(super) error: Option<String>,
+    /// Who may go on trusting a key that is taken out.
+    pub(super) exposed: Vec<Exposed>,
     pub(super) detail: Value,
 }
 
 impl Change {
     pub(super) fn new(action: &'static str) -> Self {
-        Self { action, changed: Vec::new(), fresh: Vec::new(), error: None, detail: Value::Null }
+        Self {
+            action,
+            changed: Vec::new(),
+            fresh: Vec::new(),
+            error: None,
+            exposed: Vec::new(),
+            detail: Value::Null,
+        }
     }
 }
 
@@ -115,6 +125,7 @@ pub(super) async fn store(
         published: after.published,
         sequence: known.row.sequence + i64::from(differs),
         error: change.error,
+        exposed: still_exposed(&known.row.exposed, change.exposed, now),
         changed_at: if differs || switches { now } else { known.row.changed_at },
         due_at: Some(now),
         ..known.row.clone()
@@ -157,6 +168,8 @@ fn made(
         key: key.clone(),
         public: jwk.to_string(),
         sealed_key: Some(node.key.seal(&node.world, &identity, secret.expose())),
+        // It is in the set that follows from this.
+        sequence: known.row.sequence + 1,
     })
 }
 

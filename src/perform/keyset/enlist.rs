@@ -45,7 +45,9 @@ async fn open(node: &Arc<Node>, actor: &Actor, keyset: &Keyset) -> Result<(), Ke
         Some(row) if row.declared == declared && row.closed_at.is_none() => return Ok(()),
         Some(row) => {
             let held_until = held_until(node, &row, keyset, now)?;
-            KeysetRow { declared, held_until, closed_at: None, due_at: Some(now), ..row }
+            let changed_at = if row.closed_at.is_some() { now } else { row.changed_at };
+            let due_at = Some(now);
+            KeysetRow { declared, held_until, changed_at, closed_at: None, due_at, ..row }
         }
         None => KeysetRow {
             id: node.store.id(),
@@ -59,6 +61,7 @@ async fn open(node: &Arc<Node>, actor: &Actor, keyset: &Keyset) -> Result<(), Ke
             changed_at: now,
             due_at: Some(now),
             closed_at: None,
+            exposed: Vec::new(),
         },
     };
     let id = row.id;

@@ -8,10 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 use jwks::keyset::next_change;
 use jwks::set::Profile;
 use jwks::token::Signer;
-use jwks::{Algorithm, Bundle, Kid, Phase, PrivateKey, Published, discovery, window};
+use jwks::{Algorithm, Bundle, Kid, Phase, Policy, PrivateKey, Published, discovery, window};
 use tracing::error;
 
 use super::body::Document;
+use super::standing::Standing;
 use super::{KeysetError, Known, identity};
 use crate::catalog::Keyset;
 use crate::node::Node;
@@ -35,6 +36,8 @@ pub(crate) struct Live {
     /// Whether it is declared no more.
     closed: bool,
     empty: bool,
+    /// How it stands, for who looks and not for who fetches.
+    pub(crate) standing: Standing,
     signers: Vec<Arc<Signer>>,
     /// Until when each of them may sign.
     leases: Mutex<BTreeMap<Kid, Timestamp>>,
@@ -61,14 +64,14 @@ impl Live {
         self.version
     }
 
-    /// What follows from the declaration by which it signs.
-    pub(super) fn policy(&self) -> &jwks::Policy {
-        &self.keyset.policy
-    }
-
     /// How long a key is announced before it signs.
     pub(crate) fn lead(&self) -> SignedDuration {
         self.keyset.policy.lead().total()
+    }
+
+    /// What follows from what is declared.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.keyset.policy
     }
 
     /// What is declared.
@@ -214,6 +217,7 @@ fn publish(node: &Node, known: &Known) -> Result<Option<Live>, KeysetError> {
         change: next_change(&set, policy),
         closed: set.closed,
         empty: keys.is_empty(),
+        standing: Standing::of(known),
         signers,
         leases: Mutex::default(),
     }))

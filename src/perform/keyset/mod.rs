@@ -4,13 +4,16 @@
 
 mod asked;
 mod body;
+mod calendar;
 mod certificate;
 mod change;
 mod edge;
 mod enlist;
 mod fetch;
 mod live;
+mod seen;
 mod signing;
+mod standing;
 
 use std::sync::Arc;
 
@@ -21,11 +24,13 @@ use tracing::{error, warn};
 
 pub(crate) use asked::{replace, roll_back, rotate};
 pub(crate) use body::Document;
-
+pub(crate) use calendar::calendar;
 pub(crate) use enlist::enlist;
 pub(crate) use fetch::Edges;
 pub(crate) use live::{Keysets, Live, catch_up};
+pub(crate) use seen::{Absent, absent, keep_fetches, note_fetches};
 pub(crate) use signing::{SignError, signer};
+pub(crate) use standing::Standing;
 
 use change::{Change, Fresh, generate, store};
 
@@ -130,6 +135,10 @@ async fn step(node: &Arc<Node>, id: i64) -> Result<bool, KeysetError> {
     let Some(row) = node.store.keyset(id)? else { return Ok(false) };
     let known = Known::of(node, row)?;
     let (set, policy) = (known.set(), &known.keyset.policy);
+    if let Some(change) = seen::sighting(node, &known)? {
+        store(node, &known, "worker".into(), change).await?;
+        return Ok(true);
+    }
     let change = match next(&set, policy, now) {
         Step::Wait(until) => return wait(node, &known, until).await,
         Step::Prove { kid, edges } => return prove(node, &known, &set, &kid, edges).await,

@@ -88,20 +88,20 @@ async fn a_lease_is_stored_once_for_many_signatures_and_ends_with_the_key() {
 }
 
 /// A node with the keyset `auth`.
-struct Stage {
-    node: Arc<Node>,
+pub(super) struct Stage {
+    pub(super) node: Arc<Node>,
     clock: Arc<AtomicI64>,
 }
 
 impl Stage {
-    async fn new(more: &str) -> Self {
+    pub(super) async fn new(more: &str) -> Self {
         let (node, clock) = crate::node::tests::node().await;
         let stage = Self { node, clock };
         stage.declare(more).await;
         stage
     }
 
-    async fn declare(&self, more: &str) {
+    pub(super) async fn declare(&self, more: &str) {
         let wanted = Self::declaration(more);
         let standing = establish::declared(&self.node).await.expect("readable");
         let catalog = establish::apply(&self.node, "admin", &standing, &wanted).await;
@@ -153,7 +153,7 @@ impl Stage {
         keys.find(|row| row.key.kid.as_str() == kid).expect("a key")
     }
 
-    async fn work(&self) {
+    pub(super) async fn work(&self) {
         for _ in 0..2 {
             start_due(&self.node);
             self.node.steps.rest(Duration::from_secs(20)).await;
@@ -176,16 +176,16 @@ impl Stage {
         served.keys.iter().filter_map(|key| Some(key.kid.as_ref()?.to_string())).collect()
     }
 
-    fn known(&self) -> Known {
+    pub(super) fn known(&self) -> Known {
         let row = self.node.store.keyset_by_name("auth").expect("a read").expect("enlisted");
         Known::of(&self.node, row).expect("a read")
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.node.world.now()
     }
 
-    fn pass(&self, time: SignedDuration) {
+    pub(super) fn pass(&self, time: SignedDuration) {
         self.clock.fetch_add(time.as_secs(), Ordering::SeqCst);
     }
 }

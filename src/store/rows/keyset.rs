@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jwks::{Key, Phase};
 use rusqlite::types::Value;
+use serde::{Deserialize, Serialize};
 
 use super::{Columns, Stored, at, json, maybe_at, text};
 use crate::seal::Sealed;
@@ -27,6 +28,18 @@ pub(crate) struct KeysetRow {
     pub(crate) due_at: Option<Timestamp>,
     /// Since when it is declared no more.
     pub(crate) closed_at: Option<Timestamp>,
+    /// Who may still trust a key that was taken out in an emergency.
+    pub(crate) exposed: Vec<Exposed>,
+}
+
+/// A consumer that may trust a key that was taken out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Exposed {
+    pub(crate) consumer: String,
+    /// When the key was taken out.
+    pub(crate) since: Timestamp,
+    /// Until then at the latest; none: until it meets a key it does not know, or is restarted.
+    pub(crate) until: Option<Timestamp>,
 }
 
 /// One signing key.
@@ -41,6 +54,8 @@ pub(crate) struct SigningKeyRow {
     pub(crate) public: String,
     /// The private half, while it is kept.
     pub(crate) sealed_key: Option<Sealed>,
+    /// The sequence of the first set with it; 0: before that was stored.
+    pub(crate) sequence: i64,
 }
 
 impl Stored for KeysetRow {
@@ -54,6 +69,7 @@ impl Stored for KeysetRow {
         "error",
         "changed_at",
         "due_at",
+        "exposed",
         "closed_at",
     ];
 
@@ -67,6 +83,7 @@ impl Stored for KeysetRow {
             self.error.clone().into(),
             at(self.changed_at),
             maybe_at(self.due_at),
+            json(&self.exposed),
             maybe_at(self.closed_at),
         ]
     }
@@ -83,6 +100,7 @@ impl Stored for KeysetRow {
             error: c.next()?,
             changed_at: c.time()?,
             due_at: c.maybe_time()?,
+            exposed: c.json()?,
             closed_at: c.maybe_time()?,
         })
     }
@@ -108,7 +126,9 @@ impl Stored for SigningKeyRow {
         "last_signature_at",
         "last_expiry",
         "gone_at",
+        "fetched",
         "kept_until",
+        "sequence",
     ];
 
     fn values(&self) -> Vec<Value> {
@@ -131,7 +151,9 @@ impl Stored for SigningKeyRow {
             maybe_at(key.last_signature_at),
             maybe_at(key.last_expiry),
             maybe_at(key.gone_at),
+            json(&key.fetched),
             maybe_at(key.kept_until),
+            self.sequence.into(),
         ]
     }
 
@@ -157,8 +179,10 @@ impl Stored for SigningKeyRow {
             last_signature_at: c.maybe_time()?,
             last_expiry: c.maybe_time()?,
             gone_at: c.maybe_time()?,
+            fetched: c.json()?,
             kept_until: c.maybe_time()?,
         };
-        Ok(Self { id, version, keyset, key, public, sealed_key })
+        let sequence = c.next()?;
+        Ok(Self { id, version, keyset, key, public, sealed_key, sequence })
     }
 }

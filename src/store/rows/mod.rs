@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use acme::{Account, Authorization, ExternalKey, Order};
-pub(crate) use keyset::{KeysetRow, SigningKeyRow};
+pub(crate) use keyset::{Exposed, KeysetRow, SigningKeyRow};
 pub(crate) use managed::{
     ClientAccountRow, Managed, Pending, PlacementRow, RotationRow, VersionRow,
 };

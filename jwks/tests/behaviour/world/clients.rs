@@ -104,6 +104,12 @@ impl World {
             }
         };
         if let Some(set) = set.cloned() {
+            if age == 0 && self.clients[place].edge.is_none() {
+                let name = &self.clients[place].consumer.name;
+                self.seen.extend(set.iter().map(|number| (name.clone(), *number)));
+                let many = self.seen.len().saturating_sub(4000);
+                self.seen.drain(..many);
+            }
             self.clients[place].held = Some((self.now, set));
         }
     }

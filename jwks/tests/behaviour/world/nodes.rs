@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use jwks::emergency::{emergency, exposure, needed, reinstate, roll_back};
+use jwks::sighting::fetched;
 use jwks::transition::{
     Refused, announce, ask, close, destroy, lease, not_proven, prove, remove, retire, sign,
 };
@@ -18,6 +19,11 @@ impl World {
         }
         let now = self.clock(node);
         let (keyset, policy) = (&self.keyset, &self.policy);
+        if let Some((kid, consumers)) = self.sighted() {
+            let changed = fetched(keyset, policy, &kid, &consumers);
+            self.plan(node, changed);
+            return;
+        }
         let changed = match next(keyset, policy, now) {
             Step::Wait(at) => {
                 assert!(at > now, "waits for what is past");
@@ -44,6 +50,19 @@ impl World {
             Step::Close => close(keyset, policy, now),
         };
         self.plan(node, changed);
+    }
+
+    /// A key that waits, and required consumers that were seen to fetch it since this was noted last.
+    fn sighted(&self) -> Option<(Kid, Vec<String>)> {
+        let waits = |key: &&Key| matches!(key.phase, Phase::Announced | Phase::Proven);
+        self.keyset.keys.iter().filter(waits).find_map(|key| {
+            let number = self.number(&key.kid);
+            let came =
+                |name: &&str| self.seen.iter().any(|(who, what)| who == name && *what == number);
+            let names: Vec<_> = key.unseen(&self.policy).into_iter().filter(came).collect();
+            let names: Vec<_> = names.into_iter().map(str::to_owned).collect();
+            (!names.is_empty()).then(|| (key.kid.clone(), names))
+        })
     }
 
     fn plan(&mut self, node: usize, changed: Result<Vec<Key>, Refused>) {

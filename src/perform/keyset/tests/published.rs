@@ -23,6 +23,9 @@ async fn keys_are_named_and_certified_as_declared() {
     assert_eq!(jwk.x5c[1..], [internal.ca.certificate().der().to_vec()], "the root is left out");
     let key = stage.row(&kid).key;
     assert!(leaf.not_after() > key.rotate_at.expect("it signs") + SignedDuration::from_hours(1));
+    replace(&stage.node, "auth", &"admin".into(), None).await.expect("replaced");
+    let row = stage.node.store.certificate_by_serial(&leaf.serial()).expect("a read");
+    assert!(row.expect("it was issued here").revoked.is_some(), "its key is compromised");
     let text = String::from_utf8(body.to_vec()).expect("text");
     assert!(text.contains("\"x5t#S256\""), "{text}");
 

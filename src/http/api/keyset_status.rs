@@ -1,0 +1,154 @@
+//! Keysets as an operator sees them: which keys are in which phase until when, who has fetched them
+//! and who has not, and what an emergency has left. Nothing is changed here.
+
+use std::sync::Arc;
+
+use acme::Problem;
+use axum::extract::{Path, State};
+use jiff::Timestamp;
+use jwks::sighting::signs_at;
+use jwks::{Key, Phase, window};
+use serde_json::{Value, json};
+
+use super::keyset::{in_full, known};
+use super::{Answer, missing};
+use crate::catalog::Recognition;
+use crate::node::Node;
+use crate::perform::keyset::{Absent, Live, absent};
+use crate::store::{Exposed, FetchRow, KnownBy};
+
+/// One keyset: its keys, its consumers, and who else fetches it.
+pub(super) async fn show(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Answer {
+    Answer(shown(&node, &name))
+}
+
+/// What asks for attention, a line each.
+pub(super) fn attention(node: &Node) -> Vec<String> {
+    let (keysets, now) = (node.keysets.load(), node.world.now());
+    let lines = keysets.values().flat_map(|live| lines(node, live, now));
+    lines.take(MAX_ATTENTION).collect()
+}
+
+fn lines(node: &Node, live: &Live, now: Timestamp) -> Vec<String> {
+    let name = &live.keyset().spec.name;
+    let exposed =
+        live.standing.exposed(now).map(|left| format!("keyset {name}: {}", trust(left, now)));
+    let absent = absent(node, live, now);
+    let absent = absent.iter().map(|absent| {
+        format!("keyset {name}: {}; see perennial status keyset {name}", absence(absent))
+    });
+    exposed.chain(absent).collect()
+}
+
+fn absence(absent: &Absent) -> String {
+    let Absent { consumer, kid, announced_at, signs_at, required } = absent;
+    let then = match required {
+        true => "and it does not sign before".to_owned(),
+        false => format!("and it signs at {signs_at}"),
+    };
+    format!(
+        "{consumer} was not seen to fetch key {kid}, which was announced at {announced_at}, {then}"
+    )
+}
+
+fn trust(left: &Exposed, now: Timestamp) -> String {
+    let Exposed { consumer, since, until } = left;
+    match until {
+        Some(until) => format!(
+            "{consumer} may trust what was taken out at {since} until {until}, {} more",
+            window::words(until.duration_since(now))
+        ),
+        None => format!(
+            "{consumer} may trust what was taken out at {since} until it meets a key it does not \
+             know: restart it"
+        ),
+    }
+}
+
+fn shown(node: &Node, name: &str) -> Result<Value, Problem> {
+    let mut shown = in_full(node, &known(node, name)?);
+    let (keysets, now) = (node.keysets.load(), node.world.now());
+    let live = keysets.get(name).ok_or_else(|| missing("keyset", name))?;
+    let fetches = node.fetches.of(live.id);
+    let declared = &live.keyset().consumers;
+    let is_declared = |row: &&FetchRow| {
+        row.known_by == KnownBy::Consumer && declared.iter().any(|known| known.name == row.name)
+    };
+    let strangers = fetches.iter().filter(|row| !is_declared(row));
+    let keys = live.standing.set.published();
+    shown["keys"] = keys.iter().map(|key| phases(live, key)).collect();
+    let of = |consumer| self::consumer(live, consumer, &fetches);
+    shown["consumers"] = declared.iter().map(of).collect();
+    shown["others"] = strangers.map(|row| fetched(live, row)).collect();
+    let exposed = live.standing.exposed(now).map(serde_json::to_value);
+    shown["exposed"] = exposed.collect::<Result<_, _>>().unwrap_or_default();
+    shown["attention"] = lines(node, live, now).into();
+    Ok(shown)
+}
+
+/// A key, with what it waits for and when it goes on.
+fn phases(live: &Live, key: &Key) -> Value {
+    let (policy, set) = (live.policy(), &live.standing.set);
+    let at = |instant: Option<Timestamp>| instant.map(|at| at.to_string());
+    let waits = matches!(key.phase, Phase::Announced | Phase::Proven);
+    let next = match key.phase {
+        Phase::Announced | Phase::Proven => Some(signs_at(set, policy, key)),
+        Phase::Signing => key.rotate_at,
+        Phase::Retiring => key.removal(policy),
+        Phase::Gone => key.gone_at,
+    };
+    let awaited =
+        if waits { [key.missing(policy), key.unseen(policy)].concat() } else { Vec::new() };
+    json!({
+        "kid": key.kid.as_str(),
+        "algorithm": key.algorithm.name(),
+        "phase": key.phase.name(),
+        "announced_at": key.announced_at.to_string(),
+        "signing_from": at(key.signing_from),
+        "next_at": at(next.filter(|at| *at < Timestamp::MAX)),
+        "waits_for": awaited,
+    })
+}
+
+/// A declared consumer: what is known of it, and which keys it has.
+fn consumer(live: &Live, consumer: &Recognition, fetches: &[FetchRow]) -> Value {
+    let is_it = |row: &&FetchRow| row.known_by == KnownBy::Consumer && row.name == consumer.name;
+    let mut shown = match fetches.iter().find(is_it) {
+        Some(row) => fetched(live, row),
+        // Nobody has any key then.
+        None => json!({ "seen": "never", "count": 0, "lacks": waiting(live, None) }),
+    };
+    shown["name"] = consumer.name.as_str().into();
+    shown["required"] = consumer.required.into();
+    shown["agent_begins"] = consumer.agent.clone().into();
+    shown["address_in"] = consumer.address.map(|net| net.to_string()).into();
+    shown
+}
+
+/// Somebody who fetched.
+fn fetched(live: &Live, row: &FetchRow) -> Value {
+    let lacks = waiting(live, Some(row.sequence));
+    let seen = if lacks.is_empty() { "current" } else { "behind" };
+    json!({
+        "known_by": row.known_by.name(),
+        "name": row.name,
+        "seen": seen,
+        "first_at": row.first_at.to_string(),
+        "last_at": row.last_at.to_string(),
+        "count": row.count,
+        "sequence": row.sequence,
+        "address": row.address,
+        "agent": row.agent,
+        "lacks": lacks,
+    })
+}
+
+/// The published keys, but those that retire, that are in no set up to a sequence.
+fn waiting(live: &Live, sequence: Option<i64>) -> Vec<&str> {
+    let standing = &live.standing;
+    let keys = standing.waiting().chain(standing.signing());
+    let lacks = |key: &&Key| sequence.is_none_or(|sequence| !standing.is_in(&key.kid, sequence));
+    keys.filter(lacks).map(|key| key.kid.as_str()).collect()
+}
+
+const MAX_ATTENTION: usize = 100;
