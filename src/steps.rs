@@ -21,6 +21,7 @@ pub(crate) enum Subject {
     /// A managed certificate on one of its targets.
     Placement(i64),
     Keyset(i64),
+    Notification(i64),
     /// The CRL of an authority.
     Crl(i64),
     /// What is no longer needed.

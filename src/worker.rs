@@ -10,7 +10,7 @@ use crate::http::server::{Drain, begun};
 use crate::node::Node;
 use crate::perform;
 use crate::steps::{Asker, Busy, Subject, Turn};
-use crate::store::{KeysetRow, Managed, Order, PlacementRow, RotationRow, Stored};
+use crate::store::{KeysetRow, Managed, NotificationRow, Order, PlacementRow, RotationRow, Stored};
 
 /// Ticks until `drain`.
 pub(crate) async fn run(node: Arc<Node>, mut drain: Drain) {
@@ -58,6 +58,7 @@ pub(crate) fn start_due(node: &Arc<Node>) {
         error!(%error, "what other nodes changed of keysets cannot be published");
     }
     start_rows::<KeysetRow>(node, perform::keyset::begin);
+    start_rows::<NotificationRow>(node, perform::notify::begin);
     start_rows::<PlacementRow>(node, |node, id| {
         steps.start(Subject::Placement(id), perform::watch::look(Arc::clone(node), id));
     });

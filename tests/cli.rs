@@ -7,4 +7,5 @@ mod keyset;
 mod node;
 mod publication;
 mod pull;
+mod signers;
 mod start;

@@ -5,6 +5,7 @@
 mod chain;
 mod cli;
 mod clients;
+mod consumers;
 mod crash;
 mod dns;
 mod faults;

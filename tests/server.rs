@@ -147,6 +147,11 @@ impl Server {
         self.daemon.wrote()
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.daemon.id()
+    }
+
     /// Ends Perennial with `signal`.
     pub(crate) fn stop(&mut self, signal: Signal) -> ExitStatus {
         self.daemon.end(signal)

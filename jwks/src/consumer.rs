@@ -76,6 +76,12 @@ impl Consumer {
         TABLE.iter().map(|row| row.name)
     }
 
+    /// Whether it fetches only for a key that it does not know: not before the key signs.
+    #[must_use]
+    pub fn is_lazy(&self) -> bool {
+        self.cache == Cache::Forever
+    }
+
     /// How long after it fetched a set this consumer may still refuse a key that was not in it.
     /// One that keeps a set forever fetches again for an unknown key, at the latest when its
     /// cooldown is over: that its cache never ends delays nothing.
@@ -141,8 +147,9 @@ const fn cooldown(seconds: i64) -> UnknownKid {
 
 use Usual::{Declared, For, Forever};
 
-const TABLE: [Row; 17] = [
+const TABLE: [Row; 20] = [
     row("apigee", For(300), UnknownKid::Never, 60, "Caches for a fixed five minutes."),
+    row("authlib", Declared, UnknownKid::Never, 0, "Does not fetch by itself."),
     row(
         "aws-api-gateway",
         For(7200),
@@ -163,7 +170,8 @@ const TABLE: [Row; 17] = [
         Forever,
         UnknownKid::Refetch,
         0,
-        "Trusts a key it knows until it meets one it does not know.",
+        "Trusts a key it knows until it meets one it does not know; version 2 fetches for that not \
+         before max-age has 30 seconds left.",
     ),
     row(
         "istio",
@@ -178,8 +186,9 @@ const TABLE: [Row; 17] = [
         Declared,
         UnknownKid::Never,
         0,
-        "Does not fetch by itself; newer ones refuse EdDSA by that name.",
+        "Does not fetch by itself; newer ones take EdDSA only where it is named.",
     ),
+    row("jsonwebtoken", Declared, UnknownKid::Never, 60, "Does not fetch by itself."),
     row(
         "jwks-rsa",
         For(600),
@@ -202,15 +211,16 @@ const TABLE: [Row; 17] = [
         300,
         "The first token with a new key may fail; falls back to the last good set for an hour.",
     ),
-    row("nginx", Declared, UnknownKid::Never, 0, "auth_jwt_key_cache is set by its operator."),
-    row("nimbus", For(300), cooldown(30), 60, "Refuses the name Ed25519."),
     row(
-        "pyjwt",
-        For(300),
+        "mod-auth-openidc",
+        For(3600),
         UnknownKid::Refetch,
         0,
-        "With cache_keys on, a key it knows is never dropped.",
+        "Apache's; caches for five minutes at least, and knows no EdDSA.",
     ),
+    row("nginx", Declared, UnknownKid::Never, 0, "auth_jwt_key_cache is set by its operator."),
+    row("nimbus", For(300), cooldown(30), 60, "Refuses the name Ed25519."),
+    row("pyjwt", For(300), cooldown(30), 0, "With cache_keys on, a key it knows is never dropped."),
     row(
         "spring-security",
         For(300),

@@ -72,7 +72,8 @@ pub fn emergency(
 /// interval; a rotation that is asked for comes sooner.
 ///
 /// # Errors
-/// [`Refused::Phase`] unless it waits, [`Refused::Nothing`] when no key of its algorithm signs.
+/// [`Refused::Phase`] unless it waits, [`Refused::Exported`] when a signer target was given it,
+/// [`Refused::Nothing`] when no key of its algorithm signs.
 pub fn roll_back(
     keyset: &Keyset,
     policy: &Policy,
@@ -80,6 +81,9 @@ pub fn roll_back(
     now: Timestamp,
 ) -> Result<Vec<Key>, Refused> {
     let key = in_phase(keyset, kid, &[Phase::Announced, Phase::Proven])?;
+    if !key.held.is_empty() {
+        return Err(Refused::Exported(kid.clone()));
+    }
     let mut signer = keyset.signer(key.algorithm).ok_or(Refused::Nothing)?.clone();
     signer.rotate_at = signer.rotate_at.max(Some(plus(now, policy.settings().rotate_every)));
     Ok(vec![gone(&key, now), signer])
@@ -91,7 +95,7 @@ pub fn roll_back(
 ///
 /// # Errors
 /// [`Refused::Phase`] unless `kid` retires, [`Refused::Destroyed`] when its private half is not kept
-/// any more, [`Refused::Undeclared`] when nothing is to be signed with its algorithm.
+/// any more, [`Refused::Unwanted`] when nothing is to be signed with its algorithm.
 pub fn reinstate(
     keyset: &Keyset,
     policy: &Policy,
@@ -100,7 +104,7 @@ pub fn reinstate(
 ) -> Result<Vec<Key>, Refused> {
     let key = in_phase(keyset, kid, &[Phase::Retiring])?;
     if keyset.closed || !policy.declares(key.algorithm) {
-        return Err(Refused::Undeclared(key.algorithm));
+        return Err(Refused::Unwanted(key.algorithm));
     }
     if key.kept_until.is_none_or(|until| until <= now) {
         return Err(Refused::Destroyed(kid.clone()));

@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 
 use crate::algorithm::Algorithm;
+use crate::handover::{export, placed};
 use crate::jwk::Kid;
 use crate::keyset::{Key, Keyset, Phase, Step, next};
 use crate::policy::Policy;
@@ -26,22 +27,23 @@ pub struct Happening {
     pub kid: Option<Kid>,
 }
 
-/// What happens from `now` until `horizon`, in order; at most five hundred things. Edges are taken to
-/// serve, and consumers to fetch, what is announced, as soon as that is looked at.
+/// What happens from `now` until `horizon`, in order; the first `most` things. Edges are taken to
+/// serve, consumers to fetch, and signer targets to hold what they should, as soon as that is looked at.
 #[must_use]
 pub fn forecast(
     keyset: &Keyset,
     policy: &Policy,
     now: Timestamp,
     horizon: Timestamp,
+    most: usize,
 ) -> Vec<Happening> {
     let (mut set, mut at, mut found) = (keyset.clone(), now, Vec::new());
     for key in keyset.keys.iter().filter(|key| key.phase.is_waiting()) {
         set.apply(&come_for(&set, policy, &key.kid).unwrap_or_default());
     }
-    // Each thing takes a few steps; so many are never needed.
-    for _ in 0..MOST * 8 {
-        if found.len() >= MOST {
+    // Each thing takes a few steps; more are never needed.
+    for _ in 0..most.saturating_mul(8) {
+        if found.len() >= most {
             break;
         }
         let changed = match next(&set, policy, at) {
@@ -58,7 +60,7 @@ pub fn forecast(
         set.apply(&changed);
         set.keys.retain(|key| key.phase != Phase::Gone);
     }
-    found.truncate(MOST);
+    found.truncate(most);
     found
 }
 
@@ -77,6 +79,17 @@ fn taken(set: &Keyset, policy: &Policy, step: Step, at: Timestamp) -> Result<Vec
             Ok(seen.collect::<Result<Vec<_>, _>>()?.concat())
         }
         Step::Prove { kid, edges } => prove(set, policy, &kid, &edges, at),
+        Step::Export { kid, target } => export(set, policy, &kid, &target, at),
+        Step::Place { targets } => {
+            let mut after = set.clone();
+            for target in &targets {
+                let changed = placed(&after, policy, target, at)?;
+                after.apply(&changed);
+            }
+            // What is there is not looked at again and again in a forecast.
+            after.keys.iter_mut().for_each(|key| key.held.look(Timestamp::MAX));
+            Ok(after.keys)
+        }
         Step::Sign { kid } => {
             // It signs to the end, and its last tokens live for as long as they may.
             let algorithm = set.key(&kid).map(|key| key.algorithm);
@@ -118,5 +131,3 @@ fn told(stored: &Keyset, before: &Keyset, key: &Key, at: Timestamp) -> Option<Ha
     let kid = stored.key(&key.kid).map(|key| key.kid.clone());
     Some(Happening { at, what, algorithm: key.algorithm, first: key.first, kid })
 }
-
-const MOST: usize = 500;

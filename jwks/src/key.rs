@@ -167,6 +167,10 @@ impl fmt::Debug for PrivateKey {
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
+    pub(crate) fn new(octets: &[u8]) -> Self {
+        Self(Zeroizing::new(octets.to_vec()))
+    }
+
     /// The octets.
     #[must_use]
     pub fn expose(&self) -> &[u8] {

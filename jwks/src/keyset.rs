@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::algorithm::Algorithm;
 use crate::consumer::Consumer;
+use crate::elsewhere::{Held, SignerTarget};
 use crate::jwk::Kid;
 use crate::policy::Policy;
 use crate::window::{minus, plus};
@@ -102,6 +103,10 @@ pub struct Key {
     /// Retiring: until when its private half is kept, so that it can sign again if what took its
     /// place does not work.
     pub kept_until: Option<Timestamp>,
+    /// Whether it may be given to signer targets: whether its keyset named one when it was made.
+    pub exportable: bool,
+    /// The signer targets that were given it.
+    pub held: Held,
 }
 
 impl Key {
@@ -133,11 +138,35 @@ impl Key {
         if proven { Phase::Proven } else { Phase::Announced }
     }
 
+    /// Whether it can be what this policy wants of a key: it may be given to the signer targets there
+    /// are, and was given to no others.
+    pub(crate) fn belongs(&self, policy: &Policy) -> bool {
+        let mut signers = policy.signers(self.algorithm);
+        (self.exportable || signers.next().is_none())
+            && self.held.iter().all(|holding| policy.signer(&holding.target).is_some())
+    }
+
+    /// A signer target that was not given it and is to be.
+    fn not_given(&self, policy: &Policy) -> Option<String> {
+        let mut signers = policy.signers(self.algorithm).filter(|_| self.exportable);
+        let lacking = signers.find(|target| self.held.at(&target.name).is_none());
+        lacking.map(|target| target.name.clone())
+    }
+
+    /// Whether every signer target was seen to have it.
+    pub(crate) fn is_delivered(&self, policy: &Policy) -> bool {
+        self.held.covers(policy.signers(self.algorithm))
+    }
+
     /// When it is removed, under this policy; `None` unless it retires.
     #[must_use]
     pub fn removal(&self, policy: &Policy) -> Option<Timestamp> {
         if self.phase != Phase::Retiring {
             return None;
+        }
+        if self.held.in_use().next().is_some() {
+            // Tokens by it may still be made.
+            return Some(Timestamp::MAX);
         }
         let needed =
             self.last_expiry.map(|expiry| plus(expiry, policy.retirement().after_expiry()));
@@ -191,6 +220,19 @@ impl Keyset {
         let mut keys: Vec<_> = self.keys.iter().filter(|key| key.phase.is_published()).collect();
         keys.sort_by(|a, b| (a.announced_at, &a.kid).cmp(&(b.announced_at, &b.kid)));
         keys
+    }
+
+    /// The signer targets that are to be brought or shown to have what they should, each with when.
+    fn looks(&self, policy: &Policy) -> Vec<(String, Timestamp)> {
+        let look = |target: &SignerTarget| {
+            let at = |key: &Key| key.held.at(&target.name).map(|holding| holding.look_at);
+            let current = self.signer(target.algorithm).and_then(at);
+            // With a current one it is also to be rid of those that it should not have.
+            let others = self.keys.iter().filter_map(at).min();
+            let next = self.waiting(target.algorithm).and_then(at);
+            Some((target.name.clone(), if current.is_some() { others } else { next }?))
+        };
+        policy.settings().signers.iter().filter_map(look).collect()
     }
 
     /// When a waiting key may sign at the earliest, under this policy; it signs at its turn.
@@ -249,12 +291,26 @@ pub enum Step {
         /// Those that are not proven yet.
         edges: Vec<String>,
     },
+    /// Note that this signer target is being given it; it is brought there by [`Step::Place`].
+    Export {
+        /// The key.
+        kid: Kid,
+        /// The target's name.
+        target: String,
+    },
+    /// Bring each of these signer targets what [`Keyset::holds`] says, unless it is there, and see
+    /// whether it signs with the current one.
+    Place {
+        /// The targets' names.
+        targets: Vec<String>,
+    },
     /// Let it sign; what signed before with its algorithm retires.
     Sign {
         /// The key.
         kid: Kid,
     },
-    /// Let it retire: its algorithm is not declared any more, and the declared ones sign.
+    /// Let it retire: its algorithm is not declared any more, and the declared ones sign, or it waits
+    /// and is with a signer target already.
     Retire {
         /// The key.
         kid: Kid,
@@ -297,12 +353,24 @@ pub fn next(keyset: &Keyset, policy: &Policy, now: Timestamp) -> Step {
         let kid = key.kid.clone();
         let declared = policy.declares(key.algorithm);
         match key.phase {
-            Phase::Announced | Phase::Proven if !declared => return Step::Remove { kid },
+            Phase::Announced | Phase::Proven if !declared && !key.held.is_empty() => {
+                return Step::Retire { kid };
+            }
+            Phase::Announced | Phase::Proven if is_withdrawn(key, policy) => {
+                return Step::Remove { kid };
+            }
             Phase::Announced | Phase::Proven => {
                 let edges = key.missing(policy);
                 if edges.is_empty() {
                     // A consumer that is waited for is no step: what it fetched is noted when seen.
-                    if key.unseen(policy).is_empty() && is_due(signing(keyset, policy, key)) {
+                    if !key.unseen(policy).is_empty() {
+                        continue;
+                    }
+                    if let Some(target) = key.not_given(policy) {
+                        if is_due(keyset.ready(key, policy)) {
+                            return Step::Export { kid, target };
+                        }
+                    } else if key.is_delivered(policy) && is_due(signing(keyset, policy, key)) {
                         return Step::Sign { kid };
                     }
                 } else if is_due(key.prove_at) {
@@ -313,6 +381,11 @@ pub fn next(keyset: &Keyset, policy: &Policy, now: Timestamp) -> Step {
             Phase::Signing if !declared && is_replaced(keyset, policy) => {
                 return Step::Retire { kid };
             }
+            Phase::Signing => {
+                if let Some(target) = key.not_given(policy) {
+                    return Step::Export { kid, target };
+                }
+            }
             Phase::Retiring => {
                 if key.kept_until.is_some_and(&mut is_due) {
                     return Step::Destroy { kid };
@@ -321,10 +394,12 @@ pub fn next(keyset: &Keyset, policy: &Policy, now: Timestamp) -> Step {
                     return Step::Remove { kid };
                 }
             }
-            Phase::Signing | Phase::Gone => {}
+            Phase::Gone => {}
         }
     }
-    Step::Wait(wait)
+    let looks = keyset.looks(policy).into_iter().filter(|(_, at)| is_due(*at));
+    let targets: Vec<_> = looks.map(|(target, _)| target).collect();
+    if targets.is_empty() { Step::Wait(wait) } else { Step::Place { targets } }
 }
 
 /// When the published set is next planned to change: a key is announced or removed. For `max-age`.
@@ -342,15 +417,30 @@ fn announcement(keyset: &Keyset, policy: &Policy, algorithm: Algorithm) -> Optio
         return None;
     }
     let signer = keyset.signer(algorithm);
-    // One that has no moment to be replaced at was stored by nobody here.
-    let rotate_at = signer.map(|key| key.rotate_at.unwrap_or(Timestamp::MIN));
-    Some(rotate_at.map_or(Timestamp::MIN, |at| minus(at, policy.lead().total())))
+    Some(
+        signer
+            .map(|key| replacement(key, policy))
+            .map_or(Timestamp::MIN, |at| minus(at, policy.lead().total())),
+    )
 }
 
 /// When a waiting key that is proven is to sign.
 pub(crate) fn signing(keyset: &Keyset, policy: &Policy, key: &Key) -> Timestamp {
-    let rotate_at = keyset.signer(key.algorithm).and_then(|signer| signer.rotate_at);
-    rotate_at.into_iter().fold(keyset.ready(key, policy), Ord::max)
+    let replaced = keyset.signer(key.algorithm).map(|signer| replacement(signer, policy));
+    replaced.into_iter().fold(keyset.ready(key, policy), Ord::max)
+}
+
+/// When a key that signs is to be replaced: at once, if it cannot be given to the signer targets there
+/// are or was given to others.
+fn replacement(signer: &Key, policy: &Policy) -> Timestamp {
+    // One that has no moment to be replaced at was stored by nobody here.
+    signer.rotate_at.filter(|_| signer.belongs(policy)).unwrap_or(Timestamp::MIN)
+}
+
+/// Whether a key that waits is of no use under this policy. One that a signer target was given may have
+/// been used, and takes its turn.
+pub(crate) fn is_withdrawn(key: &Key, policy: &Policy) -> bool {
+    key.held.is_empty() && !(policy.declares(key.algorithm) && key.belongs(policy))
 }
 
 /// Whether every declared algorithm has a key that signs.

@@ -7,8 +7,11 @@
 pub mod algorithm;
 pub mod consumer;
 pub mod discovery;
+pub mod elsewhere;
 pub mod emergency;
+pub mod export;
 pub mod forecast;
+pub mod handover;
 mod json;
 pub mod jwk;
 pub mod key;
@@ -25,6 +28,7 @@ pub mod window;
 
 pub use algorithm::Algorithm;
 pub use consumer::Consumer;
+pub use elsewhere::{Holding, SignerTarget};
 pub use jwk::{Jwk, Kid, PublicKey};
 pub use key::PrivateKey;
 pub use keyset::{Key, Keyset, Phase, Step, next};

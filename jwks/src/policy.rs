@@ -4,7 +4,8 @@
 use jiff::SignedDuration;
 
 use crate::algorithm::Algorithm;
-use crate::consumer::{Cache, Consumer, UnknownKid};
+use crate::consumer::{Consumer, UnknownKid};
+use crate::elsewhere::SignerTarget;
 use crate::window::{Lead, Retirement, words};
 
 /// What is declared, unchecked.
@@ -16,6 +17,8 @@ pub struct Settings {
     pub consumers: Vec<Consumer>,
     /// URLs that must serve a key before it signs.
     pub edges: Vec<String>,
+    /// Places that are given the private keys and sign with them.
+    pub signers: Vec<SignerTarget>,
     /// How long a key signs.
     pub rotate_every: SignedDuration,
     /// The longest lifetime of a token.
@@ -31,7 +34,7 @@ pub struct Settings {
     pub lag: SignedDuration,
     /// How far past its expiry a consumer accepts a token, at least.
     pub skew: SignedDuration,
-    /// How far nodes' clocks are from the true time, or signers beyond their lease.
+    /// How far nodes' clocks are from the true time, or signers beyond their lease, and a second.
     pub signer_lag: SignedDuration,
     /// How long the private half of a key that was replaced is kept, to go back to it. Zero: it is
     /// destroyed at once.
@@ -50,6 +53,7 @@ impl Settings {
             algorithms: vec![algorithm],
             consumers: Vec::new(),
             edges: Vec::new(),
+            signers: Vec::new(),
             rotate_every,
             token_lifetime,
             max_age: SignedDuration::from_mins(5),
@@ -97,6 +101,21 @@ impl Settings {
         Ok(())
     }
 
+    fn check_signers(&self) -> Result<(), Impossible> {
+        for (place, signer) in self.signers.iter().enumerate() {
+            if !self.algorithms.contains(&signer.algorithm) {
+                return Err(Impossible::Signer(signer.name.clone(), signer.algorithm));
+            }
+            if self.signers[..place].iter().any(|other| other.name == signer.name) {
+                return Err(Impossible::SameSigner(signer.name.clone()));
+            }
+            if signer.settle.is_negative() || signer.settle > LONGEST {
+                return Err(Impossible::Duration("signers"));
+            }
+        }
+        Ok(())
+    }
+
     fn check_durations(&self) -> Result<(), Impossible> {
         for (name, duration) in [
             ("rotate_every", self.rotate_every),
@@ -112,8 +131,15 @@ impl Settings {
                 return Err(Impossible::Duration(name));
             }
         }
-        if self.token_lifetime.is_zero() {
-            return Err(Impossible::Duration("token_lifetime"));
+        for (name, duration, least) in [
+            ("token_lifetime", self.token_lifetime, SECOND),
+            ("max_age", self.max_age, SECOND),
+            ("lag", self.lag, LEAST_LAG),
+            ("signer_lag", self.signer_lag, LEAST_SIGNER_LAG),
+        ] {
+            if duration < least {
+                return Err(Impossible::Least(name, least));
+            }
         }
         if !(100..=1000).contains(&self.safety) {
             return Err(Impossible::Safety(self.safety));
@@ -138,11 +164,12 @@ impl Policy {
     pub fn new(settings: Settings) -> Result<Self, Impossible> {
         settings.check_algorithms()?;
         settings.check_durations()?;
+        settings.check_signers()?;
         for consumer in &settings.consumers {
-            if consumer.cache == Cache::Forever && consumer.unknown_kid == UnknownKid::Never {
+            if consumer.is_lazy() && consumer.unknown_kid == UnknownKid::Never {
                 return Err(Impossible::Frozen(consumer.name.clone()));
             }
-            if consumer.cache == Cache::Forever && consumer.required {
+            if consumer.is_lazy() && consumer.required {
                 return Err(Impossible::Unseen(consumer.name.clone()));
             }
             if consumer.staleness() > LONGEST || consumer.skew > LONGEST {
@@ -179,6 +206,25 @@ impl Policy {
         self.retirement
     }
 
+    /// The signer targets that sign with this algorithm.
+    pub(crate) fn signers(&self, algorithm: Algorithm) -> impl Iterator<Item = &SignerTarget> {
+        self.settings.signers.iter().filter(move |signer| signer.algorithm == algorithm)
+    }
+
+    /// The signer target of this name.
+    #[must_use]
+    pub fn signer(&self, name: &str) -> Option<&SignerTarget> {
+        self.settings.signers.iter().find(|signer| signer.name == name)
+    }
+
+    /// For how long a signer may be allowed to sign: ten minutes, or an eighth of how long a key
+    /// signs, whole seconds. A key that was replaced stays for so much longer at the most.
+    #[must_use]
+    pub fn lease(&self) -> SignedDuration {
+        let eighth = SignedDuration::from_secs(self.settings.rotate_every.as_secs() / 8);
+        eighth.clamp(SECOND, LONGEST_LEASE)
+    }
+
     /// Whether tokens are signed with this algorithm.
     pub(crate) fn declares(&self, algorithm: Algorithm) -> bool {
         self.settings.algorithms.contains(&algorithm)
@@ -200,12 +246,21 @@ pub enum Impossible {
          declare a keyset of its own for ML-DSA"
     )]
     Mixed(Algorithm, Algorithm),
-    /// A duration that is negative, zero where that makes no sense, or longer than ten years.
-    #[error("the keyset's {0} is negative, zero or longer than ten years")]
+    /// A duration that is negative, or longer than ten years.
+    #[error("the keyset's {0} is negative or longer than ten years")]
     Duration(&'static str),
+    /// Less than can be told apart on clocks that are read in whole seconds.
+    #[error("the keyset's {0} is less than {least}: clocks are read in whole seconds", least = words(*.1))]
+    Least(&'static str, SignedDuration),
     /// Less than one, or more than ten.
     #[error("the keyset's safety is {0} %: 100 to 1000 can be kept")]
     Safety(u16),
+    /// A signer target for an algorithm that is not declared.
+    #[error("signer {0:?} is to sign with {1}, which the keyset does not: declare it, or another")]
+    Signer(String, Algorithm),
+    /// Two signer targets that are one.
+    #[error("the keyset declares signer {0:?} twice")]
+    SameSigner(String),
     /// A consumer that never fetches twice.
     #[error(
         "consumer {0:?} never fetches the set again: declare as its cache time how often it is \
@@ -248,5 +303,11 @@ pub enum Impossible {
     },
 }
 
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
+/// A quarter of it is a second.
+const LEAST_LAG: SignedDuration = SignedDuration::from_secs(4);
+/// One second for clocks, one for who still accepts a token in the second in which it expires.
+const LEAST_SIGNER_LAG: SignedDuration = SignedDuration::from_secs(2);
+const LONGEST_LEASE: SignedDuration = SignedDuration::from_mins(10);
 /// Ten years.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 3653);

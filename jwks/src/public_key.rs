@@ -178,7 +178,7 @@ pub(crate) fn curve_name(curve: Algorithm) -> &'static str {
 }
 
 /// The contents of a DER element with this tag, and what follows it.
-fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+pub(crate) fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (&first, rest) = der.split_first()?;
     let (&short, rest) = rest.split_first()?;
     let (length, rest) = match usize::from(short) {

@@ -82,6 +82,39 @@ impl Bounds {
         Ok(payload)
     }
 
+    /// Accepts a payload for a JWS that is no JWT, signed at `now`. What might be read as claims must be
+    /// claims that could be signed as a token anyway, all of them given: whoever does not look at `typ`
+    /// would take it for one (RFC 8725 §3.11, §3.12).
+    ///
+    /// # Errors
+    /// As for [`payload`](Self::payload), and [`BadToken`] as for [`claims`](Self::claims).
+    pub fn opaque(&self, payload: Vec<u8>, now: Timestamp) -> Result<Payload, BadToken> {
+        let payload = self.payload(payload, now)?;
+        if !begins_an_object(&payload.0) {
+            return Ok(payload);
+        }
+        let parsed = crate::json::parse(&payload.0).map_err(|e| BadToken::Json(e.to_string()))?;
+        let Value::Object(mut claims) = parsed else {
+            return Err(BadToken::Json("it is no object".to_owned()));
+        };
+        for name in ["iss", "exp", "iat"] {
+            if !claims.contains_key(name) {
+                return Err(BadToken::Claim(
+                    name,
+                    "is missing: a JSON object could pass as claims",
+                ));
+            }
+        }
+        self.check_issuer(&claims)?;
+        named(&claims, "aud", &self.audiences)?;
+        named(&claims, "sub", &self.subjects)?;
+        if time(&claims, "iat")? > Some(now.as_second()) {
+            return Err(BadToken::Claim("iat", "is in the future"));
+        }
+        self.bound_times(&mut claims, now)?;
+        Ok(payload)
+    }
+
     fn whole(&self, payload: Vec<u8>) -> Result<Payload, BadToken> {
         if payload.len() > self.max_payload {
             return Err(BadToken::TooLarge(payload.len(), self.max_payload));
@@ -121,6 +154,26 @@ impl Bounds {
     fn latest(&self, now: Timestamp) -> i64 {
         plus(now, self.longest).as_second()
     }
+}
+
+/// Whether a `typ` is that of a JWT, of an access token or of any other kind of JWT (RFC 7519 §5.1, RFC
+/// 9068 §2.1, RFC 8725 §3.11): a payload of such a type would be taken for one.
+#[must_use]
+pub fn is_jwt_type(typ: &str) -> bool {
+    let lower = typ.to_ascii_lowercase();
+    let short = lower.strip_prefix("application/").unwrap_or(&lower);
+    let short = short.split(';').next().unwrap_or(short);
+    short == "jwt" || short.ends_with("+jwt")
+}
+
+/// Whether some reader of JSON, however lenient, could take it for an object.
+fn begins_an_object(payload: &[u8]) -> bool {
+    // White space, other controls, and the octets of byte order marks.
+    let skipped =
+        |octet: &&u8| **octet <= b' ' || matches!(octet, 0xef | 0xbb | 0xbf | 0xfe | 0xff);
+    let mut seen = payload.iter().skip_while(skipped);
+    // Some readers skip comments.
+    matches!((seen.next(), seen.next()), (Some(b'{'), _) | (Some(b'/'), Some(b'/' | b'*')))
 }
 
 /// A payload within its bounds.
@@ -215,8 +268,7 @@ impl Signer {
     /// # Errors
     /// [`BadToken::Type`] when it is no media type's name; [`BadToken::Key`] when the library fails.
     pub fn jws(&self, typ: Option<&str>, payload: &Payload) -> Result<String, BadToken> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "!#$&-^_+./".contains(c);
-        if typ.is_some_and(|typ| typ.is_empty() || typ.len() > 127 || !typ.chars().all(allowed)) {
+        if typ.is_some_and(|typ| !is_media_type(typ)) {
             return Err(BadToken::Type);
         }
         self.sign(&header(&self.key, &self.kid, typ), payload)
@@ -232,6 +284,13 @@ impl Signer {
         BASE64URL_NOPAD.encode_append(&signature, &mut token);
         Ok(token)
     }
+}
+
+/// Whether it can be a `typ`.
+#[must_use]
+pub fn is_media_type(typ: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "!#$&-^_+./".contains(c);
+    (1..=127).contains(&typ.len()) && typ.chars().all(allowed)
 }
 
 fn header(key: &PrivateKey, kid: &Kid, typ: Option<&str>) -> String {

@@ -6,8 +6,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::algorithm::Algorithm;
+use crate::elsewhere::Held;
 use crate::jwk::Kid;
-use crate::keyset::{Key, Keyset, Phase, is_replaced, signing};
+use crate::keyset::{Key, Keyset, Phase, is_replaced, is_withdrawn, signing};
 use crate::policy::Policy;
 use crate::window::plus;
 
@@ -61,7 +62,7 @@ pub fn prove(
         key.ready_at = keyset.ready(&key, policy);
     } else {
         key.phase = Phase::Announced;
-        key.prove_at = later(&key, now);
+        key.prove_at = later(key.announced_at, now);
     }
     Ok(vec![key])
 }
@@ -74,7 +75,7 @@ pub fn prove(
 pub fn not_proven(keyset: &Keyset, kid: &Kid, now: Timestamp) -> Result<Vec<Key>, Refused> {
     let mut key = waiting(keyset, kid)?;
     key.phase = Phase::Announced;
-    key.prove_at = later(&key, now);
+    key.prove_at = later(key.announced_at, now);
     Ok(vec![key])
 }
 
@@ -83,7 +84,8 @@ pub fn not_proven(keyset: &Keyset, kid: &Kid, now: Timestamp) -> Result<Vec<Key>
 ///
 /// # Errors
 /// [`Refused::Phase`] unless it waits, [`Refused::Unproven`] when an edge is missing,
-/// [`Refused::Unseen`] when a required consumer is, [`Refused::Early`] when it is not due.
+/// [`Refused::Unseen`] when a required consumer is, [`Refused::Undelivered`] when a signer target is,
+/// [`Refused::Early`] when it is not due.
 pub fn sign(
     keyset: &Keyset,
     policy: &Policy,
@@ -96,6 +98,9 @@ pub fn sign(
     }
     if let Some(consumer) = key.unseen(policy).first() {
         return Err(Refused::Unseen(kid.clone(), (*consumer).to_owned()));
+    }
+    if !key.is_delivered(policy) {
+        return Err(Refused::Undelivered(kid.clone()));
     }
     let due = signing(keyset, policy, &key);
     if due > now {
@@ -116,20 +121,25 @@ pub fn sign(
     Ok(changed)
 }
 
-/// Lets a key retire whose algorithm is not declared any more.
+/// Lets a key retire whose algorithm is not declared any more: one that signs, or one that waits and
+/// that a signer target was given, which may have used it.
 ///
 /// # Errors
-/// [`Refused::Phase`] unless it signs, [`Refused::Needed`] while its algorithm is declared or a
-/// declared one does not sign.
+/// [`Refused::Phase`] in another phase, [`Refused::Needed`] while its algorithm is declared, or it
+/// signs and a declared one does not.
 pub fn retire(
     keyset: &Keyset,
     policy: &Policy,
     kid: &Kid,
     now: Timestamp,
 ) -> Result<Vec<Key>, Refused> {
-    let key = in_phase(keyset, kid, &[Phase::Signing])?;
-    if !is_orphan(&key, policy) || !is_replaced(keyset, policy) {
+    let key = in_phase(keyset, kid, &[Phase::Announced, Phase::Proven, Phase::Signing])?;
+    let waits = key.phase.is_waiting();
+    if policy.declares(key.algorithm) || !waits && !is_replaced(keyset, policy) {
         return Err(Refused::Needed(kid.clone()));
+    }
+    if waits && key.held.is_empty() {
+        return Err(Refused::Phase(kid.clone(), key.phase.name()));
     }
     Ok(vec![retired(&key, policy, now)])
 }
@@ -159,17 +169,19 @@ pub fn close(keyset: &Keyset, policy: &Policy, now: Timestamp) -> Result<Vec<Key
     }
     let end = |key: &Key| match key.phase {
         Phase::Signing => replaced(key, policy, now),
+        // A signer target was given it, and may have used it.
+        _ if !key.held.is_empty() => retired(key, policy, now),
         _ => gone(key, now),
     };
     Ok(left().map(end).collect())
 }
 
 /// Takes a key out of the set: one that has retired for long enough, or one that waits for an
-/// algorithm that is not declared any more.
+/// algorithm that is not declared any more, or cannot be given to the signer targets there are.
 ///
 /// # Errors
 /// [`Refused::Phase`] in another phase, [`Refused::Early`] before its time, [`Refused::Needed`] for
-/// one that waits and is declared.
+/// one that waits and is of use.
 pub fn remove(
     keyset: &Keyset,
     policy: &Policy,
@@ -179,7 +191,7 @@ pub fn remove(
     let key = in_phase(keyset, kid, &[Phase::Announced, Phase::Proven, Phase::Retiring])?;
     match key.removal(policy) {
         Some(at) if at > now => return Err(Refused::Early(kid.clone(), at)),
-        None if policy.declares(key.algorithm) => return Err(Refused::Needed(kid.clone())),
+        None if !is_withdrawn(&key, policy) => return Err(Refused::Needed(kid.clone())),
         _ => {}
     }
     Ok(vec![gone(&key, now)])
@@ -244,6 +256,8 @@ pub(crate) fn announced(
         last_expiry: None,
         gone_at: None,
         kept_until: None,
+        exportable: policy.signers(algorithm).next().is_some(),
+        held: Held::default(),
     };
     key.phase = key.waiting_phase(policy);
     key
@@ -253,10 +267,14 @@ pub(crate) fn begin(key: &mut Key, policy: &Policy, now: Timestamp) {
     key.phase = Phase::Signing;
     key.signing_from = Some(now);
     key.rotate_at = Some(plus(now, policy.settings().rotate_every));
+    key.held.look(now);
 }
 
 pub(crate) fn gone(key: &Key, now: Timestamp) -> Key {
-    Key { phase: Phase::Gone, gone_at: Some(now), kept_until: None, ..key.clone() }
+    let phase = Phase::Gone;
+    let mut key = Key { phase, gone_at: Some(now), kept_until: None, ..key.clone() };
+    key.held.look(now);
+    key
 }
 
 pub(crate) fn in_phase(keyset: &Keyset, kid: &Kid, phases: &[Phase]) -> Result<Key, Refused> {
@@ -295,9 +313,9 @@ fn is_orphan(key: &Key, policy: &Policy) -> bool {
     key.phase == Phase::Signing && !policy.declares(key.algorithm)
 }
 
-/// When the edges of a key are looked at again.
-fn later(key: &Key, now: Timestamp) -> Timestamp {
-    let waited = now.duration_since(key.announced_at);
+/// When what has been waited for since then is looked at again.
+pub(crate) fn later(since: Timestamp, now: Timestamp) -> Timestamp {
+    let waited = now.duration_since(since);
     plus(now, (waited / 8).clamp(SOONEST, LATEST))
 }
 
@@ -322,6 +340,18 @@ pub enum Refused {
     /// A required consumer was not seen to fetch it.
     #[error("key {0} was not fetched by {1:?}, as is required before it signs")]
     Unseen(Kid, String),
+    /// A signer target was not seen to hold it.
+    #[error("key {0} is not with every signer target")]
+    Undelivered(Kid),
+    /// The key may not leave, or not to there.
+    #[error("key {0} must not be given to {1:?}: its keyset did not say so when it was made")]
+    NotExportable(Kid, String),
+    /// A signer target was given it, and may have used it.
+    #[error("key {0} is with a signer target, which may have used it: rotate once it signs")]
+    Exported(Kid),
+    /// No such signer target.
+    #[error("the keyset has no signer target {0:?}")]
+    Undeclared(String),
     /// Not before then.
     #[error("key {0} must wait until {1}")]
     Early(Kid, Timestamp),
@@ -333,7 +363,7 @@ pub enum Refused {
     Destroyed(Kid),
     /// The keyset, or this algorithm of it, is not declared any more.
     #[error("nothing is to be signed with {0} any more: declare it first")]
-    Undeclared(Algorithm),
+    Unwanted(Algorithm),
     /// No key signs.
     #[error("the keyset has no key that signs")]
     Nothing,

@@ -70,6 +70,15 @@ impl Access {
         }
     }
 
+    /// Whether the file at `path` has the mode and owners that are set here.
+    pub(crate) fn is_of(self, path: &Path) -> bool {
+        fs::metadata(path).is_ok_and(|found| {
+            self.mode.is_none_or(|mode| mode == found.mode() & 0o777)
+                && self.uid.is_none_or(|uid| uid == found.uid())
+                && self.gid.is_none_or(|gid| gid == found.gid())
+        })
+    }
+
     /// The same for a directory: whoever may read may also enter.
     fn for_directory(self) -> u32 {
         let mode = self.mode.unwrap_or(PRIVATE);

@@ -301,7 +301,7 @@ impl Placement {
         Ok(files)
     }
 
-    fn access(&self) -> Result<Access, PushError> {
+    pub(crate) fn access(&self) -> Result<Access, PushError> {
         let uid = self.owner.as_deref().map(account::user).transpose()?;
         let gid = self.group.as_deref().map(account::group).transpose()?;
         let mode = self.mode.map(Mode::bits).or(gid.map(|_| 0o640));

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 
 use super::declared::Declared;
 use super::issuing::{AuthoritySpec, DirectorySpec, Trust};
+use super::signer::SignerSpec;
 use super::wrong::Wrong;
 
 impl Declared {
@@ -21,6 +22,10 @@ impl Declared {
         }
         self.check_managed()?;
         self.check_keysets()?;
+        self.check_signers()?;
+        for spec in self.webhooks.values() {
+            spec.check().map_err(|why| Wrong::new("webhook", &spec.name, why))?;
+        }
         for spec in self.authorities.values() {
             self.check_issuers(spec)?;
         }
@@ -77,6 +82,21 @@ impl Declared {
             for authority in spec.x5c.iter().chain(roots) {
                 if !self.authorities.contains_key(authority) {
                     return Err(Wrong::missing("keyset", &spec.name, "authority", authority));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether each signer target has a file of its own.
+    fn check_signers(&self) -> Result<(), Wrong> {
+        let mut files = BTreeMap::new();
+        for spec in self.keysets.values() {
+            for file in spec.signers.iter().flat_map(SignerSpec::files) {
+                if let Some(other) = files.insert(file.clone(), &spec.name) {
+                    let file = file.display();
+                    let why = format!("a signer of keyset {other:?} has the file {file} too");
+                    return Err(Wrong::new("keyset", &spec.name, why));
                 }
             }
         }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::issuing::{AuthoritySpec, DirectorySpec};
 use super::keyset::KeysetSpec;
 use super::managed::{CertificateSpec, TargetSpec};
+use super::webhook::WebhookSpec;
 use super::wrong::{self, Wrong};
 use crate::perform::obtain::acme::AcmeSpec;
 
@@ -105,6 +106,7 @@ kinds! {
     certificates: CertificateSpec, "certificate", |spec: &CertificateSpec| spec.name.clone();
     targets: TargetSpec, "target", |spec: &TargetSpec| spec.name().to_owned();
     keysets: KeysetSpec, "keyset", |spec: &KeysetSpec| spec.name.clone();
+    webhooks: WebhookSpec, "webhook", |spec: &WebhookSpec| spec.name.clone();
 }
 
 /// Reads the declarations of several files as one set.

@@ -2,13 +2,16 @@
 
 use ipnet::IpNet;
 use jiff::SignedDuration;
+use jwks::consumer::{BadConsumer, UnknownKid};
 use jwks::token::{Bounds, Pattern};
 use jwks::{Algorithm, Consumer, Naming, Policy, Settings};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::managed::maybe_duration;
+use super::payloads::Payloads;
 use super::recognition::{Recognition, network};
+use super::signer::SignerSpec;
 
 /// The JWT signing keys of one issuer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +38,9 @@ pub(crate) struct KeysetSpec {
     /// URLs that must serve a key before it signs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) edges: Vec<String>,
+    /// Places that are given the private keys and sign with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) signers: Vec<SignerSpec>,
     /// The longest `max-age` that is served.
     #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
     pub(crate) max_age: Option<SignedDuration>,
@@ -54,12 +60,27 @@ pub(crate) struct KeysetSpec {
     /// The authority that certifies each key, for `x5c`; none: none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) x5c: Option<String>,
+    /// Safety on what is cached, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) safety: Option<u16>,
+    /// How long until every node serves what one has decided, with reserve.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) lag: Option<SignedDuration>,
+    /// How far past its expiry any consumer accepts a token.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) skew: Option<SignedDuration>,
+    /// How far nodes' clocks are from the true time.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) signer_lag: Option<SignedDuration>,
     /// Which `aud` tokens that are signed for others may have: exact, or a beginning and `*`.
     #[serde(default, with = "patterns", skip_serializing_if = "Vec::is_empty")]
     pub(crate) audiences: Vec<Pattern>,
     /// Which `sub`.
     #[serde(default, with = "patterns", skip_serializing_if = "Vec::is_empty")]
     pub(crate) subjects: Vec<Pattern>,
+    /// Of which types payloads that are no claims are signed.
+    #[serde(default, skip_serializing_if = "Payloads::is_none")]
+    pub(crate) payloads: Payloads,
     /// Who answers for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) owner: Option<String>,
@@ -69,8 +90,8 @@ pub(crate) struct KeysetSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "a consumer is a name, or { name, cache, agent, address, required } of which all but \
-                 the name may be left out"
+    expecting = "a consumer is a name, or { name, cache, cooldown, skew, agent, address, required } \
+                 of which all but the name may be left out"
 )]
 pub(crate) enum ConsumerSpec {
     Named(String),
@@ -93,6 +114,26 @@ pub(crate) struct Described {
     /// Whether no key signs that it was not seen to fetch.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) required: bool,
+    /// How long it waits from one fetch to the next, if a token names a key it does not know.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) cooldown: Option<SignedDuration>,
+    /// How far past its expiry it accepts a token.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) skew: Option<SignedDuration>,
+}
+
+impl ConsumerSpec {
+    fn consumer(&self) -> Result<Consumer, BadConsumer> {
+        let it = match self {
+            Self::Named(name) => return Consumer::named(name, None),
+            Self::Described(it) => it,
+        };
+        let mut consumer = Consumer::named(&it.name, it.cache)?;
+        consumer.skew = it.skew.unwrap_or(consumer.skew);
+        consumer.unknown_kid = it.cooldown.map_or(consumer.unknown_kid, UnknownKid::Cooldown);
+        consumer.required = it.required;
+        Ok(consumer)
+    }
 }
 
 impl KeysetSpec {
@@ -101,13 +142,7 @@ impl KeysetSpec {
     /// # Errors
     /// A sentence that says what cannot be kept, and what to change.
     pub(crate) fn policy(&self) -> Result<Policy, String> {
-        let consumers = self.consumers.iter().map(|spec| match spec {
-            ConsumerSpec::Named(name) => Consumer::named(name, None),
-            ConsumerSpec::Described(Described { name, cache, required, .. }) => {
-                let consumer = Consumer::named(name, *cache);
-                consumer.map(|consumer| Consumer { required: *required, ..consumer })
-            }
-        });
+        let consumers = self.consumers.iter().map(ConsumerSpec::consumer);
         let consumers = consumers.collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
         let usual = Settings::new(self.algorithm, self.rotate_every, self.token_lifetime);
         let algorithms = std::iter::once(self.algorithm).chain(self.more_algorithms.clone());
@@ -115,10 +150,16 @@ impl KeysetSpec {
             algorithms: algorithms.collect(),
             consumers,
             edges: self.edges.clone(),
+            signers: self.signers.iter().map(|signer| signer.target(self.algorithm)).collect(),
+            rotate_every: self.rotate_every,
+            token_lifetime: self.token_lifetime,
             max_age: self.max_age.unwrap_or(usual.max_age),
             copy_age: self.copy_age.unwrap_or(usual.copy_age),
             grace: self.grace.unwrap_or(usual.grace),
-            ..usual
+            safety: self.safety.unwrap_or(usual.safety),
+            lag: self.lag.unwrap_or(usual.lag),
+            skew: self.skew.unwrap_or(usual.skew),
+            signer_lag: self.signer_lag.unwrap_or(usual.signer_lag),
         };
         Policy::new(settings).map_err(|e| e.to_string())
     }
@@ -172,20 +213,32 @@ impl KeysetSpec {
                 return Err(format!("edge {:?} must be an https or http URL", edge.as_str()));
             }
         }
-        self.recognitions().iter().try_for_each(Recognition::check)?;
+        self.signers.iter().try_for_each(SignerSpec::check)?;
+        self.payloads.check()?;
+        let consumers = self.recognitions();
+        consumers.iter().try_for_each(Recognition::check)?;
+        let twice = |place: &usize| {
+            consumers[..*place].iter().any(|other| other.name == consumers[*place].name)
+        };
+        if let Some(place) = (0..consumers.len()).find(twice) {
+            return Err(format!("consumer {:?} is declared twice", consumers[place].name));
+        }
         self.policy().map(drop)
     }
 }
 
-mod patterns {
+pub(super) mod patterns {
     use jwks::token::Pattern;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(patterns: &[Pattern], to: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::catalog) fn serialize<S: Serializer>(
+        patterns: &[Pattern],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         to.collect_seq(patterns.iter().map(ToString::to_string))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::catalog) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Vec<Pattern>, D::Error> {
         let texts = Vec::<String>::deserialize(from)?;

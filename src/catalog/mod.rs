@@ -7,8 +7,11 @@ mod declared;
 mod issuing;
 mod keyset;
 mod managed;
+mod payloads;
 mod plan;
 mod recognition;
+mod signer;
+mod webhook;
 mod wrong;
 
 use std::collections::BTreeMap;
@@ -25,7 +28,9 @@ pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
 pub(crate) use keyset::KeysetSpec;
 pub(crate) use managed::{Care, CertificateSpec, TargetSpec, digest_of};
 pub(crate) use plan::{Change, plan, prune};
-pub(crate) use recognition::Recognition;
+pub(crate) use recognition::{LONGEST_NAME, Recognition};
+pub(crate) use signer::{KeyFormat, SignerSpec};
+pub(crate) use webhook::WebhookSpec;
 pub(crate) use wrong::Wrong;
 
 use crate::perform::obtain::acme::AcmeSpec;
@@ -150,6 +155,7 @@ pub(crate) struct Catalog {
     pub(crate) certificates: BTreeMap<String, Arc<Certificate>>,
     pub(crate) targets: BTreeMap<String, Arc<Target>>,
     pub(crate) keysets: BTreeMap<String, Arc<Keyset>>,
+    pub(crate) webhooks: BTreeMap<String, Arc<WebhookSpec>>,
 }
 
 impl Catalog {

@@ -14,7 +14,13 @@ pub(super) fn get(name: &str, arguments: &Arguments, client: &Client) -> Result<
     if arguments.json {
         return output::json(&shown);
     }
-    head(&shown)?;
+    show(&shown, false)
+}
+
+/// A keyset as it is stored; `after_emergency` says whether a key has been taken out, or what is said
+/// of that is what would be.
+pub(super) fn show(shown: &Value, after_emergency: bool) -> Result<(), Failure> {
+    head(shown)?;
     let columns = [
         "kid",
         "algorithm",
@@ -25,7 +31,16 @@ pub(super) fn get(name: &str, arguments: &Arguments, client: &Client) -> Result<
         "rotate_at",
         "gone_at",
     ];
-    part(&shown, "keys", &columns)
+    part(shown, "keys", &columns)?;
+    let exposure = shown["exposure"].as_array().filter(|left| !left.is_empty());
+    if exposure.is_some() {
+        output::line(match after_emergency {
+            true => "\nwho has what was taken out",
+            false => "\nif a key had to be taken out now",
+        })?;
+    }
+    let mut lines = exposure.into_iter().flatten().filter_map(Value::as_str);
+    lines.try_for_each(|line| output::line(format_args!("  {line}")))
 }
 
 /// `status keyset NAME`: its keys, when each goes on, and who has fetched them. Exits 3 if something
@@ -90,7 +105,7 @@ fn in_full(shown: &Value) -> Result<(), Failure> {
 fn head(shown: &Value) -> Result<(), Failure> {
     let mut head = shown.clone();
     if let Some(fields) = head.as_object_mut() {
-        for part in ["keys", "consumers", "others", "attention", "exposed"] {
+        for part in ["keys", "consumers", "others", "attention", "exposed", "exposure"] {
             fields.remove(part);
         }
     }

@@ -52,6 +52,9 @@ enum Kind {
     /// Signing keys of JWT issuers
     #[value(alias = "keysets")]
     Keyset,
+    /// Addresses that are told of events
+    #[value(alias = "webhooks")]
+    Webhook,
     /// Runs from trigger to retirement, by id
     #[value(alias = "rotations")]
     Rotation,
@@ -73,6 +76,7 @@ impl Kind {
             Self::Issuer => "/issuers",
             Self::Target => "/targets",
             Self::Keyset => "/keysets",
+            Self::Webhook => "/webhooks",
             Self::Rotation => "/rotations",
             Self::Account => "/accounts",
             Self::Order => "/orders",
@@ -88,6 +92,7 @@ impl Kind {
             Self::Issuer => &["name", "directory", "account", "resting_until"],
             Self::Target => &["name", "kind", "probe"],
             Self::Keyset => &["name", "status", "algorithm", "kid", "rotates_at", "keys", "error"],
+            Self::Webhook => &["name", "status", "origin", "events", "latest", "error"],
             Self::Rotation => &["id", "because", "phase", "from", "to"],
             Self::Account => &["id", "directory", "status", "contact", "created_at"],
             Self::Order => &["id", "account", "status", "identifiers", "created_at", "expires_at"],

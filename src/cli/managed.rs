@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::client::Client;
 use super::listing::{Arguments, Query, SOMETHING_TO_DO, escape};
-use super::{Failure, output};
+use super::{Failure, keyset, output};
 
 /// How `renew` is asked.
 #[derive(Debug, clap::Args)]
@@ -83,8 +83,11 @@ pub(super) fn rotate(arguments: &RotateArguments, client: &Client) -> Result<Exi
             "compromised": arguments.compromised,
         });
         let shown = client.send(&format!("/keysets/{name}/rotate"), &wanted)?;
-        let show = if arguments.json { output::json } else { output::fields };
-        return show(&shown).map(|()| ExitCode::SUCCESS);
+        match arguments.json {
+            true => output::json(&shown)?,
+            false => keyset::show(&shown, arguments.emergency)?,
+        }
+        return Ok(ExitCode::SUCCESS);
     }
     if arguments.emergency {
         return Err(Failure::new(format!("there is no keyset {:?}", arguments.name)));
@@ -107,7 +110,7 @@ pub(super) fn roll_back(
     let name = escape(&arguments.name);
     if arguments.to.is_none() && client.read(&format!("/keysets/{name}")).is_ok() {
         let shown = client.send(&format!("/keysets/{name}/rollback"), &Value::Null)?;
-        return output::fields(&shown).map(|()| ExitCode::SUCCESS);
+        return keyset::show(&shown, false).map(|()| ExitCode::SUCCESS);
     }
     let path = format!("/managed/{name}/rollback");
     follow(&client.send(&path, &json!({ "to": arguments.to }))?, &arguments.following, client)

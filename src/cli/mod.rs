@@ -14,6 +14,7 @@ mod process;
 mod revoke;
 mod serve;
 mod token;
+mod webhook;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,6 +66,9 @@ enum Command {
     /// Make, list and revoke API tokens, for who pulls certificates over HTTPS
     #[command(subcommand)]
     Token(token::Command),
+    /// Try out who is told of events
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Print a script that completes commands in a shell
     Completions {
         /// The shell to complete in
@@ -102,6 +106,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Audit(arguments) => list::audit(&arguments, &client()),
         Command::Eab(command) => external_key::run(&command, &client()),
         Command::Token(command) => token::run(&command, &client()),
+        Command::Webhook(command) => webhook::run(&command, &client()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "perennial", &mut script);

@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::catalog::Recognition;
+use crate::catalog::{LONGEST_NAME, Recognition};
 use crate::store::KnownBy;
 
 /// What a request says of who sends it.
@@ -36,7 +36,7 @@ impl Caller {
         let agent = claims.agent.map(product).unwrap_or_default();
         let label = claims.label.map(clean).filter(|label| !label.is_empty());
         let declared = match &label {
-            Some(label) => consumers.iter().find(|consumer| clean(&consumer.name) == *label),
+            Some(label) => consumers.iter().find(|consumer| consumer.name == *label),
             None => {
                 let said = claims.agent.unwrap_or_default();
                 consumers.iter().find(|consumer| consumer.is_like(said, address))
@@ -62,7 +62,7 @@ fn product(agent: &str) -> String {
 /// At most so much of it, and nothing that a terminal obeys or an eye mistakes.
 fn clean(text: &str) -> String {
     let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
-    text.trim().chars().take(LONGEST).map(plain).collect()
+    text.trim().chars().take(LONGEST_NAME).map(plain).collect()
 }
 
 /// An address, or the 64 bits that an IPv6 site has to itself.
@@ -72,8 +72,6 @@ fn site(address: IpAddr) -> String {
         IpAddr::V6(v6) => format!("{}/64", Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
     }
 }
-
-const LONGEST: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -126,8 +124,8 @@ mod tests {
     #[test]
     fn what_is_hostile_is_cut_and_cleaned() {
         let long = "x".repeat(10_000);
-        assert_eq!(who(Some(&long), None, "192.0.2.1").1.len(), LONGEST);
-        assert_eq!(who(None, Some(&long), "198.51.100.1").1.len(), LONGEST);
+        assert_eq!(who(Some(&long), None, "192.0.2.1").1.len(), LONGEST_NAME);
+        assert_eq!(who(None, Some(&long), "198.51.100.1").1.len(), LONGEST_NAME);
         let red = who(Some("\u{1b}[31mred\u{202e}\r\n"), None, "192.0.2.1").1;
         assert_eq!(red, "?[31mred?");
         let caller = Caller::of(

@@ -95,7 +95,8 @@ impl Gauges {
         }
         for key in standing.signing() {
             let algorithm = key.algorithm.name();
-            let age = key.signing_from.map(|from| now.duration_since(from).as_secs());
+            // A clock that was set back makes it begin in the future.
+            let age = key.signing_from.map(|from| now.duration_since(from).as_secs().max(0));
             let label = Signing { keyset: name.to_owned(), algorithm };
             self.ages.get_or_create(&label).set(age.unwrap_or_default());
         }
@@ -106,7 +107,7 @@ impl Gauges {
         for consumer in &live.keyset().consumers {
             if let Some(row) = node.fetches.consumer(live.id, &consumer.name) {
                 let label = Consumer { keyset: name.to_owned(), consumer: consumer.name.clone() };
-                let age = now.duration_since(row.last_at).as_secs();
+                let age = now.duration_since(row.last_at).as_secs().max(0);
                 self.since_fetch.get_or_create(&label).set(age);
             }
         }

@@ -35,6 +35,7 @@ pub(crate) struct Metrics {
     rotation_seconds: Family<Ended, Histogram>,
     served_seconds: Family<Kind, Histogram>,
     rollbacks: Counter,
+    notifications: Family<Told, Counter>,
     tick_seconds: Histogram,
     managed: Family<Status, Gauge>,
     managed_next_end: Gauge,
@@ -80,6 +81,12 @@ struct Ended {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Told {
+    webhook: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Kind {
     kind: &'static str,
 }
@@ -113,6 +120,7 @@ impl Metrics {
             rotation_seconds: Family::new_with_constructor(longer),
             served_seconds: Family::new_with_constructor(longer),
             rollbacks: Counter::default(),
+            notifications: Family::default(),
             tick_seconds: Histogram::new(TICK_SECONDS),
             managed: Family::default(),
             managed_next_end: Gauge::default(),
@@ -156,6 +164,11 @@ impl Metrics {
             metrics.managed_next_end.clone(),
         );
         r.register("rollbacks", "Rotations taken back from targets", metrics.rollbacks.clone());
+        r.register(
+            "notifications",
+            "Attempts to deliver a message to a webhook",
+            metrics.notifications.clone(),
+        );
         r.register(
             "tick_seconds",
             "Time to find what is due and to begin it",
@@ -207,6 +220,12 @@ impl Metrics {
     /// Targets were given the version before.
     pub(crate) fn rolled_back(&self) {
         self.rollbacks.inc();
+    }
+
+    /// A message to a webhook was delivered, failed or was given up.
+    pub(crate) fn notified(&self, webhook: &str, outcome: &'static str) {
+        let webhook = webhook.to_owned();
+        self.notifications.get_or_create(&Told { webhook, outcome }).inc();
     }
 
     /// The worker took so long to find what is due and to begin it.

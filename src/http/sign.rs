@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, Response, header};
 use axum::{Router, routing};
-use data_encoding::HEXLOWER;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use http_body_util::{BodyExt, Limited};
 use jwks::Algorithm;
 use jwks::token::{BadToken, Bounds, Signer};
@@ -27,7 +27,7 @@ pub(super) fn router() -> Router<Arc<Node>> {
     Router::new().route("/api/v1/keysets/{name}/sign", routing::post(answer))
 }
 
-/// What is to be signed: one set of claims, or several.
+/// What is to be signed: one set of claims, several, or a payload as it is.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Asked {
@@ -35,10 +35,13 @@ struct Asked {
     claims: Option<Box<RawValue>>,
     #[serde(default)]
     batch: Option<Vec<Box<RawValue>>>,
+    /// In base64url.
+    #[serde(default)]
+    payload: Option<String>,
     /// The usual one, if it is not named.
     #[serde(default)]
     algorithm: Option<Algorithm>,
-    /// The header's `typ`; JWT, if it is not named.
+    /// The header's `typ`; JWT, if it is not named. A payload has one, and another.
     #[serde(default)]
     typ: Option<String>,
 }
@@ -55,11 +58,19 @@ async fn answer(
 
 async fn sign(node: &Node, name: &str, request: Request) -> Result<Response<Body>, Refusal> {
     let (head, body) = request.into_parts();
-    // Read whoever sends it: a client that is answered before it has sent all may not see the answer.
-    let bytes = Limited::new(body, MAX_BODY).collect().await;
+    let mut body = Limited::new(body, MAX_BODY);
+    let holder = match bearer::holder(node, &head, Kind::Keyset, name) {
+        Ok(holder) => holder,
+        Err(refusal) => {
+            // A client that is answered before it has sent all may not see the answer: what a
+            // stranger sends is read, but not kept.
+            while let Some(Ok(_)) = body.frame().await {}
+            return Err(refusal);
+        }
+    };
+    let bytes = body.collect().await;
     let bytes =
         bytes.map_err(|_| Problem::malformed("the request is too long").with_status(413))?;
-    let holder = bearer::holder(node, &head, Kind::Keyset, name)?;
     if let Err(error) = node.store.note_use(&holder, node.world.now()).await {
         debug!(token = holder.name, %error, "the use of a token is not noted");
     }
@@ -69,14 +80,20 @@ async fn sign(node: &Node, name: &str, request: Request) -> Result<Response<Body
     let bounds = &live.keyset().bounds;
     let typ = asked.typ.as_deref();
     let one = |claims: &RawValue| token(node, bounds, &signer, typ, claims);
-    let answer = match (asked.claims, asked.batch) {
-        (Some(claims), None) => json!({ "token": one(&claims)? }),
-        (None, Some(batch)) if (1..=MAX_BATCH).contains(&batch.len()) => {
+    let answer = match (asked.claims, asked.batch, asked.payload) {
+        (Some(claims), None, None) => json!({ "token": one(&claims)? }),
+        (None, None, Some(encoded)) => {
+            let typ = typ.ok_or_else(|| Problem::malformed("a payload needs a typ: name one"))?;
+            let allowed = live.keyset().spec.payloads.allow(typ);
+            allowed.map_err(|why| Problem::malformed(why).with_status(403))?;
+            json!({ "jws": payload(node, bounds, &signer, typ, &encoded)? })
+        }
+        (None, Some(batch), None) if (1..=MAX_BATCH).contains(&batch.len()) => {
             let tokens = batch.iter().map(|claims| one(claims)).collect::<Result<Vec<_>, _>>();
             json!({ "tokens": tokens? })
         }
         _ => {
-            let why = format!("give claims, or a batch of 1 to {MAX_BATCH} of them");
+            let why = format!("give claims, a batch of 1 to {MAX_BATCH} of them, or a payload");
             return Err(Problem::malformed(why).into());
         }
     };
@@ -101,13 +118,31 @@ fn token(
         None => signer.jwt(&payload),
         Some(_) => signer.jws(typ, &payload),
     });
-    token.map_err(|bad| match bad {
+    token.map_err(refused)
+}
+
+/// A JWS over what is given, which is no JWT.
+fn payload(
+    node: &Node,
+    bounds: &Bounds,
+    signer: &Signer,
+    typ: &str,
+    encoded: &str,
+) -> Result<String, Problem> {
+    let payload = BASE64URL_NOPAD.decode(encoded.trim_end_matches('=').as_bytes());
+    let payload = payload.map_err(|_| Problem::malformed("the payload is not base64url"))?;
+    let payload = bounds.opaque(payload, node.world.now());
+    payload.and_then(|payload| signer.jws(Some(typ), &payload)).map_err(refused)
+}
+
+fn refused(bad: BadToken) -> Problem {
+    match bad {
         BadToken::Key(error) => {
-            error!(%error, "a token cannot be signed");
-            Problem::new(ProblemType::ServerInternal, "the token cannot be signed")
+            error!(%error, "nothing can be signed with a key");
+            Problem::new(ProblemType::ServerInternal, "it cannot be signed")
         }
         bad => Problem::malformed(bad.to_string()),
-    })
+    }
 }
 
 fn unsigned(error: SignError) -> Problem {

@@ -191,8 +191,18 @@ fn build(
         let keyset = Keyset::new(spec).map_err(EstablishError::Declared)?;
         keysets.insert(name, Arc::new(keyset));
     }
-    let mut catalog =
-        Catalog { authorities, profiles, directories, issuers, certificates, targets, keysets };
+    let webhooks =
+        (declared.webhooks.into_iter()).map(|(name, spec)| (name, Arc::new(spec))).collect();
+    let mut catalog = Catalog {
+        authorities,
+        profiles,
+        directories,
+        issuers,
+        certificates,
+        targets,
+        keysets,
+        webhooks,
+    };
     own::declare(node, &mut catalog);
     Ok(catalog)
 }

@@ -338,6 +338,12 @@ fn forget(connection: &Connection, kept: &Kept, at_most: u32) -> Result<(), Comm
             events,
         ),
         (
+            "DELETE FROM notification WHERE id IN
+               (SELECT id FROM notification WHERE created_at < ?1 AND due_at IS NULL
+                ORDER BY created_at LIMIT ?2)",
+            events,
+        ),
+        (
             "DELETE FROM event WHERE id IN
                (SELECT id FROM event WHERE at < ?1 ORDER BY id LIMIT ?2)",
             events,

@@ -13,6 +13,7 @@ mod events;
 mod fetch;
 mod keyset;
 mod managed;
+mod notification;
 mod reads;
 pub(crate) mod rows;
 mod sqlite;

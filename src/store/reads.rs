@@ -274,6 +274,8 @@ impl Store {
                    OR EXISTS (SELECT 1 FROM signing_key WHERE phase = 'gone' AND gone_at < ?3)
                    OR EXISTS (SELECT 1 FROM keyset WHERE closed_at < ?3 AND NOT EXISTS
                      (SELECT 1 FROM signing_key WHERE keyset = keyset.id))
+                   OR EXISTS (SELECT 1 FROM notification WHERE created_at < ?3
+                     AND due_at IS NULL)
                    OR coalesce((SELECT at FROM event ORDER BY id LIMIT 1) < ?3, FALSE)";
         let since = kept.seconds();
         self.read(|c| c.prepare_cached(sql)?.query_row(since, |r| r.get(0)))

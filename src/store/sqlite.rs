@@ -353,7 +353,7 @@ const MIGRATIONS: [&str; 6] = [
     include_str!("managed.sql"),
     include_str!("keysets.sql"),
     include_str!("fetches.sql"),
-    "",
+    include_str!("signers.sql"),
     include_str!("publication.sql"),
 ];
 const SCHEMA_VERSION: i64 = 6;

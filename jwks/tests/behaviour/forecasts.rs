@@ -10,7 +10,7 @@ use crate::steps::{kid, policy, settings, signing};
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 fn told(keyset: &Keyset, policy: &Policy, days: i32) -> Vec<(&'static str, SignedDuration)> {
-    let found = forecast(keyset, policy, start(), start() + DAY * days);
+    let found = forecast(keyset, policy, start(), start() + DAY * days, 500);
     found.iter().map(|entry| (entry.what, entry.at.duration_since(start()))).collect()
 }
 
@@ -25,7 +25,7 @@ fn a_rotation_is_told_with_the_lead_before_it_and_the_retirement_after_it() {
         ("remove", turn + retirement),
     ];
     assert_eq!(told(&signing(), &policy(), 31), expected);
-    let found = forecast(&signing(), &policy(), start(), start() + DAY * 31);
+    let found = forecast(&signing(), &policy(), start(), start() + DAY * 31, 500);
     assert_eq!(found[1].kid, Some(kid("one")));
     assert_eq!(found[2].kid, None, "it does not exist yet");
 }

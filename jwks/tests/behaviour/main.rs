@@ -5,6 +5,7 @@
 mod dice;
 mod emergencies;
 mod forecasts;
+mod handovers;
 mod hostile;
 mod keys;
 mod naming;

@@ -102,6 +102,59 @@ fn a_given_payload_is_signed_unless_it_would_outlive_its_key() {
 }
 
 #[test]
+fn a_payload_that_could_pass_as_claims_must_be_claims_that_are_allowed() {
+    let opaque = |payload: &[u8]| bounds().opaque(payload.to_vec(), start());
+    for fine in
+        [b"any octets \xff".as_slice(), b"[1, {}]", b"\"{\"", b"", b"eyJhbGciOiJub25lIn0.e30."]
+    {
+        assert_eq!(opaque(fine).expect("no claims").as_bytes(), fine);
+    }
+    let claims = |changed: Value| {
+        let mut claims = json!({
+            "iss": "https://auth.example.com", "aud": "api", "sub": "a", "iat": now(),
+            "exp": now() + 3600,
+        });
+        let members = claims.as_object_mut().expect("an object");
+        for (name, value) in changed.as_object().expect("an object") {
+            match value {
+                Value::Null => _ = members.remove(name),
+                _ => _ = members.insert(name.clone(), value.clone()),
+            }
+        }
+        claims.to_string()
+    };
+    assert!(opaque(claims(json!({"extra": 1})).as_bytes()).is_ok());
+    for bad in [
+        json!({"iss": "https://other.example"}),
+        json!({"iss": null}),
+        json!({"aud": "elsewhere"}),
+        json!({"aud": null}),
+        json!({"exp": null}),
+        json!({"exp": now() + 3601}),
+        json!({"exp": now()}),
+        json!({"iat": null}),
+        json!({"iat": now() + 1}),
+        json!({"nbf": "soon"}),
+    ] {
+        assert!(opaque(claims(bad.clone()).as_bytes()).is_err(), "{bad}");
+    }
+    // As lenient readers have it.
+    let forged = r#"{"sub":"root"}"#;
+    for before in ["", " \r\n\t", "\u{feff}", "\0", "/* a */", "// a\n"] {
+        assert!(opaque(format!("{before}{forged}").as_bytes()).is_err(), "{before:?}");
+    }
+    for after in ["", ",", " // a", "x"] {
+        assert!(opaque(format!("{forged}{after}").as_bytes()).is_err(), "{after:?}");
+    }
+    let wide: Vec<u8> = forged.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    assert!(opaque(&wide).is_err());
+    let marked: Vec<u8> =
+        [0xfffe_u16].into_iter().chain(forged.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    assert!(opaque(&marked).is_err());
+    assert!(opaque(br#"{"iss":"https://auth.example.com","iss":"x","aud":"api"}"#).is_err());
+}
+
+#[test]
 fn a_token_is_a_compact_jws_that_its_key_verifies() {
     for algorithm in Algorithm::ALL {
         let key = PrivateKey::generate(algorithm, 2048).expect("a key");

@@ -77,6 +77,9 @@ fn what_cannot_be_kept_is_refused_with_what_to_change() {
     refuse(&|s| s.algorithms.push(Algorithm::MlDsa44), "keyset of its own");
     refuse(&|s| s.token_lifetime = SignedDuration::ZERO, "token_lifetime");
     refuse(&|s| s.max_age = -MINUTE, "max_age");
+    refuse(&|s| s.max_age = SignedDuration::ZERO, "max_age is less than 1 s");
+    refuse(&|s| s.lag = SignedDuration::from_secs(3), "lag is less than 4 s");
+    refuse(&|s| s.signer_lag = SignedDuration::from_secs(1), "signer_lag is less than 2 s");
     refuse(&|s| s.lag = SignedDuration::MAX, "lag");
     refuse(&|s| s.rotate_every = SignedDuration::MAX, "rotate_every");
     refuse(&|s| s.safety = 99, "safety");
@@ -123,6 +126,23 @@ fn max_age_ends_with_what_is_configured_the_lead_or_the_next_change() {
         seen.insert(free);
     }
     assert!(seen.len() > 100, "spread");
+}
+
+#[test]
+fn a_lease_is_an_eighth_of_the_interval_and_ten_minutes_at_most() {
+    let lease = |change: &dyn Fn(&mut Settings)| {
+        let mut settings = settings(&[]);
+        change(&mut settings);
+        Policy::new(settings).expect("a policy that can be kept").lease()
+    };
+    assert_eq!(lease(&|_| {}), MINUTE * 10);
+    assert_eq!(lease(&|s| (s.rotate_every, s.token_lifetime) = (MINUTE * 40, MINUTE)), MINUTE * 5);
+    let seconds = SignedDuration::from_secs;
+    let short = |s: &mut Settings| {
+        (s.rotate_every, s.token_lifetime, s.max_age) = (seconds(15), seconds(4), seconds(1));
+        (s.lag, s.skew, s.signer_lag) = (seconds(4), seconds(0), seconds(2));
+    };
+    assert_eq!(lease(&short), seconds(1));
 }
 
 #[test]

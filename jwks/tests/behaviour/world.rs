@@ -4,6 +4,7 @@
 
 mod clients;
 mod nodes;
+mod sites;
 
 use std::collections::VecDeque;
 
@@ -44,6 +45,10 @@ struct Fate {
     excused_until: i64,
     /// When it was found to be bad, and when no consumer whose cache is bounded may accept it.
     bad: Option<(i64, i64)>,
+    /// Whether a signer target was declared when it was made.
+    made_for_export: bool,
+    /// Whether a signer target had it already when something else was declared last.
+    given_before: bool,
 }
 
 struct Client {
@@ -89,6 +94,7 @@ pub(crate) struct World {
     clients: Vec<Client>,
     edges: Vec<Edge>,
     nodes: Vec<Node>,
+    sites: Vec<sites::Site>,
     /// An eighth of the lag, the least that any policy of this world has: how long until a node
     /// serves what was stored, how long a node takes to store what it decided, and how wrong a clock
     /// is.
@@ -117,6 +123,7 @@ impl World {
             fates: Vec::new(),
             clients: Vec::new(),
             edges: Vec::new(),
+            sites: Vec::new(),
             nodes: (0..nodes).map(|_| Node { error: 0, lease: None, pending: None }).collect(),
             slack,
             seen: VecDeque::new(),
@@ -164,12 +171,15 @@ impl World {
         }
         self.ages.push(now, (secs(settings.max_age), secs(settings.copy_age)));
         self.policy = policy;
+        self.settle_sites();
     }
 
     /// The operator declares something else.
     pub(crate) fn reconfigure(&mut self, policy: Policy) {
         let clock = self.clock(0);
+        let changed = self.keyset.redeclared(&self.policy, &policy, clock);
         self.keyset.held_until = self.keyset.reconfigured(&self.policy, &policy, clock);
+        self.keyset.apply(&changed);
         self.version += 1;
         // A consumer that is new may fetch a copy from before a recent emergency, and keep it for
         // longer than the ones that were declared then.
@@ -177,6 +187,10 @@ impl World {
         for fate in self.fates.iter_mut().filter(|fate| fate.excused_until > self.now) {
             fate.excused_until = fate.excused_until.max(excused);
         }
+        // Who is required from now on was not when a key was given away.
+        let given = self.keyset.keys.iter().filter(|key| key.held.in_use().next().is_some());
+        let given: Vec<_> = given.map(|key| self.number(&key.kid)).collect();
+        given.into_iter().for_each(|number| self.fates[number].given_before = true);
         self.settle(policy);
     }
 
@@ -200,6 +214,7 @@ impl World {
         self.refresh();
         self.work(node);
         self.issue();
+        self.run_sites();
         for client in 0..self.clients.len() {
             if !self.dice.one_in(3) {
                 self.verify(client);
@@ -233,10 +248,16 @@ impl World {
                     destroyed: false,
                     excused_until: i64::MIN,
                     bad: None,
+                    made_for_export: self.exports(key.algorithm),
+                    given_before: false,
                 });
             }
             if key.phase == Phase::Signing && known.is_some_and(|phase| phase != Phase::Signing) {
-                self.check_sign(key, known == Some(Phase::Retiring));
+                self.check_served(key);
+                // One that signs again did so before a consumer was required.
+                if known != Some(Phase::Retiring) {
+                    self.check_fetched(key);
+                }
             }
             let number = self.number(&key.kid);
             let fate = &mut self.fates[number];
@@ -267,16 +288,19 @@ impl World {
         self.published.push(self.now, set);
     }
 
-    /// No key signs that an edge does not serve, the first ones included, or that a required consumer
-    /// did not fetch; one that signs `again` did so before that consumer was required.
-    fn check_sign(&self, key: &Key, again: bool) {
+    /// No key signs that an edge does not serve, the first ones included.
+    fn check_served(&self, key: &Key) {
         let number = self.number(&key.kid);
         for edge in &self.edges {
             let serves = edge.served.0.back().is_some_and(|(_, set)| set.contains(&number));
             assert!(serves, "{} signs and {} does not serve it", key.kid, edge.url);
         }
-        let exempt = key.first || again;
-        let required = self.policy.settings().consumers.iter().filter(|c| c.required && !exempt);
+    }
+
+    /// No key signs that a required consumer did not fetch.
+    fn check_fetched(&self, key: &Key) {
+        let number = self.number(&key.kid);
+        let required = self.policy.settings().consumers.iter().filter(|c| c.required && !key.first);
         for name in required.map(|consumer| &consumer.name) {
             let seen = self.seen.iter().any(|(who, what)| who == name && *what == number);
             assert!(seen, "{} signs and {name} did not fetch it", key.kid);

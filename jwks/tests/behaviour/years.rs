@@ -1,11 +1,12 @@
 //! The property, over many years of virtual time: every unexpired token verifies at every declared
 //! consumer at every instant, no key signs before it was proven and the required consumers fetched
-//! it, and no bad token is accepted past the promised exposure. Whatever is drawn: policies,
-//! consumers, edges, crashes, clocks, races and changes of mind.
+//! it, nothing is exported that was not declared, and no bad token is accepted past the promised
+//! exposure. Whatever is drawn: policies, consumers, edges, signer targets, crashes, clocks, races and
+//! changes of mind.
 
 use jiff::SignedDuration;
-use jwks::consumer::Cache;
-use jwks::{Algorithm, Consumer, Policy, Settings};
+use jwks::consumer::{Cache, UnknownKid};
+use jwks::{Algorithm, Consumer, Policy, Settings, SignerTarget};
 
 use crate::dice::Dice;
 use crate::world::{World, secs};
@@ -20,7 +21,11 @@ fn every_unexpired_token_verifies_everywhere_at_every_instant() {
     let first = std::env::var("JWKS_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
     let (mut years, mut rotations, mut reinstated) = (0, 0, 0);
     for seed in first..first + worlds {
-        let world = std::panic::catch_unwind(|| live(seed, 5 * YEAR));
+        let world = std::panic::catch_unwind(|| {
+            let mut dice = Dice::new(seed ^ 0x5eed);
+            let slack = 15 + dice.below(150);
+            live(seed, 5 * YEAR, slack, dice, draw)
+        });
         let world = world.unwrap_or_else(|_| panic!("in the world of JWKS_SEED={seed}"));
         years += world.now / YEAR;
         rotations += world.rotations;
@@ -31,9 +36,30 @@ fn every_unexpired_token_verifies_everywhere_at_every_instant() {
     assert!(worlds < 100 || reinstated > 100, "{reinstated} rolled back after the switch");
 }
 
-fn live(seed: u64, end: i64) -> World {
-    let mut dice = Dice::new(seed ^ 0x5eed);
-    let slack = 15 + dice.below(150);
+/// The same where everything takes seconds: what is declared to see rotations in a test.
+#[test]
+fn every_unexpired_token_verifies_where_keys_live_for_seconds() {
+    let worlds = std::env::var("JWKS_WORLDS").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
+    let first = std::env::var("JWKS_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let mut rotations = 0;
+    for seed in first..first + worlds {
+        let world = std::panic::catch_unwind(|| {
+            live(seed, 86_400, 1, Dice::new(seed ^ 0x5ec0), draw_short)
+        });
+        let world = world.unwrap_or_else(|_| panic!("in the world of JWKS_SEED={seed}"));
+        rotations += world.rotations;
+    }
+    println!("{worlds} days, {rotations} rotations");
+    assert!(rotations > usize::try_from(worlds).expect("few") * 100, "{rotations} rotations");
+}
+
+fn live(
+    seed: u64,
+    end: i64,
+    slack: i64,
+    mut dice: Dice,
+    draw: fn(&mut Dice, i64) -> Policy,
+) -> World {
     let policy = draw(&mut dice, slack);
     let mut world = World::new(seed, policy, slack);
     let mut close = false;
@@ -52,7 +78,7 @@ fn live(seed: u64, end: i64) -> World {
         }
         let stride = match world.dice.below(5) {
             // Just after something happened is when it is too early or too late.
-            _ if close => 1 + world.dice.below(90),
+            _ if close => 1 + world.dice.below(90.min(world.slack * 4)),
             0 => world.slack / 4,
             1 => lead / 12,
             2 => lead / 5,
@@ -109,12 +135,53 @@ fn draw(dice: &mut Dice, slack: i64) -> Policy {
                 consumer.required = dice.one_in(2);
             }
         }
+        for name in ["one", "two"] {
+            if dice.one_in(3) {
+                let settle = seconds(dice.extreme(3600));
+                let algorithm = *dice.pick(&settings.algorithms);
+                settings.signers.push(SignerTarget { name: name.to_owned(), algorithm, settle });
+            }
+        }
         settings.max_age = seconds(dice.extreme(7200));
         settings.copy_age = seconds(dice.extreme(7200));
         settings.safety = if dice.one_in(2) { 100 } else { 150 };
         settings.lag = seconds(8 * slack + dice.extreme(600));
-        settings.signer_lag = seconds(slack + dice.extreme(600));
+        settings.signer_lag = seconds(slack + 1 + dice.extreme(600));
         settings.grace = seconds(dice.extreme(86_400));
+        if let Ok(policy) = Policy::new(settings) {
+            return policy;
+        }
+    }
+}
+
+/// A policy of seconds that can be kept.
+fn draw_short(dice: &mut Dice, slack: i64) -> Policy {
+    let seconds = SignedDuration::from_secs;
+    loop {
+        let algorithms = [Algorithm::Es256, Algorithm::EdDsa];
+        let mut settings = Settings::new(
+            *dice.pick(&algorithms),
+            seconds(12 + dice.below(300)),
+            seconds(1 + dice.below(30)),
+        );
+        for _ in 0..dice.below(3) {
+            let name = *dice.pick(&["jose", "envoy", "jwks-rsa", "go-oidc"]);
+            let cache = if name == "go-oidc" { None } else { Some(seconds(dice.below(20))) };
+            let mut consumer = Consumer::named(name, cache).expect("in the table");
+            consumer.skew = seconds(dice.below(3));
+            if let UnknownKid::Cooldown(time) = &mut consumer.unknown_kid {
+                *time = seconds(dice.below(20));
+            }
+            settings.consumers.push(consumer);
+        }
+        settings.edges = ["a", "b"].map(str::to_owned).to_vec();
+        settings.edges.truncate(usize::try_from(dice.below(3)).expect("small"));
+        settings.max_age = seconds(1 + dice.below(10));
+        settings.copy_age = seconds(dice.below(10));
+        settings.safety = 100;
+        settings.lag = seconds(8 * slack);
+        settings.skew = seconds(dice.below(3));
+        settings.signer_lag = seconds(slack + 1 + dice.below(3));
         if let Ok(policy) = Policy::new(settings) {
             return policy;
         }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::inventory::{Listing, paged};
 use super::{Answer, body, missing};
+use crate::catalog::SignerSpec;
 use crate::http::error::{uncommitted, unreadable};
 use crate::node::Node;
 use crate::perform::keyset::{self, KeysetError, Known};
@@ -161,6 +162,11 @@ fn status(known: &Known) -> &'static str {
     }
 }
 
+/// Whether that is a moment, and not that nothing is planned.
+pub(super) fn is_planned(at: jiff::Timestamp) -> bool {
+    at.as_second() < jiff::Timestamp::MAX.as_second()
+}
+
 /// A keyset with its keys.
 pub(super) fn in_full(node: &Node, known: &Known) -> Value {
     let (row, set, policy) = (&known.row, known.set(), &known.keyset.policy);
@@ -173,11 +179,12 @@ pub(super) fn in_full(node: &Node, known: &Known) -> Value {
         "url": format!("{}/jwks/{}/jwks.json", node.https_url, row.name),
         "sequence": row.sequence,
         "changed_at": row.changed_at.to_string(),
-        "next_at": row.due_at.map(|at| at.to_string()),
+        "next_at": row.due_at.filter(|at| is_planned(*at)).map(|at| at.to_string()),
         "lead": lead.sum(),
         "retirement": retirement.sum(),
         "exposure": exposure(&set, policy, now).iter().map(ToString::to_string).collect::<Vec<_>>(),
         "keys": known.keys.iter().map(key).collect::<Vec<_>>(),
+        "signers": known.keyset.spec.signers.iter().map(SignerSpec::id).collect::<Vec<_>>(),
         "owner": known.keyset.spec.owner,
         "error": row.error,
     });
@@ -204,6 +211,15 @@ fn key(row: &SigningKeyRow) -> Value {
         "last_signature_at": at(key.last_signature_at),
         "gone_at": at(key.gone_at),
         "kept_until": at(key.kept_until),
+        "exportable": key.exportable,
+        "signers": key.held.iter().map(|held| json!({
+            "signer": held.target,
+            "given_at": held.since.to_string(),
+            "held_at": at(held.held_at),
+            "used_at": at(held.used_at),
+            "left_at": at(held.left_at),
+            "error": held.complaint,
+        })).collect::<Vec<_>>(),
     })
 }
 

@@ -10,7 +10,7 @@ use jwks::sighting::signs_at;
 use jwks::{Key, Phase, window};
 use serde_json::{Value, json};
 
-use super::keyset::{in_full, known};
+use super::keyset::{in_full, is_planned, known};
 use super::{Answer, missing};
 use crate::catalog::Recognition;
 use crate::node::Node;
@@ -80,6 +80,10 @@ fn shown(node: &Node, name: &str) -> Result<Value, Problem> {
     let of = |consumer| self::consumer(live, consumer, &fetches);
     shown["consumers"] = declared.iter().map(of).collect();
     shown["others"] = strangers.map(|row| fetched(live, row)).collect();
+    // What an emergency would leave is not what one has left.
+    if let Some(fields) = shown.as_object_mut() {
+        fields.remove("exposure");
+    }
     let exposed = live.standing.exposed(now).map(serde_json::to_value);
     shown["exposed"] = exposed.collect::<Result<_, _>>().unwrap_or_default();
     shown["attention"] = lines(node, live, now).into();
@@ -105,7 +109,7 @@ fn phases(live: &Live, key: &Key) -> Value {
         "phase": key.phase.name(),
         "announced_at": key.announced_at.to_string(),
         "signing_from": at(key.signing_from),
-        "next_at": at(next.filter(|at| *at < Timestamp::MAX)),
+        "next_at": at(next.filter(|at| is_planned(*at))),
         "waits_for": awaited,
     })
 }
@@ -115,8 +119,8 @@ fn consumer(live: &Live, consumer: &Recognition, fetches: &[FetchRow]) -> Value 
     let is_it = |row: &&FetchRow| row.known_by == KnownBy::Consumer && row.name == consumer.name;
     let mut shown = match fetches.iter().find(is_it) {
         Some(row) => fetched(live, row),
-        // Nobody has any key then.
-        None => json!({ "seen": "never", "count": 0, "lacks": waiting(live, None) }),
+        // It has no key then.
+        None => json!({ "seen": "never", "count": 0, "lacks": lacking(live, None) }),
     };
     shown["name"] = consumer.name.as_str().into();
     shown["required"] = consumer.required.into();
@@ -127,7 +131,7 @@ fn consumer(live: &Live, consumer: &Recognition, fetches: &[FetchRow]) -> Value 
 
 /// Somebody who fetched.
 fn fetched(live: &Live, row: &FetchRow) -> Value {
-    let lacks = waiting(live, Some(row.sequence));
+    let lacks = lacking(live, Some(row.sequence));
     let seen = if lacks.is_empty() { "current" } else { "behind" };
     json!({
         "known_by": row.known_by.name(),
@@ -144,7 +148,7 @@ fn fetched(live: &Live, row: &FetchRow) -> Value {
 }
 
 /// The published keys, but those that retire, that are in no set up to a sequence.
-fn waiting(live: &Live, sequence: Option<i64>) -> Vec<&str> {
+fn lacking(live: &Live, sequence: Option<i64>) -> Vec<&str> {
     let standing = &live.standing;
     let keys = standing.waiting().chain(standing.signing());
     let lacks = |key: &&Key| sequence.is_none_or(|sequence| !standing.is_in(&key.kid, sequence));

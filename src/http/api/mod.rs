@@ -12,6 +12,7 @@ mod managed;
 mod status;
 mod token;
 mod views;
+mod webhook;
 mod wish;
 
 use std::convert::Infallible;
@@ -70,6 +71,9 @@ pub(super) fn router() -> Router<Arc<Node>> {
         .route("/external-keys/{kid}/revoke", post(external_key::revoke))
         .route("/tokens", get(token::list).post(token::create))
         .route("/tokens/{name}/revoke", post(token::revoke))
+        .route("/webhooks", get(webhook::list))
+        .route("/webhooks/{name}", get(webhook::show))
+        .route("/webhooks/{name}/test", post(webhook::test))
         .route("/plan", post(declare::plan))
         .route("/apply", post(declare::apply));
     Router::new().nest("/api/v1", v1)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde_json::json;
 
-use super::{Answer, keyset, keyset_status, managed};
+use super::{Answer, keyset, keyset_status, managed, webhook};
 use crate::node::Node;
 
 /// The node at a glance, and what asks for attention.
@@ -27,6 +27,10 @@ pub(super) async fn status(State(node): State<Arc<Node>>) -> Answer {
         Err(problem) => return Answer(Err(problem)),
     }
     attention.extend(keyset_status::attention(&node));
+    match webhook::attention(&node) {
+        Ok(lines) => attention.extend(lines),
+        Err(problem) => return Answer(Err(problem)),
+    }
     Answer(Ok(json!({
         "https": node.https_url,
         "http": node.http_url,

@@ -41,7 +41,7 @@ struct Entry {
 }
 
 /// What happens to the keysets that `wanted` declares from now until `horizon`, if it is applied; the
-/// first hundred things of each.
+/// first hundred things of each, as far as a plan has room for them.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -50,11 +50,13 @@ pub(crate) fn calendar(
     wanted: &Declared,
     horizon: Timestamp,
 ) -> Result<Vec<Outlook>, ReadError> {
-    let mut outlooks = Vec::new();
+    let (mut outlooks, mut room) = (Vec::new(), ROOM);
     for spec in wanted.keysets.values() {
         // What cannot be kept was refused before.
         if let Ok(policy) = spec.policy() {
-            outlooks.push(outlook(node, spec, &policy, horizon)?);
+            let outlook = outlook(node, spec, &policy, horizon, room.min(MOST))?;
+            room -= outlook.calendar.len();
+            outlooks.push(outlook);
         }
     }
     Ok(outlooks)
@@ -65,6 +67,7 @@ fn outlook(
     spec: &KeysetSpec,
     policy: &Policy,
     horizon: Timestamp,
+    most: usize,
 ) -> Result<Outlook, ReadError> {
     let now = node.world.now();
     let row = node.store.keyset_by_name(&spec.name)?;
@@ -80,8 +83,7 @@ fn outlook(
             keys.held_until = keys.reconfigured(before, policy, now);
         }
     }
-    let mut calendar = forecast(&keys, policy, now, horizon);
-    calendar.truncate(MOST);
+    let calendar = forecast(&keys, policy, now, horizon, most);
     let entry = |happening: Happening| Entry {
         at: happening.at.to_string(),
         what: happening.what,
@@ -107,10 +109,15 @@ fn why(happening: &Happening, policy: &Policy) -> String {
         "announce" if happening.first => "the keyset is new".to_owned(),
         "sign" if happening.first => "nobody holds a set without it".to_owned(),
         "announce" => format!("the lead, {}, before it signs", words(policy.lead().total())),
-        "sign" => format!("rotate_every {}", words(policy.settings().rotate_every)),
+        "sign" => {
+            let every = words(policy.settings().rotate_every);
+            format!("its lead is over and its turn has come, rotate_every {every}")
+        }
         "retire" => "its successor signs".to_owned(),
         _ => format!("the retirement, {}, after it signed", words(policy.retirement().total())),
     }
 }
 
 const MOST: usize = 100;
+/// Of all keysets of a plan.
+const ROOM: usize = 5000;

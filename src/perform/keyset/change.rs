@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use super::standing::still_exposed;
-use super::{KeysetError, Known, certificate, live};
+use super::{KeysetError, Known, certificate, live, told};
 use crate::node::Node;
+use crate::perform::notify;
 use crate::store::{Actor, Commit, Event, Exposed, KeysetRow, SigningKeyRow};
 
 /// What is stored of a transition.
@@ -119,19 +120,27 @@ pub(super) async fn store(
     let switches = before.1 != signing(&after);
     let phases: serde_json::Map<_, _> =
         (change.changed.iter()).map(|key| (key.kid.to_string(), json!(key.phase.name()))).collect();
-    let event = Event::new(actor, change.action, format!("keyset/{name}"))
+    let subject = format!("keyset/{name}");
+    let data = told::news(node, known, &change);
+    let messages = notify::messages(node, change.action, &subject, &data);
+    let event = Event::new(actor, change.action, subject)
         .with(json!({ "keys": phases, "detail": change.detail }));
     let row = KeysetRow {
         published: after.published,
         sequence: known.row.sequence + i64::from(differs),
-        error: change.error,
         exposed: still_exposed(&known.row.exposed, change.exposed, now),
+        error: told::complaint(change.error, &after),
         changed_at: if differs || switches { now } else { known.row.changed_at },
         due_at: Some(now),
         ..known.row.clone()
     };
+    let is_told = !messages.is_empty();
     let commit = rows.into_iter().fold(Commit::new(event).put(row), Commit::put);
+    let commit = messages.into_iter().fold(commit, Commit::put);
     node.store.commit(commit, now).await?;
+    if is_told {
+        node.steps.hurry();
+    }
     info!(keyset = name, keys = ?phases, "{}", change.action);
     live::refresh_one(node, name)
 }

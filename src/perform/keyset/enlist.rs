@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jwks::Key;
 
 use super::{KeysetError, Known, begin, live};
 use crate::catalog::Keyset;
 use crate::node::Node;
 use crate::perform::again::again;
-use crate::store::{Actor, Commit, Event, KeysetRow, Page};
+use crate::store::{Actor, Commit, Event, KeysetRow, Page, SigningKeyRow};
 
 /// Gives every declared keyset a row, has those looked at whose declaration is not what it was, and
 /// closes those that are declared no more. Run at the start and after each `apply`; running it
@@ -41,10 +42,12 @@ async fn open(node: &Arc<Node>, actor: &Actor, keyset: &Keyset) -> Result<(), Ke
     let now = node.world.now();
     let declared = serde_json::to_string(&keyset.spec).unwrap_or_default();
     let name = &keyset.spec.name;
+    let mut keys = Vec::new();
     let row = match node.store.keyset_by_name(name)? {
         Some(row) if row.declared == declared && row.closed_at.is_none() => return Ok(()),
         Some(row) => {
-            let held_until = held_until(node, &row, keyset, now)?;
+            let held_until;
+            (held_until, keys) = redeclared(node, &row, keyset, now)?;
             let changed_at = if row.closed_at.is_some() { now } else { row.changed_at };
             let due_at = Some(now);
             KeysetRow { declared, held_until, changed_at, closed_at: None, due_at, ..row }
@@ -66,7 +69,8 @@ async fn open(node: &Arc<Node>, actor: &Actor, keyset: &Keyset) -> Result<(), Ke
     };
     let id = row.id;
     let event = Event::new(actor.clone(), "keyset.enlist", format!("keyset/{name}"));
-    node.store.commit(Commit::new(event).put(row), now).await?;
+    let commit = keys.into_iter().fold(Commit::new(event).put(row), Commit::put);
+    node.store.commit(commit, now).await?;
     begin(node, id);
     Ok(())
 }
@@ -90,14 +94,21 @@ async fn close(node: &Arc<Node>, actor: &Actor, id: i64) -> Result<(), KeysetErr
     Ok(())
 }
 
-/// Until when somebody may hold a set that was fetched under what was declared before.
-fn held_until(
+/// Until when somebody may hold a set that was fetched under what was declared before, and the keys
+/// that change because signer targets are declared no more.
+fn redeclared(
     node: &Node,
     row: &KeysetRow,
     keyset: &Keyset,
     now: Timestamp,
-) -> Result<Option<Timestamp>, KeysetError> {
+) -> Result<(Option<Timestamp>, Vec<SigningKeyRow>), KeysetError> {
     let keys = node.store.signing_keys(row.id)?;
-    let old = Known::former(row)?;
-    Ok(super::set(row, &keys).reconfigured(&old.policy, &keyset.policy, now))
+    let (old, set) = (Known::former(row)?.policy, super::set(row, &keys));
+    let changed = set.redeclared(&old, &keyset.policy, now);
+    let stored = |key: Key| {
+        let row = keys.iter().find(|row| row.key.kid == key.kid)?.clone();
+        Some(SigningKeyRow { key, ..row })
+    };
+    let held_until = set.reconfigured(&old, &keyset.policy, now);
+    Ok((held_until, changed.into_iter().filter_map(stored).collect()))
 }

@@ -160,6 +160,11 @@ pub(crate) fn refresh_one(node: &Node, name: &str) -> Result<(), KeysetError> {
     Ok(())
 }
 
+/// Where the set of a keyset is.
+pub(super) fn jwks_uri(node: &Node, name: &str) -> String {
+    format!("{}/jwks/{name}/jwks.json", node.https_url)
+}
+
 /// Publishes what other nodes have changed, and lets nothing sign here that they retired. What they
 /// did lately is all that is looked at: a node that was away for longer has none of its leases left.
 ///
@@ -203,7 +208,7 @@ fn publish(node: &Node, known: &Known) -> Result<Option<Live>, KeysetError> {
         sequence: known.row.sequence.unsigned_abs(),
         refresh_hint: u32::try_from(hint).unwrap_or(u32::MAX),
     };
-    let jwks_uri = format!("{}/jwks/{}/jwks.json", node.https_url, spec.name);
+    let jwks_uri = jwks_uri(node, &spec.name);
     let openid =
         discovery::openid_configuration(&spec.issuer, &jwks_uri, &policy.settings().algorithms);
     Ok(Some(Live {

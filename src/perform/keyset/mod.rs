@@ -12,13 +12,15 @@ mod enlist;
 mod fetch;
 mod live;
 mod seen;
+mod signers;
 mod signing;
 mod standing;
+mod told;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use jwks::{Jwk, Kid, Step, next, transition};
+use jwks::{Jwk, Kid, Step, handover, next, transition};
 use serde_json::json;
 use tracing::{error, warn};
 
@@ -148,6 +150,12 @@ async fn step(node: &Arc<Node>, id: i64) -> Result<bool, KeysetError> {
             let changed = transition::announce(&set, policy, &named, now)?;
             Change { changed, fresh, ..Change::new("keyset.announce") }
         }
+        Step::Place { targets } => return signers::place(node, &known, targets).await,
+        Step::Export { kid, target } => {
+            let changed = handover::export(&set, policy, &kid, &target, now)?;
+            let detail = json!({ "kid": kid.as_str(), "to": target });
+            Change { changed, detail, ..Change::new("keyset.export") }
+        }
         Step::Sign { kid } => {
             let changed = transition::sign(&set, policy, &kid, now)?;
             Change { changed, ..Change::new("keyset.sign") }
@@ -247,5 +255,7 @@ impl Conflicts for KeysetError {
     }
 }
 
+#[cfg(test)]
+mod elsewhere_tests;
 #[cfg(test)]
 mod tests;

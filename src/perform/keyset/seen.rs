@@ -59,8 +59,9 @@ pub(super) fn sighting(node: &Node, known: &Known) -> Result<Option<Change>, Key
         changed.extend(sighting::fetched(&set, policy, &kid, &consumers)?);
         detail.insert(kid.to_string(), json!(consumers));
     }
-    let change =
-        Change { changed, detail: json!({ "by": detail }), ..Change::new("keyset.fetched") };
+    // What is wrong with its edges is so still.
+    let (error, detail) = (known.row.error.clone(), json!({ "by": detail }));
+    let change = Change { changed, error, detail, ..Change::new("keyset.fetched") };
     Ok((!change.changed.is_empty()).then_some(change))
 }
 
@@ -93,17 +94,20 @@ pub(crate) struct Absent {
 }
 
 /// The consumers of a keyset that should have fetched a key that waits, and were not seen to. Of one
-/// that is declared by its name alone nothing is known until it came for the first time.
+/// that is declared by its name alone nothing is known until it came for the first time; one that
+/// fetches only for unknown keys comes later.
 pub(crate) fn absent(node: &Node, live: &Live, now: Timestamp) -> Vec<Absent> {
     let (policy, standing) = (live.policy(), &live.standing);
+    let settings = &policy.settings().consumers;
     let mut found = Vec::new();
     let overdue = |key: &&jwks::Key| sighting::is_overdue(&standing.set, policy, key, now);
     for key in standing.waiting().filter(overdue) {
         for consumer in &live.keyset().consumers {
             let seen = node.fetches.consumer(live.id, &consumer.name);
             let is_known = consumer.is_expected() || consumer.required || seen.is_some();
+            let lazy = settings.iter().any(|other| other.name == consumer.name && other.is_lazy());
             let has = seen.is_some_and(|row| standing.is_in(&key.kid, row.sequence));
-            if is_known && !has {
+            if is_known && !lazy && !has {
                 found.push(Absent {
                     consumer: consumer.name.clone(),
                     kid: key.kid.clone(),

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
 use jwks::token::Signer;
 use jwks::{Algorithm, transition};
 use serde_json::json;
@@ -56,7 +55,7 @@ async fn leased(
         return Ok((live, signer));
     }
     let known = Known::of(node, row)?;
-    let until = now + LEASE;
+    let until = now + live.policy().lease();
     // By what is published, since that bounds the tokens.
     let changed = transition::lease(&known.set(), live.policy(), signer.kid(), until);
     let event = Event::new("sign", "keyset.lease", format!("keyset/{name}"))
@@ -106,6 +105,3 @@ impl Conflicts for SignError {
         }
     }
 }
-
-/// How long a key may sign before it is stored again that it may.
-const LEASE: SignedDuration = SignedDuration::from_mins(10);

@@ -161,7 +161,7 @@ impl Stage {
     }
 
     /// Signs a token, and gives the kid of the key that did.
-    async fn sign(&self) -> Result<String, SignError> {
+    pub(super) async fn sign(&self) -> Result<String, SignError> {
         let (live, signer) = signer(&self.node, "auth", None).await?;
         let claims = json!({ "aud": "a", "sub": "b" }).to_string();
         let payload = live.keyset().bounds.claims(claims.as_bytes(), "id", self.now());
@@ -170,7 +170,7 @@ impl Stage {
     }
 
     /// The kids that are published.
-    fn published(&self) -> Vec<String> {
+    pub(super) fn published(&self) -> Vec<String> {
         let body = self.node.keysets.load()["auth"].set.plain.octets.clone();
         let served = Served::parse(&body).expect("a set");
         served.keys.iter().filter_map(|key| Some(key.kid.as_ref()?.to_string())).collect()

@@ -62,6 +62,19 @@ impl Published {
         self.lists.take(key, now, make).await
     }
 
+    /// At most `most` octets of what is at `url`, as it is now.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    pub(super) async fn document(
+        &self,
+        url: &str,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, String> {
+        self.fetcher.get(url, most, now).await
+    }
+
     /// What the OCSP responder at `url` says of `certificate`. It is not kept: each look at a
     /// certificate asks for another.
     ///

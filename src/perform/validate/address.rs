@@ -8,7 +8,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// The rules every address is judged by before a connection to it.
 #[derive(Clone, Debug)]
-pub(super) struct Rules {
+pub(crate) struct Rules {
     allow: Vec<IpNet>,
     deny: Vec<IpNet>,
     loopback: bool,
@@ -16,7 +16,7 @@ pub(super) struct Rules {
 
 impl Rules {
     /// Rules that refuse `deny`, permit `allow`, and permit loopback if `loopback`.
-    pub(super) fn new(allow: &[IpNet], deny: &[IpNet], loopback: bool) -> Self {
+    pub(crate) fn new(allow: &[IpNet], deny: &[IpNet], loopback: bool) -> Self {
         Self { allow: allow.to_vec(), deny: deny.to_vec(), loopback }
     }
 
@@ -25,7 +25,7 @@ impl Rules {
     ///
     /// # Errors
     /// The reason why not, to follow "it is".
-    pub(super) fn judge(&self, address: IpAddr) -> Result<(), &'static str> {
+    pub(crate) fn judge(&self, address: IpAddr) -> Result<(), &'static str> {
         let inner = inner(address);
         if self.deny.iter().any(|net| net.contains(&address) || net.contains(&inner)) {
             return Err("in a network that validation.deny refuses");

@@ -24,7 +24,7 @@ pub(crate) use caa::Caa;
 pub(crate) use outcome::{Failure, Proof};
 pub(crate) use settings::{InvalidSettings, Settings};
 
-use address::Rules;
+pub(crate) use address::Rules;
 use connect::Dialer;
 use dns::Dns;
 use http::Ports;

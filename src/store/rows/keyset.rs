@@ -128,6 +128,8 @@ impl Stored for SigningKeyRow {
         "gone_at",
         "fetched",
         "kept_until",
+        "exportable",
+        "held",
         "sequence",
     ];
 
@@ -153,6 +155,8 @@ impl Stored for SigningKeyRow {
             maybe_at(key.gone_at),
             json(&key.fetched),
             maybe_at(key.kept_until),
+            key.exportable.into(),
+            json(&key.held),
             self.sequence.into(),
         ]
     }
@@ -181,6 +185,8 @@ impl Stored for SigningKeyRow {
             gone_at: c.maybe_time()?,
             fetched: c.json()?,
             kept_until: c.maybe_time()?,
+            exportable: c.next()?,
+            held: c.json()?,
         };
         let sequence = c.next()?;
         Ok(Self { id, version, keyset, key, public, sealed_key, sequence })

@@ -4,6 +4,7 @@
 mod acme;
 mod keyset;
 mod managed;
+mod notification;
 mod pki;
 mod token;
 
@@ -21,6 +22,7 @@ pub(crate) use keyset::{Exposed, KeysetRow, SigningKeyRow};
 pub(crate) use managed::{
     ClientAccountRow, Managed, Pending, PlacementRow, RotationRow, VersionRow,
 };
+pub(crate) use notification::NotificationRow;
 pub(crate) use pki::{AuthorityRow, CertificatePhase, CertificateRow, CrlRow, Declaration};
 pub(crate) use token::ApiToken;
 
@@ -82,6 +84,7 @@ tables!(
     ApiToken,
     KeysetRow,
     SigningKeyRow,
+    NotificationRow,
 );
 
 /// The statements that write one table, spelled once.

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use jwks::emergency::{emergency, exposure, needed, reinstate, roll_back};
+use jwks::handover::export;
 use jwks::sighting::fetched;
 use jwks::transition::{
     Refused, announce, ask, close, destroy, lease, not_proven, prove, remove, retire, sign,
@@ -43,6 +44,8 @@ impl World {
                     prove(keyset, policy, &kid, &seen, now)
                 }
             }
+            Step::Export { kid, target } => export(keyset, policy, &kid, &target, now),
+            Step::Place { targets } => self.place(&targets, node),
             Step::Sign { kid } => sign(keyset, policy, &kid, now),
             Step::Retire { kid } => retire(keyset, policy, &kid, now),
             Step::Destroy { kid } => destroy(keyset, &kid, now),

@@ -1,16 +1,18 @@
 //! Consumers that come for keys, on virtual time, through the HTTPS router.
 
-use axum::body::Body;
+use axum::Router;
+use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use jiff::SignedDuration;
 use jwks::{Key, Phase};
+use serde_json::Value;
 use tower::ServiceExt;
 
 use super::super::tests::Stage;
 use super::*;
 use crate::fetches::Fetches;
-use crate::http::https_router;
 use crate::http::server::Peer;
+use crate::http::{admin_router, api_router, https_router};
 use crate::store::{FetchRow, KnownBy};
 
 const GATEWAY: &str = "rotate_every = \"7d\"\n\
@@ -27,6 +29,30 @@ async fn fetch(stage: &Stage, path: &str, agent: &str, tag: Option<&str>) -> Sta
     let mut request = request.body(Body::empty()).expect("a request");
     request.extensions_mut().insert(Peer::Network("192.0.2.7:4711".parse().expect("an address")));
     https_router(&stage.node).oneshot(request).await.expect("an answer").status()
+}
+
+/// What a router answers to who asks for `path`, or sends it `body`.
+async fn asked(router: Router, path: &str, body: Option<&str>) -> String {
+    let request = match body {
+        Some(body) => Request::post(path).body(Body::from(body.to_owned())),
+        None => Request::get(path).body(Body::empty()),
+    };
+    let answer = router.oneshot(request.expect("a request")).await.expect("an answer");
+    let text = to_bytes(answer.into_body(), 1 << 20).await.expect("a body");
+    String::from_utf8(text.into()).expect("text")
+}
+
+/// What `status` shows.
+async fn status(stage: &Stage) -> Value {
+    let shown = asked(api_router(&stage.node), "/api/v1/status", None).await;
+    serde_json::from_str(&shown).expect("JSON")
+}
+
+/// The lines of the metrics of keysets that begin so.
+async fn metrics(stage: &Stage, begin: &str) -> Vec<String> {
+    let text = asked(admin_router(&stage.node), "/metrics", None).await;
+    let begin = format!("perennial_keyset_{begin}{{");
+    text.lines().filter_map(|line| line.strip_prefix(&begin)).map(str::to_owned).collect()
 }
 
 async fn keep(stage: &Stage) {
@@ -164,4 +190,61 @@ async fn what_a_required_consumer_fetched_counts_after_a_restart_too() {
     assert!(live(&stage).standing.is_in(&key.kid, sequence));
     keep(&stage).await;
     assert_eq!(waiting(&stage).expect("not its turn").phase, Phase::Proven);
+}
+
+#[tokio::test]
+async fn who_looks_is_told_of_an_absent_consumer_and_of_each_key() {
+    let stage = Stage::new(GATEWAY).await;
+    stage.work().await;
+    fetch(&stage, "jwks.json", "gateway/1", None).await;
+    let key = announced(&stage).await;
+    let live = live(&stage);
+    let signs_at = sighting::signs_at(&live.standing.set, live.policy(), &key);
+    stage.pass(signs_at.duration_since(stage.now()) - SignedDuration::from_secs(1));
+    let line = format!(
+        "keyset auth: gateway was not seen to fetch key {}, which was announced at {}, and it signs \
+         at {signs_at}; see perennial status keyset auth",
+        key.kid, key.announced_at
+    );
+    assert_eq!(status(&stage).await["attention"].as_array().expect("lines"), &[line]);
+    let shown = asked(api_router(&stage.node), "/api/v1/keysets/auth/status", None).await;
+    let shown: Value = serde_json::from_str(&shown).expect("JSON");
+    let phases: Vec<_> = shown["keys"].as_array().expect("keys").iter().collect();
+    assert_eq!((&phases[0]["phase"], &phases[1]["phase"]), (&"signing".into(), &"proven".into()));
+    assert_eq!(phases[1]["next_at"], signs_at.to_string());
+    assert_eq!(shown["consumers"][0]["seen"], "never");
+    assert_eq!(shown["consumers"][1]["lacks"][0], key.kid.as_str());
+    let expected = |line: &str| vec![format!("keyset=\"auth\"{line}")];
+    assert_eq!(metrics(&stage, "consumers_absent").await, expected("} 1"));
+    let at = format!("}} {}", signs_at.as_second());
+    assert_eq!(metrics(&stage, "next_rotation_timestamp_seconds").await, expected(&at));
+    let phases = metrics(&stage, "keys").await;
+    assert!(phases.contains(&"keyset=\"auth\",phase=\"proven\"} 1".to_owned()), "{phases:?}");
+    let since = metrics(&stage, "last_fetch_age_seconds").await;
+    assert!(since[0].starts_with("keyset=\"auth\",consumer=\"gateway\"} "), "{since:?}");
+    stage.declare("rotate_every = \"7d\"").await;
+    assert_eq!(metrics(&stage, "last_fetch_age_seconds").await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_an_emergency_leaves_is_shown_until_it_is_over() {
+    let stage = Stage::new(GATEWAY).await;
+    stage.work().await;
+    let rotate = ("/api/v1/keysets/auth/rotate", Some("{\"emergency\": true}"));
+    asked(api_router(&stage.node), rotate.0, rotate.1).await;
+    let left = live(&stage).standing.exposure(stage.now());
+    // The slower of the two, and copies on the way.
+    assert_eq!(left, SignedDuration::from_mins(15 + 5 + 10));
+    let lines = status(&stage).await["attention"].clone();
+    let lines = lines.as_array().expect("lines");
+    assert_eq!(lines.len(), 2);
+    assert!(lines[0].as_str().expect("a line").ends_with(", 30 min more"), "{lines:?}");
+    assert_eq!(metrics(&stage, "exposure_seconds").await, ["keyset=\"auth\"} 1800"]);
+    assert_eq!(metrics(&stage, "emergencies_total").await, ["keyset=\"auth\"} 1"]);
+    stage.work().await;
+    stage.pass(SignedDuration::from_mins(25));
+    assert_eq!(status(&stage).await["attention"].as_array().expect("lines").len(), 1);
+    stage.pass(left - SignedDuration::from_mins(25));
+    assert_eq!(status(&stage).await["attention"].as_array().expect("lines").len(), 0);
+    assert_eq!(metrics(&stage, "exposure_seconds").await, ["keyset=\"auth\"} 0"]);
 }

@@ -13,7 +13,7 @@ mod order;
 mod patience;
 mod persist;
 mod respond;
-mod secret;
+pub(crate) mod secret;
 pub(crate) mod spec;
 #[cfg(test)]
 mod tests;

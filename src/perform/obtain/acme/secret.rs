@@ -14,7 +14,7 @@ use crate::seal::not_ours;
 ///
 /// # Errors
 /// [`ObtainError::Settings`] when it cannot be read, is larger, or others can read it.
-pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, ObtainError> {
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, ObtainError> {
     let fault = |why: &str| ObtainError::Settings(format!("{}: {why}", path.display()));
     let metadata = fs::metadata(path)
         .map_err(|e| fault(&format!("it cannot be read ({e}); put the secret there")))?;
