@@ -17,7 +17,7 @@ use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::keys::Keys;
 use crate::news::News;
-use crate::perform::keyset::Keysets;
+use crate::perform::keyset::{Edges, Keysets};
 use crate::perform::obtain::Issuers;
 use crate::perform::obtain::acme::Answers;
 use crate::perform::published::Published;
@@ -41,6 +41,8 @@ pub(crate) struct Node {
     pub(crate) issuers: Issuers,
     /// What issuers outside publish about revocation.
     pub(crate) published: Published,
+    /// The ways to where keysets are fetched from.
+    pub(crate) edges: Edges,
     pub(crate) news: News,
     /// Who fetches keysets.
     pub(crate) fetches: Fetches,
@@ -137,11 +139,19 @@ pub(crate) mod tests {
         let data_dir: PathBuf = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&data_dir).expect("a data directory");
         let clock = Arc::new(AtomicI64::new(seconds));
-        let world = World::manual(Arc::clone(&clock));
+        (node_on(data_dir, &clock).await, clock)
+    }
+
+    /// A node on a data directory that another may be on as well.
+    pub(crate) async fn node_on(data_dir: PathBuf, clock: &Arc<AtomicI64>) -> Arc<Node> {
+        let world = World::manual(Arc::clone(clock));
         let key_file = data_dir.join("key-encryption-key");
+        if !key_file.exists() {
+            KeyEncryptionKey::create(&key_file, &world).expect("a key");
+        }
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let node = Arc::new(Node {
-            key: KeyEncryptionKey::create(&key_file, &world).expect("a key"),
+            key: KeyEncryptionKey::read(&key_file).expect("a key"),
             store: Store::open(&data_dir.join("perennial.db"), &world).expect("a store"),
             nonces: Nonces::new(&world.random()),
             keys: Keys::default(),
@@ -150,6 +160,7 @@ pub(crate) mod tests {
             steps: Steps::new(),
             issuers: Issuers::default(),
             published: Published::default(),
+            edges: Edges::default(),
             news: News::new(),
             fetches: Fetches::default(),
             keysets: Current::new(Keysets::new()),
@@ -185,7 +196,7 @@ pub(crate) mod tests {
             world,
         });
         node.catalog.replace(establish::establish(&node).await.expect("the defaults stand"));
-        (node, clock)
+        node
     }
 
     /// Lets the node obtain and present its own certificate; gives the row of what was issued.

@@ -54,6 +54,9 @@ pub(crate) fn start_due(node: &Arc<Node>) {
     start_rows::<Managed>(node, |node, id| {
         steps.start(Subject::Managed(id), perform::managed::look(Arc::clone(node), id));
     });
+    if let Err(error) = perform::keyset::catch_up(node) {
+        error!(%error, "what other nodes changed of keysets cannot be published");
+    }
     start_rows::<KeysetRow>(node, perform::keyset::begin);
     start_rows::<NotificationRow>(node, perform::notify::begin);
     start_rows::<PlacementRow>(node, |node, id| {

@@ -5,6 +5,7 @@ mod external_key;
 mod issue;
 mod keyset;
 mod node;
+mod publication;
 mod pull;
 mod signers;
 mod start;

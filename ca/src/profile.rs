@@ -111,6 +111,8 @@ pub enum ExtendedKeyUsage {
     ServerAuth,
     /// TLS clients.
     ClientAuth,
+    /// Signatures of JWTs (RFC 9509 §3).
+    Jwt,
 }
 
 impl ExtendedKeyUsage {
@@ -118,6 +120,7 @@ impl ExtendedKeyUsage {
         match self {
             Self::ServerAuth => SERVER_AUTH,
             Self::ClientAuth => CLIENT_AUTH,
+            Self::Jwt => JWT,
         }
     }
 }
@@ -185,7 +188,7 @@ pub enum BadProfile {
     #[error("a profile's lifetime must be longer than its backdate")]
     Lifetime,
     /// No purpose.
-    #[error("a profile needs an extended key usage: server-auth or client-auth")]
+    #[error("a profile needs an extended key usage: server-auth, client-auth or jwt")]
     NoUsage,
     /// No key would be accepted.
     #[error("a profile must accept some keys: check keys.algorithms, rsa_min and rsa_max")]
@@ -214,3 +217,4 @@ fn default_max_names() -> usize {
 const MAX_NAMES: usize = 1000;
 const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
+const JWT: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.37");

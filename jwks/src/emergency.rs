@@ -11,7 +11,7 @@ use crate::consumer::Cache;
 use crate::jwk::Kid;
 use crate::keyset::{Key, Keyset, Phase};
 use crate::policy::Policy;
-use crate::transition::{Refused, announced, begin, gone, in_phase};
+use crate::transition::{Refused, announced, begin, gone, in_phase, retired};
 use crate::window::{plus, words};
 
 /// For which algorithms an emergency needs a fresh key, before [`emergency`] is called with them.
@@ -87,6 +87,32 @@ pub fn roll_back(
     let mut signer = keyset.signer(key.algorithm).ok_or(Refused::Nothing)?.clone();
     signer.rotate_at = signer.rotate_at.max(Some(plus(now, policy.settings().rotate_every)));
     Ok(vec![gone(&key, now), signer])
+}
+
+/// Goes back behind a rotation that went wrong: the key that was replaced signs again, and what took
+/// its place retires for good. Nobody has to fetch anything for that: the set had both all the time,
+/// and has them still.
+///
+/// # Errors
+/// [`Refused::Phase`] unless `kid` retires, [`Refused::Destroyed`] when its private half is not kept
+/// any more, [`Refused::Unwanted`] when nothing is to be signed with its algorithm.
+pub fn reinstate(
+    keyset: &Keyset,
+    policy: &Policy,
+    kid: &Kid,
+    now: Timestamp,
+) -> Result<Vec<Key>, Refused> {
+    let key = in_phase(keyset, kid, &[Phase::Retiring])?;
+    if keyset.closed || !policy.declares(key.algorithm) {
+        return Err(Refused::Unwanted(key.algorithm));
+    }
+    if key.kept_until.is_none_or(|until| until <= now) {
+        return Err(Refused::Destroyed(kid.clone()));
+    }
+    let failed = keyset.signer(key.algorithm).map(|failed| retired(failed, policy, now));
+    let mut again = Key { kept_until: None, gone_at: None, ..key };
+    begin(&mut again, policy, now);
+    Ok(failed.into_iter().chain([again]).collect())
 }
 
 /// How long a consumer may go on trusting a key that was taken out.

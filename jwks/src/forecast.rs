@@ -10,7 +10,7 @@ use crate::jwk::Kid;
 use crate::keyset::{Key, Keyset, Phase, Step, next};
 use crate::policy::Policy;
 use crate::sighting::fetched;
-use crate::transition::{Refused, announce, lease, prove, remove, retire, sign};
+use crate::transition::{Refused, announce, close, destroy, lease, prove, remove, retire, sign};
 
 /// Something that will happen to a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +105,9 @@ fn taken(set: &Keyset, policy: &Policy, step: Step, at: Timestamp) -> Result<Vec
             used.apply(&lease(set, policy, &kid, at)?);
             retire(&used, policy, &kid, at)
         }
+        Step::Destroy { kid } => destroy(set, &kid, at),
         Step::Remove { kid } => remove(set, policy, &kid, at),
+        Step::Close => close(set, policy, at),
     }
 }
 

@@ -47,6 +47,9 @@ pub struct Key {
     pub last_expiry: Option<Timestamp>,
     /// Retiring: when it is removed. Gone: when it was.
     pub gone_at: Option<Timestamp>,
+    /// Retiring: until when its private half is kept, so that it can sign again if what took its
+    /// place does not work.
+    pub kept_until: Option<Timestamp>,
     /// Whether it may be given to signer targets: whether its keyset named one when it was made.
     pub exportable: bool,
     /// The signer targets that were given it.
@@ -59,6 +62,12 @@ impl Key {
     pub fn missing<'a>(&self, policy: &'a Policy) -> Vec<&'a str> {
         let edges = policy.settings().edges.iter();
         edges.filter(|edge| !self.proven.contains(edge)).map(String::as_str).collect()
+    }
+
+    /// Whether its private half is kept. Where it is not, destroy it in the same transaction.
+    #[must_use]
+    pub fn is_private_kept(&self) -> bool {
+        self.phase.is_private_kept() || self.kept_until.is_some()
     }
 
     /// The required consumers that were not seen to fetch it. The first key needs none: nobody holds
@@ -108,7 +117,7 @@ impl Key {
         }
         let needed =
             self.last_expiry.map(|expiry| plus(expiry, policy.retirement().after_expiry()));
-        self.gone_at.max(needed).or(Some(Timestamp::MAX))
+        self.gone_at.max(needed).max(self.kept_until).or(Some(Timestamp::MAX))
     }
 }
 
@@ -122,6 +131,8 @@ pub struct Keyset {
     /// Until then somebody may hold a set that was fetched under an earlier policy, which allowed
     /// more than the present one: see [`Keyset::reconfigured`].
     pub held_until: Option<Timestamp>,
+    /// Whether it is declared no more: nothing signs, and its keys go when no token needs them.
+    pub closed: bool,
 }
 
 impl Keyset {
@@ -141,6 +152,13 @@ impl Keyset {
     #[must_use]
     pub fn waiting(&self, algorithm: Algorithm) -> Option<&Key> {
         self.keys.iter().find(|key| key.phase.is_waiting() && key.algorithm == algorithm)
+    }
+
+    /// The key that signed with this algorithm before and can do so again, until when its private
+    /// half is kept.
+    #[must_use]
+    pub fn predecessor(&self, algorithm: Algorithm) -> Option<&Key> {
+        self.keys.iter().find(|key| key.algorithm == algorithm && key.kept_until.is_some())
     }
 
     /// The keys that are published, in the order in which they were announced.
@@ -244,16 +262,26 @@ pub enum Step {
         /// The key.
         kid: Kid,
     },
+    /// Destroy its private half: nobody rolled back to it.
+    Destroy {
+        /// The key.
+        kid: Kid,
+    },
     /// Take it out of the set.
     Remove {
         /// The key.
         kid: Kid,
     },
+    /// Let nothing sign any more: the keyset is declared no more.
+    Close,
 }
 
 /// What comes next for a keyset at `now`.
 #[must_use]
 pub fn next(keyset: &Keyset, policy: &Policy, now: Timestamp) -> Step {
+    if keyset.closed && keyset.keys.iter().any(|key| key.phase.is_private_kept()) {
+        return Step::Close;
+    }
     let mut wait = Timestamp::MAX;
     let mut is_due = |at: Timestamp| {
         if at > now {
@@ -285,10 +313,15 @@ pub fn next(keyset: &Keyset, policy: &Policy, now: Timestamp) -> Step {
                     return Step::Export { kid, target };
                 }
             }
-            Phase::Retiring if key.removal(policy).is_some_and(&mut is_due) => {
-                return Step::Remove { kid };
+            Phase::Retiring => {
+                if key.kept_until.is_some_and(&mut is_due) {
+                    return Step::Destroy { kid };
+                }
+                if key.removal(policy).is_some_and(&mut is_due) {
+                    return Step::Remove { kid };
+                }
             }
-            Phase::Retiring | Phase::Gone => {}
+            Phase::Gone => {}
         }
     }
     let looks = keyset.looks(policy).into_iter().filter(|(_, at)| is_due(*at));
@@ -335,9 +368,9 @@ pub fn next_change(keyset: &Keyset, policy: &Policy) -> Option<Timestamp> {
     announced.chain(removed).min()
 }
 
-/// When a key for this algorithm is to be announced; `None` while one waits.
+/// When a key for this algorithm is to be announced; `None` while one waits, or none is wanted.
 fn announcement(keyset: &Keyset, policy: &Policy, algorithm: Algorithm) -> Option<Timestamp> {
-    if keyset.waiting(algorithm).is_some() {
+    if keyset.closed || keyset.waiting(algorithm).is_some() {
         return None;
     }
     let replaced = keyset.signer(algorithm).map(|signer| replacement(signer, policy));

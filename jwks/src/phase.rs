@@ -9,7 +9,7 @@ pub enum Phase {
     Proven,
     /// It signs.
     Signing,
-    /// It verifies only; its private half is destroyed.
+    /// It verifies only; its private half is destroyed, unless it is kept for a while to roll back to.
     Retiring,
     /// Not published any more; its private half is destroyed.
     Gone,
@@ -42,7 +42,7 @@ impl Phase {
         self != Self::Gone
     }
 
-    /// Whether its private half is kept. Where it is not, destroy it in the same transaction.
+    /// Whether a key in this phase signs, or may yet.
     #[must_use]
     pub fn is_private_kept(self) -> bool {
         matches!(self, Self::Announced | Self::Proven | Self::Signing)

@@ -36,6 +36,9 @@ pub struct Settings {
     pub skew: SignedDuration,
     /// How far nodes' clocks are from the true time, or signers beyond their lease, and a second.
     pub signer_lag: SignedDuration,
+    /// How long the private half of a key that was replaced is kept, to go back to it. Zero: it is
+    /// destroyed at once.
+    pub grace: SignedDuration,
 }
 
 impl Settings {
@@ -59,6 +62,7 @@ impl Settings {
             lag: SignedDuration::from_mins(10),
             skew: SignedDuration::from_mins(5),
             signer_lag: SignedDuration::from_mins(1),
+            grace: SignedDuration::ZERO,
         }
     }
 
@@ -121,6 +125,7 @@ impl Settings {
             ("lag", self.lag),
             ("skew", self.skew),
             ("signer_lag", self.signer_lag),
+            ("grace", self.grace),
         ] {
             if duration.is_negative() || duration > LONGEST {
                 return Err(Impossible::Duration(name));
@@ -175,6 +180,10 @@ impl Policy {
         if settings.rotate_every < lead.total() + retirement.total() {
             let every = settings.rotate_every;
             return Err(Impossible::Short { every, lead: Box::new(lead), retirement });
+        }
+        let most = settings.rotate_every - lead.total();
+        if settings.grace > most {
+            return Err(Impossible::Grace { grace: settings.grace, most });
         }
         Ok(Self { settings, lead, retirement })
     }
@@ -258,6 +267,19 @@ pub enum Impossible {
          restarted"
     )]
     Frozen(String),
+    /// A key would be kept to go back to when the next one is announced already.
+    #[error(
+        "grace {grace} is too long: the next key is announced {most} after the switch; shorten it, \
+         or lengthen rotate_every",
+        grace = words(*grace),
+        most = words(*most)
+    )]
+    Grace {
+        /// How long it would be kept.
+        grace: SignedDuration,
+        /// How long it may be.
+        most: SignedDuration,
+    },
     /// A required consumer that fetches no key before it signs.
     #[error(
         "consumer {0:?} fetches the set only for a key that signs already, so it cannot be required \

@@ -60,6 +60,10 @@ impl Bundle {
     /// # Errors
     /// [`BadSet`] says what the lint found; nothing may be published then.
     pub fn publish(self, keys: &[Jwk], profile: Profile) -> Result<Published, BadSet> {
+        // There, certificates are for X.509-SVIDs.
+        let keys: Vec<Jwk> =
+            keys.iter().map(|key| Jwk { x5c: Vec::new(), ..key.clone() }).collect();
+        let keys = keys.as_slice();
         let body = Body {
             keys: written(keys, "jwt-svid"),
             sequence: Some(self.sequence),
@@ -143,6 +147,9 @@ pub enum BadSet {
     /// A key of another type than its algorithm's.
     #[error("key {0} cannot be used with {1}, as it says")]
     Algorithm(Kid, Algorithm),
+    /// A key whose first certificate is another one's (RFC 7517 §4.7).
+    #[error("the certificate of key {0} is for another key")]
+    Certificate(Kid),
     /// A key that consumers of this profile may not know.
     #[error("key {0} does not belong in this publication profile: publish it in a set of its own")]
     Profile(Kid),
@@ -177,6 +184,9 @@ fn lint(body: &[u8], keys: &[Jwk], profile: Profile) -> Result<(), BadSet> {
         if !jwk.key.suits(algorithm) {
             return Err(BadSet::Algorithm(kid.clone(), algorithm));
         }
+        if jwk.x5c.first().is_some_and(|der| !holds(der, &jwk.key.spki())) {
+            return Err(BadSet::Certificate(kid.clone()));
+        }
         if algorithm.is_classical() != (profile == Profile::Classical) {
             return Err(BadSet::Profile(kid.clone()));
         }
@@ -190,6 +200,11 @@ fn lint(body: &[u8], keys: &[Jwk], profile: Profile) -> Result<(), BadSet> {
         Some((_, jwk)) => Err(jwk.kid.clone().map_or(BadSet::Unnamed, BadSet::Unreadable)),
         None => Ok(()),
     }
+}
+
+/// Whether these octets are in those.
+fn holds(all: &[u8], some: &[u8]) -> bool {
+    all.windows(some.len()).any(|window| window == some)
 }
 
 const MAX_BODY: usize = 256 * 1024;

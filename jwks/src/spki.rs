@@ -1,73 +1,108 @@
-//! Public keys as a `SubjectPublicKeyInfo` in DER (RFC 5280 §4.1.2.7), as X.509 has them and Go calls
-//! PKIX. Written here and nowhere read.
+//! Public keys as SubjectPublicKeyInfo, DER (RFC 5280 §4.1.2.7): by RFC 8017 §A.1, RFC 5480 §2, RFC 8410
+//! §4 and RFC 9881 §4.
 
 use crate::algorithm::Algorithm;
 use crate::public_key::{Form, PublicKey};
 
 impl PublicKey {
-    /// Its `SubjectPublicKeyInfo` in DER (RFC 3279 §2.3.1, RFC 5480 §2, RFC 8410 §4, RFC 9881 §4).
+    /// The key as SubjectPublicKeyInfo, DER: what is in its certificate.
     #[must_use]
-    pub fn to_spki(&self) -> Vec<u8> {
-        let (algorithm, key): (&[u8], Vec<u8>) = match &self.0 {
-            Form::Rsa { n, e } => (RSA, sequence(&[integer(n), integer(e)].concat())),
-            Form::Ec { curve, x, y } => {
-                let named = if *curve == Algorithm::Es256 { EC_P256 } else { EC_P384 };
-                (named, [&[UNCOMPRESSED], x.as_slice(), y].concat())
+    pub fn spki(&self) -> Vec<u8> {
+        match &self.0 {
+            Form::Rsa { n, e } => {
+                let key = element(SEQUENCE, &[&unsigned(n), &unsigned(e)]);
+                info(&[RSA, NULL], &key)
             }
-            Form::Ed25519 { x } => (ED25519, x.clone()),
+            Form::Ec { curve, x, y } => {
+                let curve = if *curve == Algorithm::Es256 { P256 } else { P384 };
+                info(&[EC, curve], &[&[UNCOMPRESSED], x.as_slice(), y].concat())
+            }
+            Form::Ed25519 { x } => info(&[ED25519], x),
             Form::Akp { algorithm, public } => match algorithm {
-                Algorithm::MlDsa44 => (ML_DSA_44, public.clone()),
-                Algorithm::MlDsa65 => (ML_DSA_65, public.clone()),
-                _ => (ML_DSA_87, public.clone()),
+                Algorithm::MlDsa44 => info(&[ML_DSA_44], public),
+                Algorithm::MlDsa65 => info(&[ML_DSA_65], public),
+                _ => info(&[ML_DSA_87], public),
             },
-        };
-        // No bit of the last octet is unused.
-        let bits = element(BIT_STRING, &[&[0], key.as_slice()].concat());
-        sequence(&[sequence(algorithm), bits].concat())
+        }
     }
 }
 
-/// A number that is not negative, from its octets without leading zeros.
-fn integer(octets: &[u8]) -> Vec<u8> {
-    let positive = octets.first().is_some_and(|first| *first >= 0x80);
-    let sign: &[u8] = if positive { &[0] } else { &[] };
-    element(INTEGER, &[sign, octets].concat())
+fn info(algorithm: &[&[u8]], key: &[u8]) -> Vec<u8> {
+    // No bit of the last octet is unused.
+    let key = element(BIT_STRING, &[&[0], key]);
+    element(SEQUENCE, &[&element(SEQUENCE, algorithm), &key])
 }
 
-fn sequence(contents: &[u8]) -> Vec<u8> {
-    element(SEQUENCE, contents)
+/// A positive number of big-endian octets without leading zeros.
+fn unsigned(number: &[u8]) -> Vec<u8> {
+    let sign: &[u8] = if number.first().is_some_and(|first| *first >= 0x80) { &[0] } else { &[] };
+    element(INTEGER, &[sign, number])
 }
 
-fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
-    let length = contents.len().to_be_bytes();
-    let length = match contents.len() {
-        0..0x80 => length[length.len() - 1..].to_vec(),
-        _ => {
-            let zeros = length.iter().take_while(|octet| **octet == 0).count();
-            let octets = &length[zeros..];
-            // At most eight.
-            [&[0x80 | u8::try_from(octets.len()).unwrap_or(0)], octets].concat()
+fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let octets = length.to_be_bytes();
+    let significant = &octets[octets.iter().take_while(|octet| **octet == 0).count()..];
+    let mut der = vec![tag];
+    match (length, u8::try_from(significant.len())) {
+        (0..0x80, _) => der.extend(u8::try_from(length)),
+        (_, Ok(count)) => {
+            der.push(0x80 | count);
+            der.extend(significant);
         }
-    };
-    [&[tag], length.as_slice(), contents].concat()
+        // A length has eight octets at most.
+        (_, Err(_)) => {}
+    }
+    parts.iter().for_each(|part| der.extend(*part));
+    der
 }
 
+const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
-const SEQUENCE: u8 = 0x30;
-const UNCOMPRESSED: u8 = 0x04;
+const UNCOMPRESSED: u8 = 4;
+const NULL: &[u8] = &[0x05, 0x00];
+// Object identifiers, whole.
+const RSA: &[u8] = &[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+const EC: &[u8] = &[0x06, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+const P256: &[u8] = &[0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+const P384: &[u8] = &[0x06, 5, 0x2b, 0x81, 0x04, 0x00, 0x22];
+const ED25519: &[u8] = &[0x06, 3, 0x2b, 0x65, 0x70];
+const ML_DSA_44: &[u8] = &[0x06, 9, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x11];
+const ML_DSA_65: &[u8] = &[0x06, 9, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x12];
+const ML_DSA_87: &[u8] = &[0x06, 9, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x13];
 
-// What stands in an AlgorithmIdentifier: an object identifier, and its parameters.
-/// rsaEncryption, NULL.
-const RSA: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
-/// id-ecPublicKey, secp256r1.
-const EC_P256: &[u8] =
-    b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
-/// id-ecPublicKey, secp384r1.
-const EC_P384: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22";
-/// id-Ed25519.
-const ED25519: &[u8] = b"\x06\x03\x2b\x65\x70";
-/// id-ml-dsa-44 and the two after it.
-const ML_DSA_44: &[u8] = b"\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03\x11";
-const ML_DSA_65: &[u8] = b"\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03\x12";
-const ML_DSA_87: &[u8] = b"\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03\x13";
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::signature::{
+        ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ML_DSA_44, ML_DSA_65, ML_DSA_87,
+        RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, VerificationAlgorithm,
+    };
+    use aws_lc_rs::signature::{ED25519, ParsedPublicKey, UnparsedPublicKey};
+
+    use super::*;
+    use crate::key::PrivateKey;
+
+    /// The library reads it as the key that signed.
+    #[test]
+    fn every_key_is_read_back_by_the_library() {
+        for algorithm in Algorithm::ALL {
+            let how: &'static dyn VerificationAlgorithm = match algorithm {
+                Algorithm::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
+                Algorithm::Ps256 => &RSA_PSS_2048_8192_SHA256,
+                Algorithm::Es256 => &ECDSA_P256_SHA256_FIXED,
+                Algorithm::Es384 => &ECDSA_P384_SHA384_FIXED,
+                Algorithm::EdDsa | Algorithm::Ed25519 => &ED25519,
+                Algorithm::MlDsa44 => &ML_DSA_44,
+                Algorithm::MlDsa65 => &ML_DSA_65,
+                Algorithm::MlDsa87 => &ML_DSA_87,
+            };
+            let key = PrivateKey::generate(algorithm, 2048).expect("a key");
+            let spki = key.public_key().spki();
+            assert!(ParsedPublicKey::new(how, &spki).is_ok(), "{algorithm}");
+            let signature = key.sign(b"message").expect("signed");
+            let read = UnparsedPublicKey::new(how, &spki);
+            assert!(read.verify(b"message", &signature).is_ok(), "{algorithm}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! What a step changes. Each function gives the keys as they are afterwards; the caller stores them
 //! all in one transaction, with the version of the keyset it decided on, and destroys the private
-//! halves that [`Phase::is_private_kept`] says are not kept. A step that is not due is refused here
+//! halves that [`Key::is_private_kept`] says are not kept. A step that is not due is refused here
 //! too, whatever the caller believes.
 
 use jiff::{SignedDuration, Timestamp};
@@ -107,9 +107,10 @@ pub fn sign(
         return Err(Refused::Early(kid.clone(), due));
     }
     let mut after = keyset.clone();
-    let mut changed: Vec<Key> = (keyset.signer(key.algorithm).into_iter())
-        .map(|signer| retired(signer, policy, now))
-        .collect();
+    let before = keyset.predecessor(key.algorithm);
+    // One step back is enough: what signed before the last one is not needed any more.
+    let mut changed: Vec<Key> = before.into_iter().map(destroyed).collect();
+    changed.extend(keyset.signer(key.algorithm).map(|signer| replaced(signer, policy, now)));
     begin(&mut key, policy, now);
     changed.push(key);
     after.apply(&changed);
@@ -141,6 +142,38 @@ pub fn retire(
         return Err(Refused::Phase(kid.clone(), key.phase.name()));
     }
     Ok(vec![retired(&key, policy, now)])
+}
+
+/// Ends the time in which a key that was replaced could sign again.
+///
+/// # Errors
+/// [`Refused::Phase`] unless it retires, [`Refused::Early`] before that time is over.
+pub fn destroy(keyset: &Keyset, kid: &Kid, now: Timestamp) -> Result<Vec<Key>, Refused> {
+    let key = in_phase(keyset, kid, &[Phase::Retiring])?;
+    match key.kept_until {
+        Some(until) if until > now => Err(Refused::Early(kid.clone(), until)),
+        _ => Ok(vec![destroyed(&key)]),
+    }
+}
+
+/// Lets nothing sign any more: what signs retires, and stays until no token needs it; what waits is
+/// gone.
+///
+/// # Errors
+/// [`Refused::Needed`] while the keyset is declared, [`Refused::Nothing`] when nothing signs or waits.
+pub fn close(keyset: &Keyset, policy: &Policy, now: Timestamp) -> Result<Vec<Key>, Refused> {
+    let left = || keyset.keys.iter().filter(|key| key.phase.is_private_kept());
+    let first = left().next().ok_or(Refused::Nothing)?;
+    if !keyset.closed {
+        return Err(Refused::Needed(first.kid.clone()));
+    }
+    let end = |key: &Key| match key.phase {
+        Phase::Signing => replaced(key, policy, now),
+        // A signer target was given it, and may have used it.
+        _ if !key.held.is_empty() => retired(key, policy, now),
+        _ => gone(key, now),
+    };
+    Ok(left().map(end).collect())
 }
 
 /// Takes a key out of the set: one that has retired for long enough, or one that waits for an
@@ -222,6 +255,7 @@ pub(crate) fn announced(
         last_signature_at: None,
         last_expiry: None,
         gone_at: None,
+        kept_until: None,
         exportable: policy.signers(algorithm).next().is_some(),
         held: Held::default(),
     };
@@ -237,7 +271,8 @@ pub(crate) fn begin(key: &mut Key, policy: &Policy, now: Timestamp) {
 }
 
 pub(crate) fn gone(key: &Key, now: Timestamp) -> Key {
-    let mut key = Key { phase: Phase::Gone, gone_at: Some(now), ..key.clone() };
+    let phase = Phase::Gone;
+    let mut key = Key { phase, gone_at: Some(now), kept_until: None, ..key.clone() };
     key.held.look(now);
     key
 }
@@ -255,7 +290,19 @@ pub(crate) fn waiting(keyset: &Keyset, kid: &Kid) -> Result<Key, Refused> {
     in_phase(keyset, kid, &[Phase::Announced, Phase::Proven])
 }
 
-fn retired(key: &Key, policy: &Policy, now: Timestamp) -> Key {
+/// Retiring, and ready to sign again for as long as that is declared.
+fn replaced(key: &Key, policy: &Policy, now: Timestamp) -> Key {
+    let grace = policy.settings().grace;
+    let kept_until = (!grace.is_zero()).then(|| plus(now, grace));
+    Key { kept_until, ..retired(key, policy, now) }
+}
+
+fn destroyed(key: &Key) -> Key {
+    Key { kept_until: None, ..key.clone() }
+}
+
+/// Retiring, for good.
+pub(crate) fn retired(key: &Key, policy: &Policy, now: Timestamp) -> Key {
     // A lease may reach beyond now: its holder learns of the switch when it is over.
     let expiry = key.last_expiry.unwrap_or(now);
     let gone_at = plus(expiry, policy.retirement().after_expiry());
@@ -311,6 +358,12 @@ pub enum Refused {
     /// Tokens depend on it.
     #[error("key {0} is still needed")]
     Needed(Kid),
+    /// Its private half does not exist any more.
+    #[error("the private half of key {0} is destroyed: it cannot sign again")]
+    Destroyed(Kid),
+    /// The keyset, or this algorithm of it, is not declared any more.
+    #[error("nothing is to be signed with {0} any more: declare it first")]
+    Unwanted(Algorithm),
     /// No key signs.
     #[error("the keyset has no key that signs")]
     Nothing,

@@ -23,9 +23,7 @@ impl Declared {
             check_name(&entry.name).map_err(wrong)?;
         }
         self.check_managed()?;
-        for spec in self.keysets.values() {
-            spec.check().map_err(|why| Wrong::new("keyset", &spec.name, why))?;
-        }
+        self.check_keysets()?;
         self.check_signers()?;
         for spec in self.webhooks.values() {
             spec.check().map_err(|why| Wrong::new("webhook", &spec.name, why))?;
@@ -83,6 +81,21 @@ impl Declared {
                 return Err(wrong(
                     "it trusts external account bindings but does not require one; set external_account_required = true".into()
                 ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether keysets could work.
+    fn check_keysets(&self) -> Result<(), Wrong> {
+        for spec in self.keysets.values() {
+            spec.check().map_err(|why| Wrong::new("keyset", &spec.name, why))?;
+            // What can be a name is meant as one; a file has a directory, or an extension.
+            let roots = spec.edge_roots.iter().filter(|roots| check_name(roots).is_ok());
+            for authority in spec.x5c.iter().chain(roots) {
+                if !self.authorities.contains_key(authority) {
+                    return Err(Wrong::missing("keyset", &spec.name, "authority", authority));
+                }
             }
         }
         Ok(())

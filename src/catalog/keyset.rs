@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use jiff::SignedDuration;
 use jwks::consumer::{BadConsumer, UnknownKid};
 use jwks::token::{Bounds, Pattern};
-use jwks::{Algorithm, Consumer, Policy, Settings};
+use jwks::{Algorithm, Consumer, Naming, Policy, Settings};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -48,6 +48,19 @@ pub(crate) struct KeysetSpec {
     /// How old what a CDN serves may be beyond `max_age`.
     #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
     pub(crate) copy_age: Option<SignedDuration>,
+    /// By whose certificates edges are known: an authority here, or a file of PEM roots; none: the
+    /// system's roots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) edge_roots: Option<String>,
+    /// How long the private half of a key that was replaced is kept, to go back to it.
+    #[serde(default, with = "maybe_duration", skip_serializing_if = "Option::is_none")]
+    pub(crate) grace: Option<SignedDuration>,
+    /// How keys are named.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub(crate) kid: Naming,
+    /// The authority that certifies each key, for `x5c`; none: none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) x5c: Option<String>,
     /// Safety on what is cached, in percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) safety: Option<u16>,
@@ -146,6 +159,7 @@ impl KeysetSpec {
             token_lifetime: self.token_lifetime,
             max_age: self.max_age.unwrap_or(usual.max_age),
             copy_age: self.copy_age.unwrap_or(usual.copy_age),
+            grace: self.grace.unwrap_or(usual.grace),
             safety: self.safety.unwrap_or(usual.safety),
             lag: self.lag.unwrap_or(usual.lag),
             skew: self.skew.unwrap_or(usual.skew),
@@ -193,6 +207,13 @@ impl KeysetSpec {
                 "issuer must be an https URL without query, fragment and slash at the end".into()
             );
         }
+        if self.edges.len() > MAX_EDGES {
+            return Err(format!("edges must be {MAX_EDGES} at most"));
+        }
+        let all = std::iter::once(&self.algorithm).chain(&self.more_algorithms);
+        if let Some(other) = all.into_iter().find(|a| self.x5c.is_some() && !a.is_classical()) {
+            return Err(format!("keys for {other} are not certified here: leave x5c out"));
+        }
         for edge in &self.edges {
             let edge = Url::parse(edge).map_err(|e| format!("edge {edge:?}: {e}"))?;
             if !matches!(edge.scheme(), "https" | "http") {
@@ -236,6 +257,10 @@ pub(super) mod patterns {
     }
 }
 
+fn is_usual(naming: &Naming) -> bool {
+    *naming == Naming::default()
+}
+
 fn default_rotation() -> SignedDuration {
     SignedDuration::from_hours(30 * 24)
 }
@@ -243,3 +268,6 @@ fn default_rotation() -> SignedDuration {
 fn default_token_lifetime() -> SignedDuration {
     SignedDuration::from_hours(1)
 }
+
+/// All are asked at once.
+const MAX_EDGES: usize = 32;

@@ -71,7 +71,11 @@ pub(crate) fn prune(standing: &Declared, wanted: &Declared) -> Vec<Change> {
         change: Verb::Delete,
         kind,
         name,
-        why: "it is not declared any more".to_owned(),
+        why: match kind {
+            "keyset" => "it is not declared any more; what it signed verifies until it expires",
+            _ => "it is not declared any more",
+        }
+        .to_owned(),
     };
     gone.map(delete).collect()
 }

@@ -30,7 +30,7 @@ use crate::http::{self, server, tls};
 use crate::keys::Keys;
 use crate::news::News;
 use crate::node::{Current, Inventory, Node};
-use crate::perform::keyset::{self, Keysets};
+use crate::perform::keyset::{self, Edges, Keysets};
 use crate::perform::obtain::Issuers;
 use crate::perform::obtain::acme::Answers;
 use crate::perform::published::Published;
@@ -177,6 +177,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         steps: Steps::new(),
         issuers: Issuers::default(),
         published: Published::default(),
+        edges: Edges::default(),
         news: News::new(),
         fetches: Fetches::resume(store.fetches(Fetches::MOST_STORED)?),
         keysets: Current::new(Keysets::new()),

@@ -9,29 +9,30 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use axum::{Router, routing};
-use jwks::Published;
 
+use super::encodings::wants_gzip;
 use super::tags::{Tags, not_modified};
 use super::{error, fetched};
 use crate::node::Node;
+use crate::perform::keyset::Document;
 
 /// Everything under `/jwks/`, and the well-known places of the keyset `default`.
 pub(super) fn router() -> Router<Arc<Node>> {
     let mut router = Router::new();
-    for (path, document) in [
-        ("jwks.json", Document::Set),
-        ("spiffe.json", Document::Bundle),
-        (".well-known/jwks.json", Document::Set),
-        (".well-known/openid-configuration", Document::OpenId),
-        (".well-known/oauth-authorization-server", Document::Server),
+    for (path, place) in [
+        ("jwks.json", Place::Set),
+        ("spiffe.json", Place::Bundle),
+        (".well-known/jwks.json", Place::Set),
+        (".well-known/openid-configuration", Place::OpenId),
+        (".well-known/oauth-authorization-server", Place::Server),
     ] {
         let named = move |state, Path(name): Path<String>, request: Request| async move {
-            serve(&state, &name, document, &request)
+            serve(&state, &name, place, &request)
         };
         router = router.route(&format!("/jwks/{{keyset}}/{path}"), routing::get(named));
         if path.starts_with('.') {
             let default = move |state, request: Request| async move {
-                serve(&state, DEFAULT, document, &request)
+                serve(&state, DEFAULT, place, &request)
             };
             router = router.route(&format!("/{path}"), routing::get(default));
         }
@@ -41,7 +42,7 @@ pub(super) fn router() -> Router<Arc<Node>> {
 
 /// What is published of a keyset.
 #[derive(Clone, Copy)]
-enum Document {
+enum Place {
     Set,
     Bundle,
     OpenId,
@@ -51,7 +52,7 @@ enum Document {
 fn serve(
     State(node): &State<Arc<Node>>,
     name: &str,
-    document: Document,
+    place: Place,
     request: &Request,
 ) -> Response<Body> {
     let headers = request.headers();
@@ -64,13 +65,16 @@ fn serve(
         let why = "the keyset has no key yet; ask again in a moment";
         return error::response(&Problem::malformed(why).with_status(503));
     }
-    let mut response = match document {
-        Document::Set => tagged(&live.set, headers),
-        Document::Bundle => tagged(&live.bundle, headers),
-        Document::OpenId => body(live.openid_configuration.clone()),
-        Document::Server => body(live.server_metadata.clone()),
-    };
-    if matches!(document, Document::Set | Document::Bundle) {
+    let mut response = answer(
+        match place {
+            Place::Set => &live.set,
+            Place::Bundle => &live.bundle,
+            Place::OpenId => &live.openid_configuration,
+            Place::Server => &live.server_metadata,
+        },
+        headers,
+    );
+    if matches!(place, Place::Set | Place::Bundle) {
         fetched::note(node, live, request);
     }
     let fresh = live.max_age(node.world.now(), node.world.unique()).as_secs();
@@ -85,25 +89,31 @@ fn serve(
     response
 }
 
-/// With a strong tag (RFC 9110 §8.8.3), or only that it has not changed (§15.4.5).
-fn tagged(published: &Published, headers: &HeaderMap) -> Response<Body> {
-    let mut response = match Tags::of(headers).have(&published.etag) {
+/// The representation the client would rather have, with its strong tag (RFC 9110 §8.8.3), or only
+/// that this one has not changed (§15.4.5).
+fn answer(document: &Document, headers: &HeaderMap) -> Response<Body> {
+    let gzip = document.gzip.as_ref().filter(|_| wants_gzip(headers));
+    let chosen = gzip.unwrap_or(&document.plain);
+    let is_known = Tags::of(headers).have(&chosen.tag);
+    let mut response = match is_known {
         true => not_modified(),
-        false => body(published.body.clone()),
+        false => Response::new(Body::from(chosen.octets.clone())),
     };
-    if let Ok(tag) = HeaderValue::from_str(&published.etag) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
-    response
-}
-
-fn body(json: Vec<u8>) -> Response<Body> {
-    let mut response = Response::new(Body::from(json));
     let mut put = |name: HeaderName, value| {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     };
-    put(header::CONTENT_TYPE, "application/json");
-    put(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    // §12.5.5: a cache that has one representation must not give it to who asks for the other.
+    put(header::VARY, "Accept-Encoding");
+    if !is_known {
+        put(header::CONTENT_TYPE, "application/json");
+        put(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        if gzip.is_some() {
+            put(header::CONTENT_ENCODING, "gzip");
+        }
+    }
+    if let Ok(tag) = HeaderValue::from_str(&chosen.tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
     response
 }
 

@@ -6,6 +6,7 @@ mod admin;
 mod api;
 mod bearer;
 pub(crate) mod challenge;
+mod encodings;
 mod error;
 mod fetched;
 mod idle;

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use renew::need::{Facts, Need, need};
 
+use super::again::Conflicts;
 use crate::catalog::{Catalog, Certificate};
 use crate::node::Node;
 use crate::seal::Unsealable;
@@ -134,6 +135,12 @@ pub(crate) enum ManagedError {
     Read(#[from] ReadError),
     #[error(transparent)]
     Commit(#[from] CommitError),
+}
+
+impl Conflicts for ManagedError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Commit(error) if error.is_conflict())
+    }
 }
 
 /// A stored version cannot be used.

@@ -2,7 +2,6 @@
 //! needs and begins the rotation that gives it that. What a rotation does is in `rotation`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use renew::need::Need;
@@ -10,15 +9,14 @@ use renew::{Cause, Phase, Suggestion, jitter};
 use serde_json::json;
 use tracing::{debug, error, info};
 
+use super::again::again;
 use super::issuers::{self, IssuerError};
 use super::known::{Known, ManagedError, issued_here, leaf};
 use super::{revoked, rotation};
 use crate::catalog::{Catalog, Certificate, digest_of};
 use crate::node::Node;
 use crate::steps::Subject;
-use crate::store::{
-    Actor, Commit, CommitError, Event, Managed, ReadError, RotationRow, VersionRow,
-};
+use crate::store::{Actor, Commit, Event, Managed, ReadError, RotationRow, VersionRow};
 
 /// Gives every declared certificate a row, and has those looked at whose declaration is not what it
 /// was. Run at the start and after each `apply`; running it again changes nothing.
@@ -31,16 +29,8 @@ pub(crate) async fn enlist(node: &Node, actor: impl Into<Actor>) -> Result<(), M
     let certificates: Vec<_> = catalog.certificates.values().collect();
     // Ten thousand of them are some commits, and not ten thousand.
     for some in certificates.chunks(AT_ONCE) {
-        let mut tries = 0;
-        while let Err(error) = enlist_some(node, &actor, &catalog, some).await {
-            // The worker is at work on some of them, and done with it in a moment.
-            tries += 1;
-            let conflict = matches!(error, ManagedError::Commit(CommitError::Conflict));
-            if !conflict || tries == TRIES {
-                return Err(error);
-            }
-            tokio::time::sleep(PAUSE * tries).await;
-        }
+        // The worker is at work on some of them, and done with it in a moment.
+        again(|| enlist_some(node, &actor, &catalog, some)).await?;
         node.steps.hurry();
     }
     Ok(())
@@ -282,8 +272,6 @@ fn declaration(catalog: &Catalog, certificate: &Certificate) -> [u8; 32] {
 
 /// Rows of one commit.
 const AT_ONCE: usize = 200;
-const TRIES: u32 = 10;
-const PAUSE: Duration = Duration::from_millis(20);
 /// How often an issuer is asked what has become of a certificate (RFC 9773 §4.3.2 has clients poll
 /// about that often), less up to a quarter, so that not all are asked at once.
 const ASK: SignedDuration = SignedDuration::from_hours(12);

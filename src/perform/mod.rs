@@ -1,6 +1,7 @@
 //! The steps: what the worker does to the world. Each step looks at its row again before it acts,
 //! so that repeating one is harmless, and stores its outcome with its audit event in one commit.
 
+pub(crate) mod again;
 pub(crate) mod calendar;
 pub(crate) mod cluster_signer;
 pub(crate) mod establish;

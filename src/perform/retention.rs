@@ -24,6 +24,7 @@ pub(crate) async fn forget_ended(node: Arc<Node>) {
             "orders_expired_before": kept.orders.to_string(),
             "certificates_expired_before": kept.certificates.to_string(),
             "events_before": kept.events.to_string(),
+            "signing_keys_gone_before": kept.events.to_string(),
         }));
         let commit = Commit::new(event).put(Row::Forget { kept, at_most: AT_MOST });
         if let Err(error) = node.store.commit(commit, now).await {
@@ -36,7 +37,8 @@ pub(crate) async fn forget_ended(node: Arc<Node>) {
 
 /// How long orders and authorizations are kept after they expire.
 const ORDERS: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// How long certificates are kept after they expire, and audit events after they happened.
+/// How long certificates are kept after they expire, signing keys after they are gone, and audit
+/// events after they happened.
 const HISTORY: SignedDuration = SignedDuration::from_hours(2 * 366 * 24);
 const AT_MOST: u32 = 500;
 /// Commits of one round; with one round a minute, eight hundred rows a second.

@@ -59,7 +59,7 @@ pub(crate) struct Kept {
     pub(crate) orders: Timestamp,
     /// Certificates that expired before are forgotten.
     pub(crate) certificates: Timestamp,
-    /// Audit events from before are forgotten.
+    /// Audit events from before are forgotten, and signing keys that were gone before.
     pub(crate) events: Timestamp,
 }
 
@@ -322,6 +322,19 @@ fn forget(connection: &Connection, kept: &Kept, at_most: u32) -> Result<(), Comm
         (
             "DELETE FROM rotation WHERE id IN
                (SELECT id FROM rotation WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2)",
+            events,
+        ),
+        (
+            "DELETE FROM signing_key WHERE id IN
+               (SELECT id FROM signing_key WHERE phase = 'gone' AND gone_at < ?1
+                ORDER BY gone_at LIMIT ?2)",
+            events,
+        ),
+        (
+            "DELETE FROM keyset WHERE id IN
+               (SELECT id FROM keyset WHERE closed_at < ?1 AND NOT EXISTS
+                  (SELECT 1 FROM signing_key WHERE keyset = keyset.id)
+                ORDER BY closed_at LIMIT ?2)",
             events,
         ),
         (

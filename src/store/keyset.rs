@@ -1,5 +1,6 @@
 //! What is asked of the store about keysets.
 
+use jiff::Timestamp;
 use rusqlite::params;
 
 use super::error::ReadError;
@@ -21,6 +22,16 @@ impl Store {
     /// Keysets, by id.
     pub(crate) fn keysets(&self, page: Page) -> Result<Vec<KeysetRow>, ReadError> {
         self.read(|c| all(c, "WHERE id > ?1 ORDER BY id LIMIT ?2", params![page.after, page.limit]))
+    }
+
+    /// Keysets that changed since then, by when.
+    pub(crate) fn keysets_changed_since(
+        &self,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<KeysetRow>, ReadError> {
+        let tail = "WHERE changed_at >= ?1 ORDER BY changed_at, id LIMIT ?2";
+        self.read(|c| all(c, tail, params![since.as_second(), limit]))
     }
 
     /// Keysets of which the last step failed.

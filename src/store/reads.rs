@@ -271,6 +271,9 @@ impl Store {
                    OR EXISTS (SELECT 1 FROM certificate WHERE not_after < ?2
                      AND phase = 'issued' AND revoked_at IS NULL)
                    OR EXISTS (SELECT 1 FROM rotation WHERE ended_at < ?3)
+                   OR EXISTS (SELECT 1 FROM signing_key WHERE phase = 'gone' AND gone_at < ?3)
+                   OR EXISTS (SELECT 1 FROM keyset WHERE closed_at < ?3 AND NOT EXISTS
+                     (SELECT 1 FROM signing_key WHERE keyset = keyset.id))
                    OR EXISTS (SELECT 1 FROM notification WHERE created_at < ?3
                      AND due_at IS NULL)
                    OR coalesce((SELECT at FROM event ORDER BY id LIMIT 1) < ?3, FALSE)";

@@ -68,6 +68,7 @@ impl Throwaway {
         let usage = match usage {
             ExtendedKeyUsage::ServerAuth => KeyUsage::server_auth(),
             ExtendedKeyUsage::ClientAuth => KeyUsage::client_auth(),
+            ExtendedKeyUsage::Jwt => KeyUsage::required(JWT),
         };
         let verified = leaf.verify_for_usage(
             &[self.verifier],
@@ -140,3 +141,6 @@ fn verifier(algorithm: SignatureAlgorithm) -> &'static dyn SignatureVerification
         SignatureAlgorithm::RsaSha512 => algorithms::RSA_PKCS1_2048_8192_SHA512,
     }
 }
+
+/// id-kp-jwt, its octets (RFC 9509 §4).
+const JWT: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 37];

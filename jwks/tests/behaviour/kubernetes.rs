@@ -73,7 +73,7 @@ fn keys_are_written_as_others_read_them() {
         r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
             "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#,
     );
-    let spki = data_encoding::BASE64.encode(&ec.expect("a key").key.to_spki());
+    let spki = data_encoding::BASE64.encode(&ec.expect("a key").key.spki());
     assert_eq!(
         spki,
         "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEf83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEXH8UTNG72b\
@@ -82,12 +82,12 @@ fn keys_are_written_as_others_read_them() {
     let ed = jwks::Jwk::parse(
         r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
     );
-    let spki = data_encoding::HEXLOWER.encode(&ed.expect("a key").key.to_spki());
+    let spki = data_encoding::HEXLOWER.encode(&ed.expect("a key").key.spki());
     let x = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
     assert_eq!(spki, format!("302a300506032b6570032100{x}"));
     for algorithm in Algorithm::ALL {
         let key = PrivateKey::generate(algorithm, 3072).expect("a key");
-        let spki = key.public_key().to_spki();
+        let spki = key.public_key().spki();
         // The outer length covers all of it.
         let (length, head) = match spki[1] {
             0x82 => (usize::from(spki[2]) << 8 | usize::from(spki[3]), 4),

@@ -9,6 +9,8 @@ mod handovers;
 mod hostile;
 mod keys;
 mod kubernetes;
+mod naming;
+mod reversals;
 mod sets;
 mod sightings;
 mod steps;

@@ -1,5 +1,6 @@
 //! Sets as they are published and as strangers serve them.
 
+use data_encoding::BASE64;
 use jwks::discovery::{openid_configuration, server_metadata};
 use jwks::set::{BadSet, Bundle, Profile, Published, Served};
 use jwks::{Algorithm, Jwk, Kid, PrivateKey};
@@ -71,11 +72,20 @@ fn a_bundle_has_its_sequence_and_its_own_use() {
 #[test]
 fn a_chain_is_published_with_its_thumbprint_and_read_back() {
     let mut jwk = jwk(Algorithm::Es256);
-    jwk.x5c = vec![vec![0x30, 0], vec![0x30, 1, 2]];
+    // A certificate has the key's own octets somewhere.
+    let leaf = [&[0x30, 0x59], jwk.key.spki().as_slice(), &[0]].concat();
+    jwk.x5c = vec![leaf.clone(), vec![0x30, 1, 2]];
     let set = Published::new(std::slice::from_ref(&jwk), Profile::Classical).expect("a set");
     let body: Value = serde_json::from_slice(&set.body).expect("JSON");
-    assert_eq!(body["keys"][0]["x5c"], json!(["MAA=", "MAEC"]));
+    assert_eq!(body["keys"][0]["x5c"], json!([BASE64.encode(&leaf), "MAEC"]));
     assert_eq!(body["keys"][0]["x5t#S256"].as_str().map(str::len), Some(43));
+    let bundle = Bundle { sequence: 1, refresh_hint: 300 };
+    let set = bundle.publish(std::slice::from_ref(&jwk), Profile::Classical).expect("a bundle");
+    assert!(!String::from_utf8_lossy(&set.body).contains("x5c"), "a bundle has none for JWT-SVIDs");
+
+    jwk.x5c.swap(0, 1);
+    let other = Published::new(std::slice::from_ref(&jwk), Profile::Classical);
+    assert_eq!(other.map(drop), Err(BadSet::Certificate(jwk.kid.expect("a kid"))));
 }
 
 #[test]

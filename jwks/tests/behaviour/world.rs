@@ -39,6 +39,8 @@ struct Fate {
     kid: Kid,
     /// When the latest token by it expires.
     expires: i64,
+    /// Whether its private half was destroyed.
+    destroyed: bool,
     /// Until then no consumer is bound to know it: it signs unannounced, after an emergency.
     excused_until: i64,
     /// When it was found to be bad, and when no consumer whose cache is bounded may accept it.
@@ -104,6 +106,8 @@ pub(crate) struct World {
     told_at: i64,
     /// Rotations that ended.
     pub(crate) rotations: usize,
+    /// Rotations that were rolled back after the switch.
+    pub(crate) reinstated: usize,
 }
 
 impl World {
@@ -125,6 +129,7 @@ impl World {
             seen: VecDeque::new(),
             told_at: 0,
             rotations: 0,
+            reinstated: 0,
             policy: policy.clone(),
             dice,
         };
@@ -240,6 +245,7 @@ impl World {
                 self.fates.push(Fate {
                     kid,
                     expires: i64::MIN,
+                    destroyed: false,
                     excused_until: i64::MIN,
                     bad: None,
                     made_for_export: self.exports(key.algorithm),
@@ -248,8 +254,15 @@ impl World {
             }
             if key.phase == Phase::Signing && known.is_some_and(|phase| phase != Phase::Signing) {
                 self.check_served(key);
-                self.check_fetched(key);
+                // One that signs again did so before a consumer was required.
+                if known != Some(Phase::Retiring) {
+                    self.check_fetched(key);
+                }
             }
+            let number = self.number(&key.kid);
+            let fate = &mut self.fates[number];
+            assert!(!fate.destroyed || !key.is_private_kept(), "{} has no private half", key.kid);
+            fate.destroyed = !key.is_private_kept();
             self.rotations += usize::from(key.phase == Phase::Gone && key.signing_from.is_some());
         }
         self.version += 1;
@@ -257,7 +270,7 @@ impl World {
         self.keyset.apply(changed);
         self.keyset.keys.retain(|key| key.phase != Phase::Gone);
         let signs = self.keyset.keys.iter().any(|key| key.phase == Phase::Signing);
-        assert!(signs || !signed, "no key signs any more");
+        assert!(signs || !signed || self.keyset.closed, "no key signs any more");
         for algorithm in Algorithm::ALL {
             let of = |waiting: bool| {
                 let keys = self.keyset.keys.iter().filter(|key| key.algorithm == algorithm);

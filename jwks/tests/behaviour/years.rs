@@ -19,7 +19,7 @@ const YEAR: i64 = 365 * 86_400;
 fn every_unexpired_token_verifies_everywhere_at_every_instant() {
     let worlds = std::env::var("JWKS_WORLDS").ok().and_then(|n| n.parse().ok()).unwrap_or(400);
     let first = std::env::var("JWKS_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
-    let (mut years, mut rotations) = (0, 0);
+    let (mut years, mut rotations, mut reinstated) = (0, 0, 0);
     for seed in first..first + worlds {
         let world = std::panic::catch_unwind(|| {
             let mut dice = Dice::new(seed ^ 0x5eed);
@@ -29,9 +29,11 @@ fn every_unexpired_token_verifies_everywhere_at_every_instant() {
         let world = world.unwrap_or_else(|_| panic!("in the world of JWKS_SEED={seed}"));
         years += world.now / YEAR;
         rotations += world.rotations;
+        reinstated += world.reinstated;
     }
-    println!("{years} years, {rotations} rotations");
+    println!("{years} years, {rotations} rotations, {reinstated} rolled back after the switch");
     assert!(rotations > usize::try_from(worlds).expect("few") * 20, "{rotations} rotations");
+    assert!(worlds < 100 || reinstated > 100, "{reinstated} rolled back after the switch");
 }
 
 /// The same where everything takes seconds: what is declared to see rotations in a test.
@@ -93,6 +95,10 @@ fn live(
                 let policy = draw(&mut dice, slack);
                 world.reconfigure(policy);
             }
+            5..=8 => world.reinstate(),
+            // An operator who undeclares a keyset has mostly erred, and declares it again.
+            9 if !world.keyset.closed => world.toggle(),
+            9..=50 if world.keyset.closed => world.toggle(),
             _ => {}
         }
     }
@@ -141,6 +147,7 @@ fn draw(dice: &mut Dice, slack: i64) -> Policy {
         settings.safety = if dice.one_in(2) { 100 } else { 150 };
         settings.lag = seconds(8 * slack + dice.extreme(600));
         settings.signer_lag = seconds(slack + 1 + dice.extreme(600));
+        settings.grace = seconds(dice.extreme(86_400));
         if let Ok(policy) = Policy::new(settings) {
             return policy;
         }

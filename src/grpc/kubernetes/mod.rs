@@ -144,7 +144,7 @@ impl Service {
             jwk.alg.filter(|algorithm| kubernetes::knows(*algorithm))?;
             Some(Key {
                 key_id: jwk.kid.as_ref()?.to_string(),
-                key: jwk.key.to_spki(),
+                key: jwk.key.spki(),
                 exclude_from_oidc_discovery: false,
             })
         };

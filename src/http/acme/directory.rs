@@ -61,5 +61,6 @@ fn purpose(usage: &ExtendedKeyUsage) -> &'static str {
     match usage {
         ExtendedKeyUsage::ServerAuth => "TLS servers",
         ExtendedKeyUsage::ClientAuth => "TLS clients",
+        ExtendedKeyUsage::Jwt => "signatures of JWTs",
     }
 }

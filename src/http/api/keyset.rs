@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use acme::{Problem, ProblemType};
 use axum::extract::{Path, Query, Request, State};
-use jwks::emergency::{self, emergency, exposure};
+use jwks::emergency::exposure;
 use jwks::{Kid, Phase, transition};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use super::{Answer, body, missing};
 use crate::catalog::SignerSpec;
 use crate::http::error::{uncommitted, unreadable};
 use crate::node::Node;
-use crate::perform::keyset::{self, Change, KeysetError, Known};
+use crate::perform::keyset::{self, KeysetError, Known};
 use crate::store::{Actor, KeysetRow, SigningKeyRow};
 
 type Shared = State<Arc<Node>>;
@@ -81,93 +81,80 @@ async fn rotate_one(
     request: Request,
 ) -> Result<Value, Problem> {
     let wanted: Rotation = body(request).await?;
-    let known = known(node, name)?;
-    let (set, policy, now) = (known.set(), &known.keyset.policy, node.world.now());
-    if !wanted.emergency {
-        if wanted.compromised.is_some() {
-            return Err(Problem::malformed("a compromised key is an emergency"));
-        }
-        let changed = transition::ask(&set, now).map_err(refused)?;
-        let change = Change { changed, ..Change::new("keyset.rotate") };
-        keyset::store(node, &known, actor, change).await.map_err(failed)?;
-        return after(node, &known);
+    if wanted.compromised.is_some() && !wanted.emergency {
+        return Err(Problem::malformed("a compromised key is an emergency"));
     }
     let kid = wanted.compromised.as_deref().map(str::parse::<Kid>).transpose();
     let kid = kid.map_err(|error| Problem::malformed(error.to_string()))?;
-    let needed = emergency::needed(&set, policy, kid.as_ref()).map_err(refused)?;
-    let fresh = keyset::generate(needed).await.map_err(failed)?;
-    let named: Vec<_> = fresh.iter().map(|(kid, key)| (key.algorithm(), kid.clone())).collect();
-    let changed = emergency(&set, policy, kid.as_ref(), &named, now).map_err(refused)?;
-    let left: Vec<_> = exposure(&set, policy, now).iter().map(ToString::to_string).collect();
-    let detail = json!({ "compromised": wanted.compromised, "exposure": left });
-    let exposed = keyset::exposed(&exposure(&set, policy, now), now);
-    let change = Change { changed, fresh, exposed, detail, ..Change::new("keyset.emergency") };
-    keyset::store(node, &known, actor, change).await.map_err(failed)?;
-    node.metrics.keysets.emergency(name);
-    let mut shown = after(node, &known)?;
-    shown["exposure"] = left.into();
+    known(node, name)?;
+    let left = match wanted.emergency {
+        true => {
+            let left = keyset::replace(node, name, &actor, kid.as_ref()).await.map_err(failed)?;
+            node.metrics.keysets.emergency(name);
+            Some(left)
+        }
+        false => {
+            keyset::rotate(node, name, &actor).await.map_err(failed)?;
+            None
+        }
+    };
+    let mut shown = after(node, name)?;
+    if let Some(left) = left {
+        shown["exposure"] = left.iter().map(ToString::to_string).collect();
+    }
     Ok(shown)
 }
 
 async fn roll_back_one(node: &Arc<Node>, name: &str, actor: Actor) -> Result<Value, Problem> {
-    let known = known(node, name)?;
-    let (set, now) = (known.set(), node.world.now());
-    let waits = |row: &&SigningKeyRow| matches!(row.key.phase, Phase::Announced | Phase::Proven);
-    let mut changed = Vec::new();
-    for row in known.keys.iter().filter(waits) {
-        let policy = &known.keyset.policy;
-        changed.extend(emergency::roll_back(&set, policy, &row.key.kid, now).map_err(refused)?);
-    }
-    if changed.is_empty() {
-        let why = "no key is announced that has not signed; a key that signs is replaced by \
-                   rotating";
+    known(node, name)?;
+    if !keyset::roll_back(node, name, &actor).await.map_err(failed)? {
+        let why = "no key is announced that has not signed, and none that signed before is kept: \
+                   rotate, with --emergency if it cannot wait; with grace declared, the key before \
+                   is kept for so long after the next switch";
         return Err(Problem::new(ProblemType::Malformed, why).with_status(409));
     }
-    let change = Change { changed, ..Change::new("keyset.roll-back") };
-    keyset::store(node, &known, actor, change).await.map_err(failed)?;
-    after(node, &known)
+    after(node, name)
+}
+
+fn waits(phase: Phase) -> bool {
+    matches!(phase, Phase::Announced | Phase::Proven)
 }
 
 /// The keyset as it is now, with the worker sent after it.
-fn after(node: &Arc<Node>, before: &Known) -> Result<Value, Problem> {
-    keyset::begin(node, before.row.id);
-    known(node, &before.row.name).map(|known| in_full(node, &known))
+fn after(node: &Arc<Node>, name: &str) -> Result<Value, Problem> {
+    let known = known(node, name)?;
+    keyset::begin(node, known.row.id);
+    Ok(in_full(node, &known))
 }
 
 /// What is stored and declared of a keyset.
 pub(super) fn known(node: &Node, name: &str) -> Result<Known, Problem> {
     let row = node.store.keyset_by_name(name).map_err(unreadable)?;
-    let known = row.map(|row| Known::of(node, row)).transpose().map_err(unreadable)?.flatten();
-    known.ok_or_else(|| missing("keyset", name))
+    Known::of(node, row.ok_or_else(|| missing("keyset", name))?).map_err(failed)
 }
 
 fn summary(node: &Node, row: KeysetRow) -> Result<Value, Problem> {
-    let name = row.name.clone();
-    let known = Known::of(node, row).map_err(unreadable)?;
-    Ok(known.map_or_else(
-        || json!({ "name": name, "status": "undeclared" }),
-        |known| {
-            let signer = known.keys.iter().find(|row| row.key.phase == Phase::Signing);
-            json!({
-                "name": name,
-                "status": status(&known),
-                "issuer": known.keyset.spec.issuer,
-                "algorithm": known.keyset.spec.algorithm.name(),
-                "kid": signer.map(|row| row.key.kid.as_str()),
-                "rotates_at": signer.and_then(|row| row.key.rotate_at).map(|at| at.to_string()),
-                "keys": known.keys.iter().filter(|row| row.key.phase.is_published()).count(),
-                "error": known.row.error,
-            })
-        },
-    ))
+    let known = Known::of(node, row).map_err(failed)?;
+    let signer = known.keys.iter().find(|row| row.key.phase == Phase::Signing);
+    Ok(json!({
+        "name": known.row.name,
+        "status": status(&known),
+        "issuer": known.keyset.spec.issuer,
+        "algorithm": known.keyset.spec.algorithm.name(),
+        "kid": signer.map(|row| row.key.kid.as_str()),
+        "rotates_at": signer.and_then(|row| row.key.rotate_at).map(|at| at.to_string()),
+        "keys": known.keys.iter().filter(|row| row.key.phase.is_published()).count(),
+        "error": known.row.error,
+    }))
 }
 
 /// One word for how a keyset is.
 fn status(known: &Known) -> &'static str {
-    let signs = known.keys.iter().any(|row| row.key.phase == Phase::Signing);
-    let waits =
-        known.keys.iter().any(|row| matches!(row.key.phase, Phase::Announced | Phase::Proven));
-    match (known.row.error.is_some(), signs, waits) {
+    let has = |is: fn(Phase) -> bool| known.keys.iter().any(|row| is(row.key.phase));
+    if known.row.closed_at.is_some() || !known.declared {
+        return if has(Phase::is_published) { "ending" } else { "undeclared" };
+    }
+    match (known.row.error.is_some(), has(|phase| phase == Phase::Signing), has(waits)) {
         (true, ..) => "failing",
         (false, false, _) => "pending",
         (false, true, true) => "rotating",
@@ -185,7 +172,7 @@ pub(super) fn in_full(node: &Node, known: &Known) -> Value {
     let (row, set, policy) = (&known.row, known.set(), &known.keyset.policy);
     let now = node.world.now();
     let (lead, retirement) = (policy.lead(), policy.retirement());
-    json!({
+    let mut shown = json!({
         "name": row.name,
         "status": status(known),
         "issuer": known.keyset.spec.issuer,
@@ -201,7 +188,11 @@ pub(super) fn in_full(node: &Node, known: &Known) -> Value {
         "kubernetes": node.sockets.show(&row.name),
         "owner": known.keyset.spec.owner,
         "error": row.error,
-    })
+    });
+    if let Some(at) = row.closed_at {
+        shown["undeclared_at"] = at.to_string().into();
+    }
+    shown
 }
 
 fn key(row: &SigningKeyRow) -> Value {
@@ -220,6 +211,7 @@ fn key(row: &SigningKeyRow) -> Value {
         "rotate_at": at(key.rotate_at),
         "last_signature_at": at(key.last_signature_at),
         "gone_at": at(key.gone_at),
+        "kept_until": at(key.kept_until),
         "exportable": key.exportable,
         "signers": key.held.iter().map(|held| json!({
             "signer": held.target,
@@ -239,6 +231,9 @@ fn refused(why: transition::Refused) -> Problem {
 fn failed(error: KeysetError) -> Problem {
     match error {
         KeysetError::Refused(why) => refused(why),
+        KeysetError::Undeclared(_) => {
+            Problem::new(ProblemType::Malformed, error.to_string()).with_status(409)
+        }
         KeysetError::Commit(error) => uncommitted(error),
         KeysetError::Read(error) => unreadable(error),
         error => {

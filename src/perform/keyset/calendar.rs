@@ -77,6 +77,8 @@ fn outlook(
     let mut keys = jwks::Keyset::default();
     if let Some(row) = &row {
         keys = set(row, &node.store.signing_keys(row.id)?);
+        // It is declared, or will be.
+        keys.closed = false;
         if let Some(before) = &before {
             keys.held_until = keys.reconfigured(before, policy, now);
         }

@@ -9,12 +9,14 @@ use jwks::keyset::next_change;
 use jwks::set::Profile;
 use jwks::token::Signer;
 use jwks::{Algorithm, Bundle, Jwk, Kid, Phase, Policy, PrivateKey, Published, discovery, window};
+use tracing::error;
 
+use super::body::Document;
 use super::standing::Standing;
 use super::{KeysetError, Known, identity};
 use crate::catalog::Keyset;
 use crate::node::Node;
-use crate::store::Page;
+use crate::store::{Page, SigningKeyRow};
 
 /// Every keyset that is published, by name.
 pub(crate) type Keysets = BTreeMap<String, Arc<Live>>;
@@ -25,16 +27,18 @@ pub(crate) struct Live {
     version: i64,
     keyset: Arc<Keyset>,
     /// `jwks.json`.
-    pub(crate) set: Published,
+    pub(crate) set: Document,
     /// The same as a SPIFFE bundle.
-    pub(crate) bundle: Published,
-    pub(crate) openid_configuration: Vec<u8>,
-    pub(crate) server_metadata: Vec<u8>,
+    pub(crate) bundle: Document,
+    pub(crate) openid_configuration: Document,
+    pub(crate) server_metadata: Document,
     /// The keys of the set, in its order.
     pub(crate) keys: Vec<Jwk>,
     /// When the set changed last.
     pub(crate) changed_at: Timestamp,
     change: Option<Timestamp>,
+    /// Whether it is declared no more.
+    closed: bool,
     empty: bool,
     /// How it stands, for who looks and not for who fetches.
     pub(crate) standing: Standing,
@@ -57,6 +61,16 @@ impl Live {
     /// For how long more a copy does where none can be had.
     pub(crate) fn spare(&self) -> SignedDuration {
         self.keyset.policy.lead().spare()
+    }
+
+    /// Whether tokens are to be verified with it and none to be signed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The version of the row that it was made from.
+    pub(super) fn version(&self) -> i64 {
+        self.version
     }
 
     /// What follows from what is declared.
@@ -98,14 +112,26 @@ pub(crate) fn refresh(node: &Node) -> Result<(), KeysetError> {
     loop {
         let rows = node.store.keysets(page)?;
         for row in &rows {
-            let Some(keyset) = catalog.keysets.get(&row.name) else { continue };
             // Each catalog has keysets of its own, most of which say what they said before.
-            let same =
-                |live: &&Arc<Live>| live.version == row.version && live.keyset.spec == keyset.spec;
+            let declared = catalog.keysets.get(&row.name);
+            let same = |live: &&Arc<Live>| {
+                live.version == row.version
+                    && declared.is_none_or(|keyset| live.keyset.spec == keyset.spec)
+            };
             if let Some(kept) = before.get(&row.name).filter(same) {
                 live.insert(row.name.clone(), Arc::clone(kept));
-            } else if let Some(known) = Known::of(node, row.clone())? {
-                live.insert(row.name.clone(), Arc::new(publish(node, &known)?));
+                continue;
+            }
+            let known = match Known::of(node, row.clone()) {
+                // What nobody declares must not keep the others from being published.
+                Err(KeysetError::Unreadable(why)) if declared.is_none() => {
+                    error!(keyset = row.name, why, "an undeclared keyset cannot be published");
+                    continue;
+                }
+                known => known?,
+            };
+            if let Some(made) = publish(node, &known)? {
+                live.insert(row.name.clone(), Arc::new(made));
             }
         }
         match rows.last() {
@@ -122,17 +148,18 @@ pub(crate) fn refresh(node: &Node) -> Result<(), KeysetError> {
 /// # Errors
 /// As for [`refresh`].
 pub(crate) fn refresh_one(node: &Node, name: &str) -> Result<(), KeysetError> {
-    let row = node.store.keyset_by_name(name)?;
-    let known = row.map(|row| Known::of(node, row)).transpose()?.flatten();
-    let made = known.map(|known| publish(node, &known)).transpose()?.map(Arc::new);
+    let Some(row) = node.store.keyset_by_name(name)? else { return Ok(()) };
+    let version = row.version;
+    let made = publish(node, &Known::of(node, row)?)?.map(Arc::new);
     node.keysets.update(|keysets| {
-        match made {
-            // Two may have got here at once: what is newer stays.
-            Some(made) if keysets.get(name).is_none_or(|old| old.version < made.version) => {
-                keysets.insert(name.to_owned(), made);
-            }
-            _ => {}
+        // Two may have got here at once: what is newer stays.
+        if keysets.get(name).is_some_and(|old| old.version >= version) {
+            return;
         }
+        match made {
+            Some(made) => keysets.insert(name.to_owned(), made),
+            None => keysets.remove(name),
+        };
     });
     Ok(())
 }
@@ -142,17 +169,39 @@ pub(super) fn jwks_uri(node: &Node, name: &str) -> String {
     format!("{}/jwks/{name}/jwks.json", node.https_url)
 }
 
-fn publish(node: &Node, known: &Known) -> Result<Live, KeysetError> {
+/// Publishes what other nodes have changed, and lets nothing sign here that they retired. What they
+/// did lately is all that is looked at: a node that was away for longer has none of its leases left.
+///
+/// # Errors
+/// As for [`refresh`].
+pub(crate) fn catch_up(node: &Node) -> Result<(), KeysetError> {
+    let since = node.world.now() - LATELY;
+    let rows = node.store.keysets_changed_since(since, MAX_CHANGED)?;
+    let live = node.keysets.load();
+    for row in rows {
+        if live.get(&row.name).is_some_and(|live| live.version < row.version) {
+            refresh_one(node, &row.name)?;
+        }
+    }
+    Ok(())
+}
+
+/// What is published; none of a keyset that is declared no more, once nothing is left of it.
+fn publish(node: &Node, known: &Known) -> Result<Option<Live>, KeysetError> {
     let (set, spec) = (known.set(), &known.keyset.spec);
     let policy = &known.keyset.policy;
     let published = set.published();
+    if published.is_empty() && !known.declared {
+        return Ok(None);
+    }
     let keys = published.iter().map(|key| known.jwk(&key.kid)).collect::<Result<Vec<_>, _>>()?;
     let profile = match spec.algorithm.is_classical() {
         true => Profile::Classical,
         false => Profile::PostQuantum,
     };
     let mut signers = Vec::new();
-    for row in known.keys.iter().filter(|row| row.key.phase == Phase::Signing) {
+    let signs = |row: &&SigningKeyRow| row.key.phase == Phase::Signing && !set.closed;
+    for row in known.keys.iter().filter(signs) {
         let Some(sealed) = &row.sealed_key else { continue };
         let secret = node.key.open(&identity(&known.row.name, &row.key.kid), sealed)?;
         let key = PrivateKey::from_secret(row.key.algorithm, &secret)?;
@@ -164,26 +213,32 @@ fn publish(node: &Node, known: &Known) -> Result<Live, KeysetError> {
         refresh_hint: u32::try_from(hint).unwrap_or(u32::MAX),
     };
     let jwks_uri = jwks_uri(node, &spec.name);
-    let algorithms = &policy.settings().algorithms;
-    Ok(Live {
+    let openid =
+        discovery::openid_configuration(&spec.issuer, &jwks_uri, &policy.settings().algorithms);
+    Ok(Some(Live {
         id: known.row.id,
         version: known.row.version,
         keyset: Arc::clone(&known.keyset),
-        set: Published::new(&keys, profile)?,
-        bundle: bundle.publish(&keys, profile)?,
-        openid_configuration: discovery::openid_configuration(&spec.issuer, &jwks_uri, algorithms),
-        server_metadata: discovery::server_metadata(&spec.issuer, &jwks_uri),
+        set: Document::new(Published::new(&keys, profile)?.body),
+        bundle: Document::new(bundle.publish(&keys, profile)?.body),
+        openid_configuration: Document::new(openid),
+        server_metadata: Document::new(discovery::server_metadata(&spec.issuer, &jwks_uri)),
         change: next_change(&set, policy),
         changed_at: known.row.changed_at,
+        closed: set.closed,
         empty: keys.is_empty(),
         standing: Standing::of(known),
         keys,
         signers,
         leases: Mutex::default(),
-    })
+    }))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A map of instants is as good after a panic as before it.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Longer than nodes' clocks disagree, and than a node is busy without looking.
+const LATELY: SignedDuration = SignedDuration::from_mins(10);
+const MAX_CHANGED: u32 = 1000;

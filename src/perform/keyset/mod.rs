@@ -2,7 +2,14 @@
 //! says what comes next and what that changes; here it is done, stored with the set it was decided
 //! on, and then published from memory.
 
+mod asked;
+mod body;
 mod calendar;
+mod certificate;
+mod change;
+mod edge;
+mod enlist;
+mod fetch;
 mod live;
 mod seen;
 mod signers;
@@ -10,96 +17,36 @@ mod signing;
 mod standing;
 mod told;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use jwks::transition::{self, Refused};
-use jwks::{Algorithm, Jwk, Key, Kid, PrivateKey, Served, Step, handover, next};
-use serde_json::{Value, json};
-use tracing::{debug, error, info, warn};
+use jwks::{Jwk, Kid, Step, handover, next, transition};
+use serde_json::json;
+use tracing::{error, warn};
 
+pub(crate) use asked::{replace, roll_back, rotate};
+pub(crate) use body::Document;
 pub(crate) use calendar::calendar;
-pub(crate) use live::{Keysets, Live};
+pub(crate) use enlist::enlist;
+pub(crate) use fetch::Edges;
+pub(crate) use live::{Keysets, Live, catch_up};
 pub(crate) use seen::{Absent, absent, keep_fetches, note_fetches};
 pub(crate) use signing::{SignError, signer};
-pub(crate) use standing::{Standing, exposed};
+pub(crate) use standing::Standing;
 
+use change::{Change, Fresh, generate, store};
+
+use super::again::{Conflicts, again};
 use crate::catalog::{Keyset, KeysetSpec};
 use crate::node::Node;
-use crate::perform::notify;
 use crate::steps::Subject;
-use crate::store::{
-    Actor, Commit, CommitError, Event, Exposed, KeysetRow, ReadError, SigningKeyRow,
-};
-
-/// Gives every declared keyset a row, and has those looked at whose declaration is not what it was.
-///
-/// # Errors
-/// When the store fails.
-pub(crate) async fn enlist(node: &Arc<Node>, actor: impl Into<Actor>) -> Result<(), KeysetError> {
-    let actor = actor.into();
-    let (catalog, now) = (node.catalog.load(), node.world.now());
-    for keyset in catalog.keysets.values() {
-        let declared = serde_json::to_string(&keyset.spec).unwrap_or_default();
-        let name = &keyset.spec.name;
-        let mut keys = Vec::new();
-        let row = match node.store.keyset_by_name(name)? {
-            Some(row) if row.declared == declared => continue,
-            Some(row) => {
-                let held_until;
-                (held_until, keys) = redeclared(node, &row, keyset, now)?;
-                KeysetRow { declared, held_until, due_at: Some(now), ..row }
-            }
-            None => KeysetRow {
-                id: node.store.id(),
-                version: 0,
-                name: name.clone(),
-                declared,
-                held_until: None,
-                published: false,
-                sequence: 0,
-                error: None,
-                changed_at: now,
-                due_at: Some(now),
-                exposed: Vec::new(),
-            },
-        };
-        let id = row.id;
-        let event = Event::new(actor.clone(), "keyset.enlist", format!("keyset/{name}"));
-        let commit = keys.into_iter().fold(Commit::new(event).put(row), Commit::put);
-        node.store.commit(commit, now).await?;
-        begin(node, id);
-    }
-    live::refresh(node)
-}
-
-/// Until when somebody may hold a set that was fetched under what was declared before, and the keys
-/// that change because signer targets are declared no more.
-fn redeclared(
-    node: &Node,
-    row: &KeysetRow,
-    keyset: &Keyset,
-    now: Timestamp,
-) -> Result<(Option<Timestamp>, Vec<SigningKeyRow>), KeysetError> {
-    let old: KeysetSpec = serde_json::from_str(&row.declared)
-        .map_err(|error| KeysetError::Unreadable(error.to_string()))?;
-    let old = old.policy().map_err(KeysetError::Unreadable)?;
-    let keys = node.store.signing_keys(row.id)?;
-    let set = set(row, &keys);
-    let changed = set.redeclared(&old, &keyset.policy, now);
-    let stored = |key: Key| {
-        let row = keys.iter().find(|row| row.key.kid == key.kid)?.clone();
-        Some(SigningKeyRow { key, ..row })
-    };
-    let held_until = set.reconfigured(&old, &keyset.policy, now);
-    Ok((held_until, changed.into_iter().filter_map(stored).collect()))
-}
+use crate::store::{CommitError, KeysetRow, ReadError, SigningKeyRow};
 
 /// A keyset as `jwks` sees it.
 fn set(row: &KeysetRow, keys: &[SigningKeyRow]) -> jwks::Keyset {
     let keys = keys.iter().map(|row| row.key.clone()).collect();
-    jwks::Keyset { keys, published: row.published, held_until: row.held_until }
+    let (published, held_until) = (row.published, row.held_until);
+    jwks::Keyset { keys, published, held_until, closed: row.closed_at.is_some() }
 }
 
 /// Starts the steps of a keyset; one that is under way already is left alone.
@@ -109,16 +56,10 @@ pub(crate) fn begin(node: &Arc<Node>, id: i64) {
 
 /// Takes a keyset as far as it goes now.
 pub(crate) async fn advance(node: Arc<Node>, id: i64) {
-    let mut races = 0;
     loop {
-        match step(&node, id).await {
+        match again(|| step(&node, id)).await {
             Ok(true) => {}
             Ok(false) => return,
-            Err(error) if error.is_race() && races < RACES => {
-                // A lease was stored meanwhile, which is good for a while.
-                debug!(keyset = id, %error, "a step of a keyset is repeated");
-                races += 1;
-            }
             Err(error) => {
                 // It is due still, and taken up with the next tick.
                 error!(keyset = id, %error, "a step of a keyset failed; it will be retried");
@@ -132,15 +73,44 @@ pub(crate) async fn advance(node: Arc<Node>, id: i64) {
 pub(crate) struct Known {
     pub(crate) row: KeysetRow,
     pub(crate) keys: Vec<SigningKeyRow>,
+    /// As it was declared last.
     pub(crate) keyset: Arc<Keyset>,
+    /// Whether it still is.
+    pub(crate) declared: bool,
 }
 
 impl Known {
-    /// What is known of the keyset; none, if it is not declared.
-    pub(crate) fn of(node: &Node, row: KeysetRow) -> Result<Option<Self>, ReadError> {
-        let keyset = node.catalog.load().keysets.get(&row.name).map(Arc::clone);
+    /// What is known of the keyset.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn of(node: &Node, row: KeysetRow) -> Result<Self, KeysetError> {
+        let declared = node.catalog.load().keysets.get(&row.name).map(Arc::clone);
         let keys = node.store.signing_keys(row.id)?;
-        Ok(keyset.map(|keyset| Self { row, keys, keyset }))
+        let (keyset, declared) = match declared {
+            Some(keyset) => (keyset, true),
+            None => (Arc::new(Self::former(&row)?), false),
+        };
+        Ok(Self { row, keys, keyset, declared })
+    }
+
+    /// The same of the keyset of this name, to change it.
+    ///
+    /// # Errors
+    /// When it is not declared, or the store fails.
+    pub(crate) fn declared(node: &Node, name: &str) -> Result<Self, KeysetError> {
+        let undeclared = || KeysetError::Undeclared(name.to_owned());
+        let row = node.store.keyset_by_name(name)?.ok_or_else(undeclared)?;
+        let known = Self::of(node, row)?;
+        let stands = known.declared && known.row.closed_at.is_none();
+        if stands { Ok(known) } else { Err(undeclared()) }
+    }
+
+    /// What was declared when the row was last looked at.
+    fn former(row: &KeysetRow) -> Result<Keyset, KeysetError> {
+        let spec: KeysetSpec = serde_json::from_str(&row.declared)
+            .map_err(|error| KeysetError::Unreadable(error.to_string()))?;
+        Keyset::new(spec).map_err(KeysetError::Unreadable)
     }
 
     /// The same as `jwks` sees it.
@@ -152,7 +122,12 @@ impl Known {
     pub(crate) fn jwk(&self, kid: &Kid) -> Result<Jwk, KeysetError> {
         let row = self.keys.iter().find(|row| row.key.kid == *kid);
         let row = row.ok_or_else(|| KeysetError::Gone(kid.clone()))?;
-        Jwk::parse(&row.public).map_err(|error| KeysetError::Unreadable(error.to_string()))
+        let jwk = Jwk::parse(&row.public);
+        let mut jwk = jwk.map_err(|error| KeysetError::Unreadable(error.to_string()))?;
+        if self.keyset.spec.x5c.is_none() {
+            jwk.x5c.clear();
+        }
+        Ok(jwk)
     }
 }
 
@@ -160,27 +135,18 @@ impl Known {
 async fn step(node: &Arc<Node>, id: i64) -> Result<bool, KeysetError> {
     let now = node.world.now();
     let Some(row) = node.store.keyset(id)? else { return Ok(false) };
-    let Some(known) = Known::of(node, row.clone())? else {
-        node.store.schedule(&row, None, now).await?;
-        return Ok(false);
-    };
+    let known = Known::of(node, row)?;
     let (set, policy) = (known.set(), &known.keyset.policy);
     if let Some(change) = seen::sighting(node, &known)? {
         store(node, &known, "worker".into(), change).await?;
         return Ok(true);
     }
     let change = match next(&set, policy, now) {
-        Step::Wait(until) => {
-            if known.row.due_at != Some(until) {
-                node.store.schedule(&known.row, Some(until), now).await?;
-            }
-            return Ok(false);
-        }
+        Step::Wait(until) => return wait(node, &known, until).await,
         Step::Prove { kid, edges } => return prove(node, &known, &set, &kid, edges).await,
         Step::Announce { algorithms } => {
-            let fresh = generate(algorithms).await?;
-            let named: Vec<_> =
-                fresh.iter().map(|(kid, key)| (key.algorithm(), kid.clone())).collect();
+            let fresh = generate(node, &known, algorithms).await?;
+            let named: Vec<_> = fresh.iter().map(Fresh::named).collect();
             let changed = transition::announce(&set, policy, &named, now)?;
             Change { changed, fresh, ..Change::new("keyset.announce") }
         }
@@ -198,6 +164,14 @@ async fn step(node: &Arc<Node>, id: i64) -> Result<bool, KeysetError> {
             let changed = transition::retire(&set, policy, &kid, now)?;
             Change { changed, ..Change::new("keyset.retire") }
         }
+        Step::Destroy { kid } => {
+            let changed = transition::destroy(&set, &kid, now)?;
+            Change { changed, ..Change::new("keyset.destroy") }
+        }
+        Step::Close => {
+            let changed = transition::close(&set, policy, now)?;
+            Change { changed, ..Change::new("keyset.close") }
+        }
         Step::Remove { kid } => {
             let changed = transition::remove(&set, policy, &kid, now)?;
             Change { changed, ..Change::new("keyset.remove") }
@@ -205,6 +179,20 @@ async fn step(node: &Arc<Node>, id: i64) -> Result<bool, KeysetError> {
     };
     store(node, &known, "worker".into(), change).await?;
     Ok(true)
+}
+
+/// Nothing is to be done to the keys before then; their certificates may need something.
+async fn wait(node: &Arc<Node>, known: &Known, until: Timestamp) -> Result<bool, KeysetError> {
+    let now = node.world.now();
+    let until = match certificate::need(node, known, now) {
+        certificate::Need::Now(kid) => return certificate::renew(node, known, &kid).await,
+        certificate::Need::At(at) => until.min(at),
+        certificate::Need::Nothing => until,
+    };
+    if known.row.due_at != Some(until) {
+        node.store.schedule(&known.row, Some(until), now).await?;
+    }
+    Ok(false)
 }
 
 /// Looks whether edges serve a key.
@@ -216,13 +204,7 @@ async fn prove(
     edges: Vec<String>,
 ) -> Result<bool, KeysetError> {
     let jwk = known.jwk(kid)?;
-    let (mut seen, mut complaints) = (Vec::new(), Vec::new());
-    for edge in edges {
-        match serves(node, &edge, &jwk).await {
-            Ok(()) => seen.push(edge),
-            Err(why) => complaints.push(format!("{edge}: {why}")),
-        }
-    }
+    let (seen, complaints) = edge::look(node, known, &jwk, edges).await;
     let now = node.world.now();
     let changed = match seen.is_empty() {
         true => transition::not_proven(set, kid, now)?,
@@ -239,152 +221,20 @@ async fn prove(
     Ok(true)
 }
 
-/// Whether an edge serves a key, and if not, why.
-async fn serves(node: &Node, edge: &str, jwk: &Jwk) -> Result<(), String> {
-    let body = node.published.document(edge, MAX_SET, node.world.now()).await?;
-    let served = Served::parse(&body).map_err(|error| error.to_string())?;
-    if let Some(kid) = &served.leaked {
-        return Err(format!("it gives the private half of key {kid} away"));
-    }
-    if served.serves(jwk) { Ok(()) } else { Err("it does not serve the key".into()) }
-}
-
-/// Makes a key for each algorithm.
-pub(crate) async fn generate(
-    algorithms: Vec<Algorithm>,
-) -> Result<Vec<(Kid, PrivateKey)>, KeysetError> {
-    // RSA takes its time.
-    let made = tokio::task::spawn_blocking(move || {
-        let make = |algorithm| PrivateKey::generate(algorithm, RSA_BITS);
-        algorithms.into_iter().map(make).collect::<Result<Vec<_>, _>>()
-    });
-    let keys = made.await.map_err(|error| KeysetError::Unreadable(error.to_string()))??;
-    Ok(keys.into_iter().map(|key| (Kid::of(key.public_key()), key)).collect())
-}
-
-/// What is stored of a transition.
-pub(crate) struct Change {
-    pub(crate) action: &'static str,
-    pub(crate) changed: Vec<Key>,
-    /// Those of the keys that are new.
-    pub(crate) fresh: Vec<(Kid, PrivateKey)>,
-    pub(crate) error: Option<String>,
-    /// Who may go on trusting a key that is taken out.
-    pub(crate) exposed: Vec<Exposed>,
-    pub(crate) detail: Value,
-}
-
-impl Change {
-    pub(crate) fn new(action: &'static str) -> Self {
-        Self {
-            action,
-            changed: Vec::new(),
-            fresh: Vec::new(),
-            error: None,
-            exposed: Vec::new(),
-            detail: Value::Null,
-        }
-    }
-}
-
-/// Stores a transition, destroying the private halves that are not needed any more, and publishes
-/// what follows from it.
-pub(crate) async fn store(
-    node: &Arc<Node>,
-    known: &Known,
-    actor: Actor,
-    change: Change,
-) -> Result<(), KeysetError> {
-    let now = node.world.now();
-    let name = &known.row.name;
-    let mut rows = Vec::new();
-    for key in &change.changed {
-        let stored = known.keys.iter().find(|row| row.key.kid == key.kid);
-        let row = match stored {
-            Some(row) => row.clone(),
-            None => made(node, known, key, &change.fresh)?,
-        };
-        let sealed_key = row.sealed_key.filter(|_| key.phase.is_private_kept());
-        rows.push(SigningKeyRow { key: key.clone(), sealed_key, ..row });
-    }
-    let listed = |set: &jwks::Keyset| -> BTreeSet<Kid> {
-        set.published().into_iter().map(|key| key.kid.clone()).collect()
-    };
-    let mut after = known.set();
-    let before = listed(&after);
-    after.apply(&change.changed);
-    let differs = before != listed(&after);
-    let phases: serde_json::Map<_, _> =
-        (change.changed.iter()).map(|key| (key.kid.to_string(), json!(key.phase.name()))).collect();
-    let subject = format!("keyset/{name}");
-    let data = told::news(node, known, &change);
-    let messages = notify::messages(node, change.action, &subject, &data);
-    let event = Event::new(actor, change.action, subject)
-        .with(json!({ "keys": phases, "detail": change.detail }));
-    let row = KeysetRow {
-        published: after.published,
-        sequence: known.row.sequence + i64::from(differs),
-        exposed: standing::still_exposed(&known.row.exposed, change.exposed, now),
-        error: told::complaint(change.error, &after),
-        changed_at: if differs { now } else { known.row.changed_at },
-        due_at: Some(now),
-        ..known.row.clone()
-    };
-    let is_told = !messages.is_empty();
-    let commit = rows.into_iter().fold(Commit::new(event).put(row), Commit::put);
-    let commit = messages.into_iter().fold(commit, Commit::put);
-    node.store.commit(commit, now).await?;
-    if is_told {
-        node.steps.hurry();
-    }
-    info!(keyset = name, keys = ?phases, "{}", change.action);
-    live::refresh_one(node, name)
-}
-
-/// The row of a key that is new.
-fn made(
-    node: &Node,
-    known: &Known,
-    key: &Key,
-    fresh: &[(Kid, PrivateKey)],
-) -> Result<SigningKeyRow, KeysetError> {
-    let private = fresh.iter().find(|(kid, _)| *kid == key.kid).map(|(_, private)| private);
-    let private = private.ok_or_else(|| KeysetError::Gone(key.kid.clone()))?;
-    let jwk = Jwk::new(private.public_key().clone(), key.algorithm, Some(key.kid.clone()));
-    let jwk = jwk.map_err(|error| KeysetError::Unreadable(error.to_string()))?;
-    let secret = private.secret()?;
-    let identity = identity(&known.row.name, &key.kid);
-    Ok(SigningKeyRow {
-        id: node.store.id(),
-        version: 0,
-        keyset: known.row.id,
-        key: key.clone(),
-        public: jwk.to_string(),
-        sealed_key: Some(node.key.seal(&node.world, &identity, secret.expose())),
-        // It is in the set that follows from this.
-        sequence: known.row.sequence + 1,
-    })
-}
-
 /// The identity under which a private key is sealed.
 fn identity(keyset: &str, kid: &Kid) -> String {
     format!("keyset/{keyset}/{kid}")
-}
-
-impl KeysetError {
-    /// Whether another was quicker, so that it helps to look again.
-    fn is_race(&self) -> bool {
-        matches!(self, Self::Commit(CommitError::Conflict) | Self::Refused(Refused::Phase(..)))
-    }
 }
 
 /// A step of a keyset could not be done, or its outcome not be stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeysetError {
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(#[from] transition::Refused),
     #[error("key {0} is gone")]
     Gone(Kid),
+    #[error("keyset {0} is declared no more: it verifies what was signed, and nothing else")]
+    Undeclared(String),
     #[error("what is stored cannot be used: {0}")]
     Unreadable(String),
     #[error(transparent)]
@@ -399,10 +249,11 @@ pub(crate) enum KeysetError {
     Seal(#[from] crate::seal::Unsealable),
 }
 
-const RSA_BITS: u16 = 2048;
-/// How often a step is repeated at once.
-const RACES: u32 = 8;
-const MAX_SET: usize = 256 * 1024;
+impl Conflicts for KeysetError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Commit(error) if error.is_conflict())
+    }
+}
 
 #[cfg(test)]
 mod elsewhere_tests;

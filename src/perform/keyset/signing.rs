@@ -6,10 +6,11 @@ use std::sync::Arc;
 use jwks::token::Signer;
 use jwks::{Algorithm, transition};
 use serde_json::json;
-use tracing::debug;
 
-use super::{KeysetError, Known, Live, live};
+use super::live::refresh_one;
+use super::{KeysetError, Known, Live};
 use crate::node::Node;
+use crate::perform::again::{Conflicts, again};
 use crate::store::{Commit, Event, SigningKeyRow};
 
 /// The keyset of this name as it is published, and its key that may sign now.
@@ -21,40 +22,42 @@ pub(crate) async fn signer(
     name: &str,
     algorithm: Option<Algorithm>,
 ) -> Result<(Arc<Live>, Arc<Signer>), SignError> {
-    let found = find(node, name, algorithm)?;
-    if found.0.is_leased(found.1.kid(), node.world.now()) {
-        return Ok(found);
-    }
-    let _alone = node.steps.alone(&format!("keyset/{name}/lease")).await;
-    let mut tries = 1;
-    loop {
-        // Another may have seen to it meanwhile, or the key have been replaced.
-        let (live, signer) = find(node, name, algorithm)?;
-        if live.is_leased(signer.kid(), node.world.now()) {
+    match find(node, name, algorithm) {
+        Ok((live, signer)) if live.is_leased(signer.kid(), node.world.now()) => {
             return Ok((live, signer));
         }
-        match lease(node, name, &live, &signer).await {
-            Ok(()) => return Ok((live, signer)),
-            // It is replaced in this moment; what is published is behind what is stored.
-            Err(SignError::Keyset(error)) if error.is_race() && tries < TRIES => {
-                debug!(keyset = name, %error, "a key is replaced while it is to sign");
-                live::refresh_one(node, name)?;
-                tries += 1;
-            }
-            Err(error) => return Err(error),
-        }
+        Err(SignError::NoKeyset) => return Err(SignError::NoKeyset),
+        // Another node may have brought one.
+        Ok(_) | Err(_) => {}
     }
+    let _alone = node.steps.alone(&format!("keyset/{name}/lease")).await;
+    again(|| leased(node, name, algorithm)).await
 }
 
-/// Stores that a key may sign for a while.
-async fn lease(node: &Node, name: &str, live: &Live, signer: &Signer) -> Result<(), SignError> {
-    let now = node.world.now();
+/// The key under a lease that is stored. Whoever replaced it since it was read has changed its row, so
+/// that the lease is not stored, here or on whichever node: no key is used that another has retired.
+async fn leased(
+    node: &Node,
+    name: &str,
+    algorithm: Option<Algorithm>,
+) -> Result<(Arc<Live>, Arc<Signer>), SignError> {
+    let live = node.keysets.load().get(name).map(Arc::clone).ok_or(SignError::NoKeyset)?;
     let row = node.store.keyset(live.id).map_err(KeysetError::from)?;
     let row = row.ok_or(SignError::NoKeyset)?;
-    let known = Known::of(node, row).map_err(KeysetError::from)?.ok_or(SignError::NoKeyset)?;
-    let policy = &known.keyset.policy;
-    let until = now + policy.lease();
-    let changed = transition::lease(&known.set(), policy, signer.kid(), until);
+    if row.version != live.version() {
+        // Another node was at work.
+        refresh_one(node, name)?;
+    }
+    // Another may have seen to it meanwhile, or the key have been replaced.
+    let (live, signer) = find(node, name, algorithm)?;
+    let now = node.world.now();
+    if live.is_leased(signer.kid(), now) {
+        return Ok((live, signer));
+    }
+    let known = Known::of(node, row)?;
+    let until = now + live.policy().lease();
+    // By what is published, since that bounds the tokens.
+    let changed = transition::lease(&known.set(), live.policy(), signer.kid(), until);
     let event = Event::new("sign", "keyset.lease", format!("keyset/{name}"))
         .with(json!({ "kid": signer.kid().as_str(), "until": until.to_string() }));
     let mut commit = Commit::new(event);
@@ -64,7 +67,7 @@ async fn lease(node: &Node, name: &str, live: &Live, signer: &Signer) -> Result<
     }
     node.store.commit(commit, now).await.map_err(KeysetError::from)?;
     live.leased(signer.kid(), until);
-    Ok(())
+    Ok((live, signer))
 }
 
 fn find(
@@ -74,6 +77,9 @@ fn find(
 ) -> Result<(Arc<Live>, Arc<Signer>), SignError> {
     let keysets = node.keysets.load();
     let live = keysets.get(name).ok_or(SignError::NoKeyset)?;
+    if live.is_closed() {
+        return Err(SignError::NoKeyset);
+    }
     let signer = live.signer(algorithm).ok_or(SignError::NoKey)?;
     Ok((Arc::clone(live), Arc::clone(signer)))
 }
@@ -89,5 +95,13 @@ pub(crate) enum SignError {
     Keyset(#[from] KeysetError),
 }
 
-/// A key is replaced once in a while; twice in one moment is only by hand.
-const TRIES: u32 = 4;
+impl Conflicts for SignError {
+    fn is_conflict(&self) -> bool {
+        match self {
+            // It was replaced between two reads.
+            Self::Keyset(KeysetError::Refused(_)) => true,
+            Self::Keyset(error) => error.is_conflict(),
+            Self::NoKeyset | Self::NoKey => false,
+        }
+    }
+}

@@ -1,5 +1,10 @@
 //! Keysets on virtual time: who signs, what is published, and what is destroyed.
 
+mod endings;
+mod nodes;
+mod published;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -8,17 +13,20 @@ use jiff::{SignedDuration, Timestamp};
 use jwks::{Phase, Served};
 use serde_json::json;
 
-use super::{KeysetError, Known, SignError, enlist, signer};
-use crate::catalog::parse;
+use super::{KeysetError, Known, SignError, enlist, replace, roll_back, rotate, signer};
+use crate::catalog::{Declared, parse};
 use crate::node::Node;
+use crate::node::tests::node_on;
 use crate::perform::establish;
+use crate::perform::removal::prune;
+use crate::store::SigningKeyRow;
 use crate::worker::start_due;
 
 #[tokio::test]
 async fn every_token_verifies_until_it_expires_through_months_of_rotations() {
     let stage = Stage::new("rotate_every = \"7d\"").await;
     let mut tokens: Vec<(String, Timestamp)> = Vec::new();
-    let mut signers = std::collections::BTreeSet::new();
+    let mut signers = BTreeSet::new();
     let step = SignedDuration::from_mins(31);
     let end = stage.now() + SignedDuration::from_hours(90 * 24);
     while stage.now() < end {
@@ -36,7 +44,7 @@ async fn every_token_verifies_until_it_expires_through_months_of_rotations() {
     assert!((12..=14).contains(&signers.len()), "{} keys in 90 days", signers.len());
     let keys = stage.known().keys;
     for row in &keys {
-        assert_eq!(row.sealed_key.is_some(), row.key.phase.is_private_kept(), "{:?}", row.key);
+        assert_eq!(row.sealed_key.is_some(), row.key.is_private_kept(), "{:?}", row.key);
     }
     let gone = keys.iter().filter(|row| row.key.phase == Phase::Gone).count();
     assert!(gone >= signers.len() - 3, "{gone} of {} are gone", signers.len());
@@ -110,16 +118,55 @@ impl Stage {
     }
 
     pub(super) async fn declare(&self, more: &str) {
+        let wanted = Self::declaration(more);
+        let standing = establish::declared(&self.node).await.expect("readable");
+        let catalog = establish::apply(&self.node, "admin", &standing, &wanted).await;
+        self.node.catalog.replace(catalog.expect("stands"));
+        enlist(&self.node, "admin").await.expect("enlisted");
+    }
+
+    fn declaration(more: &str) -> Declared {
         let text = format!(
             "[[keyset]]\nname = \"auth\"\nissuer = \"https://auth.example.com\"\n\
              algorithm = \"ES256\"\ntoken_lifetime = \"10m\"\naudiences = [\"*\"]\n\
              subjects = [\"*\"]\n{more}\n"
         );
-        let wanted = parse([("a.toml", text.as_str())]).expect("parses");
+        parse([("a.toml", text.as_str())]).expect("parses")
+    }
+
+    /// Takes the keyset out of what is declared.
+    async fn undeclare(&self) {
         let standing = establish::declared(&self.node).await.expect("readable");
-        let catalog = establish::apply(&self.node, "admin", &standing, &wanted).await;
-        self.node.catalog.replace(catalog.expect("stands"));
+        let mut whole = standing.clone();
+        whole.keysets.clear();
+        prune(&self.node, "admin".into(), &standing, &whole).await.expect("it may go");
         enlist(&self.node, "admin").await.expect("enlisted");
+    }
+
+    /// Another node on the same store, with the same clock.
+    async fn beside(&self) -> Self {
+        let node = node_on(self.node.config.data_dir.clone(), &self.clock).await;
+        enlist(&node, "serve").await.expect("enlisted");
+        Self { node, clock: Arc::clone(&self.clock) }
+    }
+
+    /// Works until another key than `kid` signs, and gives that one.
+    async fn until_other(&self, kid: &str) -> String {
+        for _ in 0..200 {
+            self.pass(SignedDuration::from_mins(3));
+            self.work().await;
+            let signer = self.sign().await.expect("a key signs");
+            if signer != kid {
+                return signer;
+            }
+        }
+        panic!("{kid} signs for ten hours");
+    }
+
+    /// What is stored of a key.
+    fn row(&self, kid: &str) -> SigningKeyRow {
+        let mut keys = self.known().keys.into_iter();
+        keys.find(|row| row.key.kid.as_str() == kid).expect("a key")
     }
 
     pub(super) async fn work(&self) {
@@ -140,14 +187,14 @@ impl Stage {
 
     /// The kids that are published.
     pub(super) fn published(&self) -> Vec<String> {
-        let body = self.node.keysets.load()["auth"].set.body.clone();
+        let body = self.node.keysets.load()["auth"].set.plain.octets.clone();
         let served = Served::parse(&body).expect("a set");
         served.keys.iter().filter_map(|key| Some(key.kid.as_ref()?.to_string())).collect()
     }
 
     pub(super) fn known(&self) -> Known {
         let row = self.node.store.keyset_by_name("auth").expect("a read").expect("enlisted");
-        Known::of(&self.node, row).map_err(KeysetError::from).expect("a read").expect("declared")
+        Known::of(&self.node, row).expect("a read")
     }
 
     pub(super) fn now(&self) -> Timestamp {

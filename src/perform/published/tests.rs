@@ -188,13 +188,13 @@ pub(in crate::perform) enum Answer {
 
 /// An HTTP server on a thread of its own that gives everybody one answer.
 pub(in crate::perform) struct Server {
-    address: SocketAddr,
+    pub(in crate::perform) address: SocketAddr,
     asked: Arc<AtomicUsize>,
     answer: Arc<Mutex<Answer>>,
 }
 
 impl Server {
-    fn start() -> Self {
+    pub(in crate::perform) fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let address = listener.local_addr().expect("an address");
         let (asked, answer) = <(Arc<AtomicUsize>, _)>::default();

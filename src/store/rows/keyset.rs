@@ -23,8 +23,11 @@ pub(crate) struct KeysetRow {
     /// Grows with every change of what is published.
     pub(crate) sequence: i64,
     pub(crate) error: Option<String>,
+    /// When a key was last published, taken out, or began to sign.
     pub(crate) changed_at: Timestamp,
     pub(crate) due_at: Option<Timestamp>,
+    /// Since when it is declared no more.
+    pub(crate) closed_at: Option<Timestamp>,
     /// Who may still trust a key that was taken out in an emergency.
     pub(crate) exposed: Vec<Exposed>,
 }
@@ -67,6 +70,7 @@ impl Stored for KeysetRow {
         "changed_at",
         "due_at",
         "exposed",
+        "closed_at",
     ];
 
     fn values(&self) -> Vec<Value> {
@@ -80,6 +84,7 @@ impl Stored for KeysetRow {
             at(self.changed_at),
             maybe_at(self.due_at),
             json(&self.exposed),
+            maybe_at(self.closed_at),
         ]
     }
 
@@ -96,6 +101,7 @@ impl Stored for KeysetRow {
             changed_at: c.time()?,
             due_at: c.maybe_time()?,
             exposed: c.json()?,
+            closed_at: c.maybe_time()?,
         })
     }
 }
@@ -121,6 +127,7 @@ impl Stored for SigningKeyRow {
         "last_expiry",
         "gone_at",
         "fetched",
+        "kept_until",
         "exportable",
         "held",
         "sequence",
@@ -147,6 +154,7 @@ impl Stored for SigningKeyRow {
             maybe_at(key.last_expiry),
             maybe_at(key.gone_at),
             json(&key.fetched),
+            maybe_at(key.kept_until),
             key.exportable.into(),
             json(&key.held),
             self.sequence.into(),
@@ -176,6 +184,7 @@ impl Stored for SigningKeyRow {
             last_expiry: c.maybe_time()?,
             gone_at: c.maybe_time()?,
             fetched: c.json()?,
+            kept_until: c.maybe_time()?,
             exportable: c.next()?,
             held: c.json()?,
         };

@@ -1,10 +1,12 @@
 //! Nodes that race, crash and have wrong clocks, and the operator who changes things.
 
 use jiff::{SignedDuration, Timestamp};
-use jwks::emergency::{emergency, exposure, needed, roll_back};
+use jwks::emergency::{emergency, exposure, needed, reinstate, roll_back};
 use jwks::handover::export;
 use jwks::sighting::fetched;
-use jwks::transition::{Refused, announce, ask, lease, not_proven, prove, remove, retire, sign};
+use jwks::transition::{
+    Refused, announce, ask, close, destroy, lease, not_proven, prove, remove, retire, sign,
+};
 use jwks::{Algorithm, Key, Kid, Phase, Step, next};
 
 use super::{Lease, World, second, secs, stamp};
@@ -46,7 +48,9 @@ impl World {
             Step::Place { targets } => self.place(&targets, node),
             Step::Sign { kid } => sign(keyset, policy, &kid, now),
             Step::Retire { kid } => retire(keyset, policy, &kid, now),
+            Step::Destroy { kid } => destroy(keyset, &kid, now),
             Step::Remove { kid } => remove(keyset, policy, &kid, now),
+            Step::Close => close(keyset, policy, now),
         };
         self.plan(node, changed);
     }
@@ -128,7 +132,8 @@ impl World {
 
     pub(crate) fn is_quiet(&self) -> bool {
         let settled = |key: &Key| key.phase == Phase::Signing;
-        self.nodes.iter().all(|node| node.pending.is_none())
+        !self.keyset.closed
+            && self.nodes.iter().all(|node| node.pending.is_none())
             && !self.keyset.keys.is_empty()
             && self.keyset.keys.iter().all(settled)
     }
@@ -148,6 +153,22 @@ impl World {
         if let Ok(changed) = roll_back(&self.keyset, &self.policy, &kid, self.clock(0)) {
             self.store(&changed);
         }
+    }
+
+    /// The last rotation went wrong.
+    pub(crate) fn reinstate(&mut self) {
+        let kept = self.keyset.keys.iter().find(|key| key.kept_until.is_some());
+        let Some(kid) = kept.map(|key| key.kid.clone()) else { return };
+        if let Ok(changed) = reinstate(&self.keyset, &self.policy, &kid, self.clock(0)) {
+            self.reinstated += 1;
+            self.store(&changed);
+        }
+    }
+
+    /// The keyset is declared no more, or again.
+    pub(crate) fn toggle(&mut self) {
+        self.keyset.closed = !self.keyset.closed;
+        self.version += 1;
     }
 
     pub(crate) fn emergency(&mut self) {

@@ -92,7 +92,7 @@ async fn announced(stage: &Stage) -> Key {
 async fn every_fetch_is_counted_and_known_again_after_a_restart() {
     let stage = Stage::new(GATEWAY).await;
     stage.work().await;
-    let tag = live(&stage).set.etag.clone();
+    let tag = live(&stage).set.plain.tag.clone();
     assert_eq!(fetch(&stage, "jwks.json", "gateway/1", None).await, 200);
     assert_eq!(fetch(&stage, "jwks.json", "gateway/1", Some(&tag)).await, 304);
     assert_eq!(fetch(&stage, "spiffe.json?consumer=gateway", "curl/8", None).await, 200);
