@@ -55,6 +55,11 @@ impl Keyset {
                     after.held.look(now);
                 }
             }
+            // One that is leaving it signs until then, tokens that live as long as is declared now.
+            let leaving = key.held.iter().filter_map(|holding| holding.left_at);
+            for at in leaving.filter(|at| *at > now) {
+                after.last_expiry = after.last_expiry.max(Some(plus(at, lifetime)));
+            }
             if after != *key {
                 changed.push(after);
             }

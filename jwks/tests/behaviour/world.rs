@@ -187,6 +187,13 @@ impl World {
         for fate in self.fates.iter_mut().filter(|fate| fate.excused_until > self.now) {
             fate.excused_until = fate.excused_until.max(excused);
         }
+        // A consumer that is declared now and accepts tokens for longer after their expiry is owed no
+        // key that is gone.
+        for fate in self.fates.iter_mut().filter(|fate| fate.expires <= self.now) {
+            if self.keyset.key(&fate.kid).is_none_or(|key| key.phase == Phase::Gone) {
+                fate.expires = i64::MIN;
+            }
+        }
         // Who is required from now on was not when a key was given away.
         let given = self.keyset.keys.iter().filter(|key| key.held.in_use().next().is_some());
         let given: Vec<_> = given.map(|key| self.number(&key.kid)).collect();
