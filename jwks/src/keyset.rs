@@ -202,8 +202,10 @@ impl Keyset {
         let (old, new) = (old.lead(), new.lead());
         let growth = (new.staleness - old.staleness).max(SignedDuration::ZERO);
         let earlier = self.held_until.filter(|until| *until > now).map(|at| plus(at, growth));
-        let is_shorter =
-            new.total() < old.total() || new.staleness < old.staleness || new.path() < old.path();
+        let is_shorter = new.total() < old.total()
+            || new.staleness < old.staleness
+            || new.path() < old.path()
+            || new.after_proof() < old.after_proof();
         let held = old.total().max(old.path() + new.staleness);
         let held = is_shorter.then(|| plus(now, held));
         self.held_until.max(earlier).max(held)
