@@ -34,38 +34,6 @@ impl Keyset {
             next: given(self.waiting(target.algorithm)),
         }
     }
-
-    /// What changes when `new` takes the place of `old` at `now`; store it together with the new
-    /// policy. A target that is not declared any more has stopped: that is what removing it says. What
-    /// it signed until then, for as long as tokens lived until then, stays good.
-    #[must_use]
-    pub fn redeclared(&self, old: &Policy, new: &Policy, now: Timestamp) -> Vec<Key> {
-        let lifetime = old.retirement().token_lifetime.max(new.retirement().token_lifetime);
-        let mut changed = Vec::new();
-        for key in self.keys.iter().filter(|key| key.phase != Phase::Gone) {
-            let mut after = key.clone();
-            for holding in key.held.in_use() {
-                let settle = old.signer(&holding.target).map(|target| target.settle);
-                if new.signer(&holding.target).is_none() {
-                    let at = plus(now, settle.unwrap_or_default());
-                    leave(&mut after, &holding.target, old, at, lifetime);
-                } else {
-                    after.last_expiry = after.last_expiry.max(Some(plus(now, lifetime)));
-                    // How it is brought there, or proven, may have changed.
-                    after.held.look(now);
-                }
-            }
-            // One that is leaving it signs until then, tokens that live as long as is declared now.
-            let leaving = key.held.iter().filter_map(|holding| holding.left_at);
-            for at in leaving.filter(|at| *at > now) {
-                after.last_expiry = after.last_expiry.max(Some(plus(at, lifetime)));
-            }
-            if after != *key {
-                changed.push(after);
-            }
-        }
-        changed
-    }
 }
 
 /// Notes that a target is being given a key: from now on it may sign with it. Only a key may go that
@@ -185,7 +153,13 @@ pub fn not_placed(
 }
 
 /// A key signs nothing at a target any more after `at`.
-fn leave(key: &mut Key, target: &str, policy: &Policy, at: Timestamp, lifetime: SignedDuration) {
+pub(crate) fn leave(
+    key: &mut Key,
+    target: &str,
+    policy: &Policy,
+    at: Timestamp,
+    lifetime: SignedDuration,
+) {
     let at = plus(at, policy.retirement().signer_lag);
     if let Some(holding) = key.held.at_mut(target) {
         holding.left_at = Some(at);

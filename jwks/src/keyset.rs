@@ -3,7 +3,7 @@
 //! lengthen it, never shorten it. Here is only what comes next; `transition` says what a step
 //! changes, and storing that is the caller's.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::algorithm::Algorithm;
 use crate::consumer::Consumer;
@@ -192,23 +192,6 @@ impl Keyset {
         let proven = key.proven_at.map(|at| plus(at, policy.lead().after_proof()));
         let others = [Some(announced), proven, self.held_until];
         others.into_iter().flatten().fold(key.ready_at, Ord::max)
-    }
-
-    /// What [`held_until`](Self::held_until) becomes when `new` takes the place of `old` at `now`;
-    /// store it together with the new policy. Copies that were made under a longer `max-age` are
-    /// still fetched, and kept for as long as the new consumers do.
-    #[must_use]
-    pub fn reconfigured(&self, old: &Policy, new: &Policy, now: Timestamp) -> Option<Timestamp> {
-        let (old, new) = (old.lead(), new.lead());
-        let growth = (new.staleness - old.staleness).max(SignedDuration::ZERO);
-        let earlier = self.held_until.filter(|until| *until > now).map(|at| plus(at, growth));
-        let is_shorter = new.total() < old.total()
-            || new.staleness < old.staleness
-            || new.path() < old.path()
-            || new.after_proof() < old.after_proof();
-        let held = old.total().max(old.path() + new.staleness);
-        let held = is_shorter.then(|| plus(now, held));
-        self.held_until.max(earlier).max(held)
     }
 
     /// Takes over what a transition changed.

@@ -21,6 +21,7 @@ pub mod naming;
 mod phase;
 pub mod policy;
 mod public_key;
+mod redeclaration;
 pub mod set;
 pub mod sighting;
 mod spki;
