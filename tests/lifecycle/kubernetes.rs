@@ -140,10 +140,10 @@ fn what_the_cluster_does_not_allow_any_longer_is_told_and_the_version_served_goe
     assert!(told.contains("cannot patch resource"), "{told}");
     stage.assert_served(&stage.shop(), 1, &[edge.address]);
 
-    // That it cannot be seen is told too, and is no drift.
+    // That it cannot be seen is told too, when it is tried again after a minute, and is no drift.
     edge.cluster.allow(&[]);
     stage
-        .until("the complaint", SHORT * 2, |shop| shop.to_string().contains("cannot get resource"));
+        .until("the complaint", SHORT * 4, |shop| shop.to_string().contains("cannot get resource"));
     let drifts = stage.events().iter().filter(|e| e["action"] == "placement.drift").count();
     assert_eq!(drifts, 0);
 
