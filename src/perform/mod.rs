@@ -15,6 +15,7 @@ pub(crate) mod managed;
 pub(crate) mod notify;
 pub(crate) mod obtain;
 pub(crate) mod offer;
+pub(crate) mod outgoing;
 pub(crate) mod own;
 pub(crate) mod published;
 pub(crate) mod removal;

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::catalog::digest_of;
 use crate::node::Node;
-use crate::perform::obtain::acme::is_loopback;
+use crate::perform::outgoing::{self, BadBody, causes, is_loopback};
 
 /// The ways to edges.
 #[derive(Default)]
@@ -99,7 +99,7 @@ impl Edges {
         let url = Url::parse(url).map_err(|error| format!("it is no URL: {error}"))?;
         let request = self.client(&url, trust)?.get(url).header(ACCEPT, "application/json");
         let said = |error: reqwest::Error| causes(&error.without_url());
-        let mut response = request.send().await.map_err(said)?;
+        let response = request.send().await.map_err(said)?;
         if response.status() != reqwest::StatusCode::OK {
             return Err(format!("it answers with status {}", response.status()));
         }
@@ -112,14 +112,12 @@ impl Edges {
                 kind.to_str().is_ok_and(|kind| kind.trim().starts_with("text/html"))
             }),
         };
-        while let Some(chunk) = response.chunk().await.map_err(said)? {
-            if answer.body.len() + chunk.len() > MAX_SET {
-                return Err(format!(
-                    "it answers with more than the {MAX_SET} octets that a set may have"
-                ));
+        answer.body = outgoing::body(response, MAX_SET).await.map_err(|bad| match bad {
+            BadBody::Broken(error) => said(error),
+            BadBody::TooLarge => {
+                format!("it answers with more than the {MAX_SET} octets that a set may have")
             }
-            answer.body.extend_from_slice(&chunk);
-        }
+        })?;
         Ok(answer)
     }
 
@@ -131,19 +129,10 @@ impl Edges {
         if let Some(client) = clients().get(&key) {
             return Ok(client.clone());
         }
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("perennial/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::custom(follow))
-            .connect_timeout(CONNECT)
-            .read_timeout(CONNECT)
-            .timeout(EXCHANGE);
-        if direct {
-            builder = builder.no_proxy();
-        }
+        let builder = outgoing::client(direct, CONNECT, EXCHANGE);
+        let mut builder = builder.redirect(Policy::custom(follow)).read_timeout(CONNECT);
         if let Some(roots) = &trust.0 {
-            let roots = roots.iter().map(|root| reqwest::Certificate::from_der(root));
-            let roots = roots.collect::<Result<Vec<_>, _>>();
-            builder = builder.tls_certs_only(roots.map_err(|error| causes(&error))?);
+            builder = outgoing::trusting(builder, roots.iter().map(Vec::as_slice))?;
         }
         let client = builder.build().map_err(|error| causes(&error))?;
         let mut clients = clients();
@@ -180,17 +169,6 @@ fn seconds(text: &str) -> u64 {
     let text = text.trim();
     let is_number = !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
     if is_number { text.parse().unwrap_or(u64::MAX) } else { 0 }
-}
-
-/// An error with what caused it: reqwest's own words say little.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 const CONNECT: Duration = Duration::from_secs(10);

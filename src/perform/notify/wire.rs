@@ -1,7 +1,6 @@
 //! The way out for messages: one request, to an address that is judged first, within a time; redirects
 //! are not followed, and what is answered is not read.
 
-use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use url::{Host, Url};
 
 use crate::catalog::WebhookSpec;
 use crate::node::Node;
-use crate::perform::obtain::acme::spec::is_loopback;
+use crate::perform::outgoing::{self, causes, is_loopback};
 use crate::perform::validate::Rules;
 
 /// A message as it is sent.
@@ -80,22 +79,10 @@ async fn attempt(
 }
 
 fn client(spec: &WebhookSpec, direct: bool, rules: Rules) -> Result<reqwest::Client, String> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("perennial/", env!("CARGO_PKG_VERSION")))
-        .redirect(Policy::none())
-        .connect_timeout(CONNECT)
-        .timeout(EXCHANGE)
-        .dns_resolver(Arc::new(Judged(rules)));
-    if direct {
-        builder = builder.no_proxy();
-    }
+    let builder = outgoing::client(direct, CONNECT, EXCHANGE);
+    let mut builder = builder.redirect(Policy::none()).dns_resolver(Arc::new(Judged(rules)));
     if let Some(path) = &spec.roots {
-        let fault = |why: String| format!("roots {}: {why}; name a PEM file", path.display());
-        let pem = fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
-        let roots = ca::Certificate::from_pem(&pem).map_err(|error| fault(error.to_string()))?;
-        let roots: Result<Vec<_>, _> =
-            roots.iter().map(|root| reqwest::Certificate::from_der(root.der())).collect();
-        builder = builder.tls_certs_only(roots.map_err(|error| fault(causes(&error)))?);
+        builder = outgoing::trusting_file(builder, path)?;
     }
     builder.build().map_err(|error| causes(&error))
 }
@@ -124,17 +111,6 @@ impl Resolve for Judged {
             }
         })
     }
-}
-
-/// An error with what caused it: reqwest's own words say little.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 const CONNECT: Duration = Duration::from_secs(5);

@@ -10,7 +10,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::{Attempt, Policy};
 use url::{Position, Url};
 
-use super::super::obtain::acme::spec::is_loopback;
+use crate::perform::outgoing::{self, BadBody, causes, is_loopback};
 
 /// The way out.
 #[derive(Default)]
@@ -70,18 +70,14 @@ impl Fetcher {
             }
             format!("{url}: {}", causes(&error))
         };
-        let mut response = request.send().await.map_err(said)?;
+        let response = request.send().await.map_err(said)?;
         if response.status() != reqwest::StatusCode::OK {
             return Err(format!("{url}: status {}", response.status()));
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(said)? {
-            if body.len() + chunk.len() > most {
-                return Err(format!("{url}: more than {most} octets"));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+        outgoing::body(response, most).await.map_err(|bad| match bad {
+            BadBody::Broken(error) => said(error),
+            BadBody::TooLarge => format!("{url}: more than {most} octets"),
+        })
     }
 
     fn client(&self, url: &Url) -> Result<reqwest::Client, String> {
@@ -90,15 +86,8 @@ impl Fetcher {
         if let Some(client) = place.get() {
             return Ok(client.clone());
         }
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("perennial/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::custom(follow))
-            .connect_timeout(CONNECT)
-            .read_timeout(CONNECT)
-            .timeout(EXCHANGE);
-        if direct {
-            builder = builder.no_proxy();
-        }
+        let builder = outgoing::client(direct, CONNECT, EXCHANGE);
+        let builder = builder.redirect(Policy::custom(follow)).read_timeout(CONNECT);
         let client = builder.build().map_err(|error| causes(&error))?;
         Ok(place.get_or_init(|| client).clone())
     }
@@ -123,17 +112,6 @@ fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     } else {
         attempt.follow()
     }
-}
-
-/// An error with what caused it: reqwest's own words say little.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -14,8 +14,9 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::{TokioResolver, system_conf};
 
-use super::outcome::{Deadline, Failure, causes};
+use super::outcome::{Deadline, Failure};
 use super::settings::{InvalidSettings, Settings};
+use crate::perform::outgoing::causes;
 
 /// The resolver all lookups go through. Names under `localhost` and `invalid` are answered without
 /// asking anyone (RFC 6761 §6.3, §6.4).

@@ -26,7 +26,8 @@ use tracing::debug;
 use url::{Host, Position, Url};
 
 use super::connect::Dialer;
-use super::outcome::{Deadline, Failure, Proof, causes, excerpt};
+use super::outcome::{Deadline, Failure, Proof, excerpt};
+use crate::perform::outgoing::causes;
 
 /// The protocol offered on a redirect to https.
 pub(super) const ALPN: &[u8] = b"http/1.1";

@@ -2,7 +2,6 @@
 //! from outside passes through here before a client or a log sees it: no control characters, and
 //! never more than a limit.
 
-use std::fmt::Write as _;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -116,18 +115,6 @@ pub(super) fn excerpt(text: &str, limit: usize) -> String {
         spaced = character == ' ';
     }
     out
-}
-
-/// An error with its causes, innermost last, joined by colons.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // Writing to a String cannot fail.
-        let _ = write!(text, ": {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// Long enough for four addresses and two URLs; short enough for a log line.

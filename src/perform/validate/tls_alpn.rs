@@ -13,7 +13,8 @@ use tokio_rustls::TlsConnector;
 
 use super::connect::Dialer;
 use super::danger::is_self_signed;
-use super::outcome::{Deadline, Failure, Proof, causes};
+use super::outcome::{Deadline, Failure, Proof};
+use crate::perform::outgoing::causes;
 
 /// What a validation needs.
 pub(super) struct Probe<'a> {

@@ -25,5 +25,5 @@ pub(crate) use {
     csr::csr,
     error::ObtainError,
     order::Wanted,
-    spec::{AcmeSpec, is_loopback},
+    spec::AcmeSpec,
 };

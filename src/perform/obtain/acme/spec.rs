@@ -1,13 +1,15 @@
 //! What is declared of an ACME CA outside: where it is, who we are there, how names are proven.
 //! Nothing secret is in here, only the files it is in.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ::acme::limit::Bucket;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::Url;
+
+use crate::perform::outgoing::is_loopback;
 
 /// An ACME CA outside.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -266,16 +268,6 @@ fn check_url(what: &str, text: &str) -> Result<(), String> {
         "https" => Ok(()),
         "http" if is_loopback(&url) => Ok(()),
         _ => Err(format!("{what} {text:?} must begin with https://, except on loopback")),
-    }
-}
-
-/// Whether a URL leads to this machine.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
-        None => false,
     }
 }
 

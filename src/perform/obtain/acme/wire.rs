@@ -5,13 +5,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{Method, Request, Response, StatusCode};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use serde::Deserialize;
@@ -19,7 +18,8 @@ use url::Url;
 
 use super::error::{ObtainError, excerpt};
 use super::heard::{Fault, MAX_BODY, Noted};
-use super::spec::{AcmeSpec, is_loopback};
+use super::spec::AcmeSpec;
+use crate::perform::outgoing::{self, BadBody, causes, is_loopback};
 
 /// The HTTP client of one CA, with its directory.
 #[derive(Clone)]
@@ -136,16 +136,13 @@ async fn exchange(
 ) -> Result<Response<Bytes>, Fault> {
     let head = request.method() == Method::HEAD;
     let request = reqwest::Request::try_from(request).map_err(|e| network(&e))?;
-    let mut response = http.execute(request).await.map_err(|e| network(&e))?;
+    let response = http.execute(request).await.map_err(|e| network(&e))?;
     let (status, headers) = (response.status(), response.headers().clone());
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| network(&e))? {
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(Fault::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    let body = body.freeze();
+    let body = outgoing::body(response, MAX_BODY).await.map_err(|bad| match bad {
+        BadBody::Broken(error) => network(&error),
+        BadBody::TooLarge => Fault::TooLarge,
+    })?;
+    let body = Bytes::from(body);
     // Outside of an operation there is nobody to listen.
     let _ = NOTED.try_with(|noted| *noted.borrow_mut() = Noted::of(status, &headers, &body));
     let problem = || serde_json::from_slice::<instant_acme::Problem>(&body);
@@ -159,41 +156,18 @@ async fn exchange(
 }
 
 fn client(spec: &AcmeSpec) -> Result<reqwest::Client, ObtainError> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("perennial/", env!("CARGO_PKG_VERSION")))
-        // A redirect would lead a signed request to a URL that its signature does not name.
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT)
-        .timeout(EXCHANGE);
-    if Url::parse(&spec.directory).is_ok_and(|url| is_loopback(&url)) {
-        builder = builder.no_proxy();
-    }
+    let direct = Url::parse(&spec.directory).is_ok_and(|url| is_loopback(&url));
+    // A redirect would lead a signed request to a URL that its signature does not name.
+    let mut builder =
+        outgoing::client(direct, CONNECT, EXCHANGE).redirect(reqwest::redirect::Policy::none());
     if let Some(path) = &spec.roots {
-        let fault = |why: String| {
-            ObtainError::Settings(format!("roots {}: {why}; name a PEM file", path.display()))
-        };
-        let pem = fs::read_to_string(path).map_err(|e| fault(e.to_string()))?;
-        let roots = ca::Certificate::from_pem(&pem).map_err(|e| fault(e.to_string()))?;
-        let roots: Result<Vec<_>, _> =
-            roots.iter().map(|root| reqwest::Certificate::from_der(root.der())).collect();
-        builder = builder.tls_certs_only(roots.map_err(|e| fault(causes(&e)))?);
+        builder = outgoing::trusting_file(builder, path).map_err(ObtainError::Settings)?;
     }
     builder.build().map_err(|e| ObtainError::Settings(format!("HTTPS cannot be set up: {e}")))
 }
 
 fn network(error: &reqwest::Error) -> Fault {
     Fault::Network(causes(error))
-}
-
-/// An error with what caused it: reqwest's own words say little.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 fn text(body: &Bytes) -> String {
