@@ -8,31 +8,14 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::crowd::Consumer;
-use super::keysets::{Issuer, Keyset, Token, now};
-
-/// Tokens live for longer than any promise here, so that it is not their end that is seen.
-const TIMES: &str = r#"rotate_every = "3m"
-token_lifetime = "2m"
-max_age = "1s"
-lag = "4s"
-skew = "0s"
-signer_lag = "2s"
-consumers = [
-  { name = "jose", cache = "2s", cooldown = "2s" },
-  { name = "jwks-rsa", cache = "2s" },
-  { name = "pyjwt", cache = "2s", cooldown = "2s" },
-  { name = "joserfc", cache = "2s" },
-  { name = "authlib", cache = "2s" },
-  { name = "jsonwebtoken", cache = "2s", skew = "0s" },
-  { name = "envoy", cache = "2s", skew = "1s" },
-  "go-oidc",
-]
-"#;
+use super::keysets::{ALL, Issuer, Keyset, Token, now, times};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_key_is_trusted_no_longer_than_promised() {
     let keysets = [("ec".to_owned(), vec!["ES256"]), ("rsa".to_owned(), vec!["RS256"])];
-    let issuer = Issuer::start("consumers-emergencies", &keysets, TIMES).await;
+    // Tokens live for longer than any promise here, so that it is not their end that is seen.
+    let times = times("3m", "2m", ALL);
+    let issuer = Issuer::start("consumers-emergencies", &keysets, &times).await;
     let consumers = Arc::new(Consumer::all(&issuer));
     let mut watched = JoinSet::new();
     let over = Arc::new(AtomicBool::new(false));

@@ -27,26 +27,13 @@ use tokio_rustls::client::TlsStream;
 use url::Url;
 
 use super::crowd::Consumer;
-use super::keysets::{Issuer, Keyset, Token, base, client, now};
-
-const TIMES: &str = r#"rotate_every = "20s"
-token_lifetime = "8s"
-max_age = "1s"
-lag = "4s"
-skew = "0s"
-signer_lag = "2s"
-consumers = [
-  { name = "jose", cache = "2s", cooldown = "2s" },
-  { name = "jwks-rsa", cache = "2s" },
-  { name = "pyjwt", cache = "2s", cooldown = "2s" },
-  { name = "envoy", cache = "2s", skew = "1s" },
-]
-"#;
+use super::keysets::{Issuer, Keyset, Token, base, client, now, times};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_forged_tokens_and_fetches_stops_neither_rotations_nor_others() {
     let keysets = [("flooded".to_owned(), vec!["ES256"]), ("calm".to_owned(), vec!["ES256"])];
-    let issuer = Arc::new(Issuer::start("consumers-flood", &keysets, TIMES).await);
+    let issuer =
+        Arc::new(Issuer::start("consumers-flood", &keysets, &times("20s", "8s", FETCHING)).await);
     let consumers = Arc::new(Consumer::all(&issuer));
     let before = Use::of(&issuer);
     let flood = Arc::new(Flood::default());
@@ -270,3 +257,11 @@ impl Use {
 const LONGEST: Duration = Duration::from_secs(40);
 /// Requests on one connection before an answer is read.
 const MANY: usize = 32;
+
+/// Those who can be made to fetch.
+const FETCHING: &str = r#"
+  { name = "jose", cache = "2s", cooldown = "2s" },
+  { name = "jwks-rsa", cache = "2s" },
+  { name = "pyjwt", cache = "2s", cooldown = "2s" },
+  { name = "envoy", cache = "2s", skew = "1s" },
+"#;

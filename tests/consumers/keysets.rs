@@ -15,6 +15,28 @@ pub(super) const CACHE: u64 = 2;
 /// Who tokens are for.
 pub(super) const AUDIENCE: &str = "https://api.example.com";
 
+/// Times that are the least, or near it, with which a rotation can be kept where consumers cache for two
+/// seconds.
+pub(super) fn times(rotate_every: &str, token_lifetime: &str, consumers: &str) -> String {
+    format!(
+        "rotate_every = {rotate_every:?}\ntoken_lifetime = {token_lifetime:?}\nmax_age = \"1s\"\n\
+         lag = \"4s\"\nskew = \"0s\"\nsigner_lag = \"2s\"\nconsumers = [{consumers}]\n"
+    )
+}
+
+/// Every consumer here but mod_auth_openidc, which caches for five minutes at least: what it does not
+/// know it fetches at once.
+pub(super) const ALL: &str = r#"
+  { name = "jose", cache = "2s", cooldown = "2s" },
+  { name = "jwks-rsa", cache = "2s" },
+  { name = "pyjwt", cache = "2s", cooldown = "2s" },
+  { name = "joserfc", cache = "2s" },
+  { name = "authlib", cache = "2s" },
+  { name = "jsonwebtoken", cache = "2s", skew = "0s" },
+  { name = "envoy", cache = "2s", skew = "1s" },
+  "go-oidc",
+"#;
+
 /// A server whose keysets all sign.
 pub(super) struct Issuer {
     pub(super) scene: Scene,

@@ -8,28 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use super::crowd::Consumer;
-use super::keysets::{Issuer, Keyset, Token, now};
+use super::keysets::{ALL, Issuer, Keyset, Token, now, times};
 use crate::program::succeed;
-
-/// The least times with which a rotation can be kept, where consumers cache for two seconds.
-const TIMES: &str = r#"rotate_every = "15s"
-token_lifetime = "4s"
-max_age = "1s"
-lag = "4s"
-skew = "0s"
-signer_lag = "2s"
-consumers = [
-  { name = "jose", cache = "2s", cooldown = "2s" },
-  { name = "jwks-rsa", cache = "2s" },
-  { name = "pyjwt", cache = "2s", cooldown = "2s" },
-  { name = "joserfc", cache = "2s" },
-  { name = "authlib", cache = "2s" },
-  { name = "jsonwebtoken", cache = "2s", skew = "0s" },
-  { name = "envoy", cache = "2s", skew = "1s" },
-  "go-oidc",
-]
-# mod_auth_openidc caches for five minutes at least; what it does not know it fetches at once.
-"#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_valid_token_is_refused_through_a_hundred_rotations() {
@@ -38,7 +18,7 @@ async fn no_valid_token_is_refused_through_a_hundred_rotations() {
         one.iter().enumerate().map(|(n, algorithm)| (format!("k{n}"), vec![*algorithm])).collect();
     keysets.push(("mixed".into(), vec!["RS256", "PS256", "ES256", "ES384", "EdDSA"]));
     keysets.push(("quantum".into(), vec!["ML-DSA-44", "ML-DSA-65", "ML-DSA-87"]));
-    let mut issuer = Issuer::start("consumers-rotations", &keysets, TIMES).await;
+    let mut issuer = Issuer::start("consumers-rotations", &keysets, &times("15s", "4s", ALL)).await;
     issuer.put_edge().await;
     let issuer = Arc::new(issuer);
     let consumers = Arc::new(Consumer::all(&issuer));

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use jiff::{SignedDuration, Timestamp};
+use renew::jitter;
 use serde_json::{Value, json};
 use tracing::{error, info, warn};
 
@@ -168,9 +169,7 @@ fn body(id: &str, event: &str, subject: &str, data: &Value, now: Timestamp) -> S
 fn wait(attempts: u32, id: i64) -> Option<SignedDuration> {
     let place = usize::try_from(attempts).ok()?.checked_sub(1)?;
     let wait = SignedDuration::from_secs(*WAITS.get(place)?);
-    let jitter =
-        u64::from(attempts).wrapping_add(id.unsigned_abs()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    Some(wait + wait / 100 * i32::try_from(jitter >> 60).unwrap_or_default())
+    Some(wait + jitter::part(wait * 15 / 100, id.unsigned_abs(), attempts.into()))
 }
 
 /// What became of a message could not be stored.
