@@ -24,14 +24,20 @@ impl Store {
         self.read(|c| all(c, "WHERE id > ?1 ORDER BY id LIMIT ?2", params![page.after, page.limit]))
     }
 
-    /// Keysets that changed since then, by when.
+    /// The names of keysets that changed since then, and the versions of their rows; the latest first.
+    /// Asked every second: no whole row is read.
     pub(crate) fn keysets_changed_since(
         &self,
         since: Timestamp,
         limit: u32,
-    ) -> Result<Vec<KeysetRow>, ReadError> {
-        let tail = "WHERE changed_at >= ?1 ORDER BY changed_at, id LIMIT ?2";
-        self.read(|c| all(c, tail, params![since.as_second(), limit]))
+    ) -> Result<Vec<(String, i64)>, ReadError> {
+        let sql = "SELECT name, version FROM keyset WHERE changed_at >= ?1
+                   ORDER BY changed_at DESC, id DESC LIMIT ?2";
+        self.read(|c| {
+            let mut statement = c.prepare_cached(sql)?;
+            let pair = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            statement.query_map(params![since.as_second(), limit], pair)?.collect()
+        })
     }
 
     /// Keysets of which the last step failed.

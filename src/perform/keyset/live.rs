@@ -176,11 +176,11 @@ pub(super) fn jwks_uri(node: &Node, name: &str) -> String {
 /// As for [`refresh`].
 pub(crate) fn catch_up(node: &Node) -> Result<(), KeysetError> {
     let since = node.world.now() - LATELY;
-    let rows = node.store.keysets_changed_since(since, MAX_CHANGED)?;
+    let changed = node.store.keysets_changed_since(since, MAX_CHANGED)?;
     let live = node.keysets.load();
-    for row in rows {
-        if live.get(&row.name).is_some_and(|live| live.version < row.version) {
-            refresh_one(node, &row.name)?;
+    for (name, version) in changed {
+        if live.get(&name).is_some_and(|live| live.version < version) {
+            refresh_one(node, &name)?;
         }
     }
     Ok(())
