@@ -19,6 +19,8 @@ fn what_envoy_refuses_is_told_and_what_it_has_outlives_its_control_plane() {
     let mut stage = Stage::with_sds("sds-refused", envoy.sds);
     let envoy = envoy.start(&stage, "envoy-1.example.test");
     let table = envoy.table("edge", "window = \"20s\"");
+    // It refuses whichever secret comes last, and only then: what to trust is to be there before.
+    sleep(Duration::from_secs(10));
     stage.declare(&(shop_on(&["edge"], "") + &table));
     let begun = Instant::now();
     let refusal = loop {
