@@ -25,6 +25,7 @@ pub mod revocation_list;
 pub mod serial;
 mod signed;
 pub mod signer;
+pub mod survey;
 mod tbs;
 pub mod weak;
 

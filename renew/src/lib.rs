@@ -4,6 +4,7 @@
 //! socket and no key here. What looks random is derived from the row, so that asking twice gives
 //! the same answer.
 
+pub mod alarm;
 pub mod forecast;
 pub mod jitter;
 pub mod moment;
