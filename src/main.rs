@@ -6,6 +6,7 @@ mod catalog;
 mod cli;
 mod config;
 mod fetches;
+mod found;
 mod grpc;
 mod http;
 mod keys;

@@ -22,6 +22,8 @@ pub(crate) enum Subject {
     Placement(i64),
     Keyset(i64),
     Notification(i64),
+    /// An address that is watched.
+    Endpoint(i64),
     /// The CRL of an authority.
     Crl(i64),
     /// What is no longer needed.
@@ -30,6 +32,8 @@ pub(crate) enum Subject {
     Fetches,
     /// The counts of the inventory.
     Inventory,
+    /// Ends that somebody is told of.
+    Expiry,
 }
 
 /// Which steps are under way, and what is wanted besides due rows.

@@ -10,7 +10,9 @@ use crate::http::server::{Drain, begun};
 use crate::node::Node;
 use crate::perform;
 use crate::steps::{Asker, Busy, Subject, Turn};
-use crate::store::{KeysetRow, Managed, NotificationRow, Order, PlacementRow, RotationRow, Stored};
+use crate::store::{
+    EndpointRow, KeysetRow, Managed, NotificationRow, Order, PlacementRow, RotationRow, Stored,
+};
 
 /// Ticks until `drain`.
 pub(crate) async fn run(node: Arc<Node>, mut drain: Drain) {
@@ -59,6 +61,9 @@ pub(crate) fn start_due(node: &Arc<Node>) {
     }
     start_rows::<KeysetRow>(node, perform::keyset::begin);
     start_rows::<NotificationRow>(node, perform::notify::begin);
+    start_rows::<EndpointRow>(node, |node, id| {
+        steps.start(Subject::Endpoint(id), perform::endpoint::look(Arc::clone(node), id));
+    });
     start_rows::<PlacementRow>(node, |node, id| {
         steps.start(Subject::Placement(id), perform::watch::look(Arc::clone(node), id));
     });
@@ -132,6 +137,7 @@ fn start_housekeeping(node: &Arc<Node>) {
     }
     steps.start(Subject::Ended, perform::retention::forget_ended(Arc::clone(node)));
     steps.start(Subject::Fetches, perform::keyset::note_fetches(Arc::clone(node)));
+    steps.start(Subject::Expiry, perform::expiry::look(Arc::clone(node)));
     steps.start(Subject::Inventory, perform::inventory::count(Arc::clone(node)));
 }
 

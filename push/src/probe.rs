@@ -89,7 +89,7 @@ pub async fn wait_until_proven(probe: &Probe, expected: &Expected, window: Durat
 ///
 /// # Errors
 /// A sentence that says what to write.
-pub(crate) fn host_and_port(text: &str) -> Result<(&str, u16), String> {
+pub fn host_and_port(text: &str) -> Result<(&str, u16), String> {
     let bad = || format!("{text:?} is no address to probe: write host:port, or [IPv6]:port");
     let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
     let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(bad)?;
@@ -101,6 +101,19 @@ pub(crate) fn host_and_port(text: &str) -> Result<(&str, u16), String> {
         None => host,
     };
     Ok((plain, port))
+}
+
+/// Every address of `host:port`; there is one at least.
+///
+/// # Errors
+/// A sentence that says why there is none, also when that takes longer than `limit`.
+pub async fn addresses_of(host: &str, limit: Duration) -> Result<Vec<SocketAddr>, String> {
+    let resolved = timeout(limit, lookup_host(host_and_port(host)?)).await;
+    let found = resolved
+        .map_err(|_| "resolving it took too long".to_owned())?
+        .map_err(|error| format!("it cannot be resolved: {error}"))?;
+    let found: BTreeSet<_> = found.collect();
+    if found.is_empty() { Err("it has no address".to_owned()) } else { Ok(Vec::from_iter(found)) }
 }
 
 /// One address under one name.
@@ -129,22 +142,12 @@ async fn resolve(probe: &Probe) -> (Vec<Watched>, Vec<Sighting>) {
     let mut addresses = BTreeSet::new();
     let mut unresolved = Vec::new();
     for host in &probe.hosts {
-        let found = match host_and_port(host) {
-            Ok(pair) => match timeout(probe.timeout, lookup_host(pair)).await {
-                Ok(Ok(found)) => Ok(found.collect::<Vec<_>>()),
-                Ok(Err(error)) => Err(format!("it cannot be resolved: {error}")),
-                Err(_) => Err("resolving it took too long".to_owned()),
-            },
-            Err(error) => Err(error),
-        };
-        match found {
-            Ok(found) if !found.is_empty() => addresses.extend(found),
-            other => unresolved.push(Sighting {
+        match addresses_of(host, probe.timeout).await {
+            Ok(found) => addresses.extend(found),
+            Err(why) => unresolved.push(Sighting {
                 address: host.clone(),
                 sni: None,
-                found: Found::Unreachable(
-                    other.err().unwrap_or_else(|| "it has no address".to_owned()),
-                ),
+                found: Found::Unreachable(why),
                 handshakes: 0,
                 millis: 0,
             }),

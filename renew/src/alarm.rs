@@ -38,7 +38,9 @@ impl Level {
     /// The level of this word.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Far, Self::Notice, Self::Urgent, Self::Expired].into_iter().find(|l| l.name() == name)
+        [Self::Far, Self::Notice, Self::Urgent, Self::Expired]
+            .into_iter()
+            .find(|l| l.name() == name)
     }
 }
 

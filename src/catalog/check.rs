@@ -28,6 +28,9 @@ impl Declared {
         for spec in self.webhooks.values() {
             spec.check().map_err(|why| Wrong::new("webhook", &spec.name, why))?;
         }
+        for spec in self.endpoints.values() {
+            spec.check().map_err(|why| Wrong::new("endpoint", &spec.name, why))?;
+        }
         check_sockets(&self.keysets)?;
         for spec in self.cluster_signers.values() {
             let name = &spec.name;

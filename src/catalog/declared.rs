@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::cluster_signer::ClusterSignerSpec;
+use super::endpoint::{AlertSpec, EndpointSpec};
 use super::issuing::{AuthoritySpec, DirectorySpec};
 use super::keyset::KeysetSpec;
 use super::managed::{CertificateSpec, TargetSpec};
@@ -109,6 +110,8 @@ kinds! {
     keysets: KeysetSpec, "keyset", |spec: &KeysetSpec| spec.name.clone();
     webhooks: WebhookSpec, "webhook", |spec: &WebhookSpec| spec.name.clone();
     cluster_signers: ClusterSignerSpec, "cluster_signer", |spec: &ClusterSignerSpec| spec.name.clone();
+    endpoints: EndpointSpec, "endpoint", |spec: &EndpointSpec| spec.name.clone();
+    alerts: AlertSpec, "alert", |spec: &AlertSpec| spec.name.clone();
 }
 
 /// Reads the declarations of several files as one set.

@@ -5,6 +5,7 @@
 mod check;
 mod cluster_signer;
 mod declared;
+mod endpoint;
 mod issuing;
 mod keyset;
 mod kubernetes;
@@ -27,6 +28,7 @@ use renew::Calendar;
 pub(crate) use check::check_name;
 pub(crate) use cluster_signer::ClusterSignerSpec;
 pub(crate) use declared::{Declared, Entry, parse};
+pub(crate) use endpoint::{AlertSpec, EndpointSpec};
 pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
 pub(crate) use keyset::KeysetSpec;
 pub(crate) use kubernetes::KubernetesSpec;
@@ -159,7 +161,7 @@ impl Keyset {
 }
 
 /// Everything the node manages at one instant.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Catalog {
     pub(crate) authorities: BTreeMap<String, Arc<Authority>>,
     pub(crate) profiles: BTreeMap<String, Arc<ca::Profile>>,
@@ -170,6 +172,8 @@ pub(crate) struct Catalog {
     pub(crate) keysets: BTreeMap<String, Arc<Keyset>>,
     pub(crate) webhooks: BTreeMap<String, Arc<WebhookSpec>>,
     pub(crate) cluster_signers: BTreeMap<String, Arc<ClusterSignerSpec>>,
+    pub(crate) endpoints: BTreeMap<String, Arc<EndpointSpec>>,
+    pub(crate) alerts: BTreeMap<String, Arc<AlertSpec>>,
 }
 
 impl Catalog {

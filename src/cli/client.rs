@@ -15,7 +15,7 @@ use super::Failure;
 use crate::config::default_data_dir;
 
 /// A way to the server that runs on a data directory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Client {
     socket: PathBuf,
 }

@@ -52,6 +52,16 @@ enum Kind {
     /// Signing keys of JWT issuers
     #[value(alias = "keysets")]
     Keyset,
+    /// Certificates found in use, by scans and at endpoints
+    Found,
+    /// Addresses that are watched
+    #[value(alias = "endpoints")]
+    Endpoint,
+    /// What expires within 30 days, or another --within: what is found, managed, and authorities
+    Expiring,
+    /// Scans for certificates
+    #[value(alias = "scans")]
+    Scan,
     /// Addresses that are told of events
     #[value(alias = "webhooks")]
     Webhook,
@@ -76,6 +86,10 @@ impl Kind {
             Self::Issuer => "/issuers",
             Self::Target => "/targets",
             Self::Keyset => "/keysets",
+            Self::Found => "/found",
+            Self::Endpoint => "/endpoints",
+            Self::Expiring => "/expiring",
+            Self::Scan => "/scans",
             Self::Webhook => "/webhooks",
             Self::Rotation => "/rotations",
             Self::Account => "/accounts",
@@ -92,6 +106,12 @@ impl Kind {
             Self::Issuer => &["name", "directory", "account", "resting_until"],
             Self::Target => &["name", "kind", "probe"],
             Self::Keyset => &["name", "status", "algorithm", "kid", "rotates_at", "keys", "error"],
+            Self::Found => {
+                &["id", "called", "issuer", "not_after", "key", "owner", "places", "place"]
+            }
+            Self::Endpoint => &["name", "address", "status", "owner", "looked_at", "error"],
+            Self::Expiring => &["subject", "called", "level", "ends_at", "owner", "place"],
+            Self::Scan => &["id", "status", "done", "total", "seen", "failed", "started_at"],
             Self::Webhook => &["name", "status", "origin", "events", "latest", "error"],
             Self::Rotation => &["id", "because", "phase", "from", "to"],
             Self::Account => &["id", "directory", "status", "contact", "created_at"],
@@ -123,6 +143,9 @@ pub(super) fn status(arguments: &StatusArguments, client: &Client) -> Result<Exi
     match (arguments.kind, &arguments.of.name) {
         (Some(Kind::Certificate), _) => return managed::status(&arguments.of, client),
         (Some(Kind::Keyset), Some(name)) => return keyset::status(name, &arguments.of, client),
+        (Some(Kind::Expiring | Kind::Endpoint), None) => {
+            return attention(arguments, client);
+        }
         (Some(kind), _) => return show(kind, &arguments.of, client),
         (None, _) => {}
     }
@@ -134,6 +157,16 @@ pub(super) fn status(arguments: &StatusArguments, client: &Client) -> Result<Exi
     }
     let attention = status["attention"].as_array().is_some_and(|list| !list.is_empty());
     Ok(if attention { ExitCode::from(SOMETHING_TO_DO) } else { ExitCode::SUCCESS })
+}
+
+/// A list whose members, or some of whose members, ask for attention.
+fn attention(arguments: &StatusArguments, client: &Client) -> Result<ExitCode, Failure> {
+    let kind = arguments.kind.unwrap_or(Kind::Expiring);
+    let answer = list(&arguments.of, kind, client)?;
+    let items = answer["items"].as_array().into_iter().flatten();
+    let wrong = items.filter(|item| kind == Kind::Expiring || item["status"] == "failing").count();
+    output::page(kind.columns(), &answer, arguments.of.json)?;
+    Ok(if wrong > 0 { ExitCode::from(SOMETHING_TO_DO) } else { ExitCode::SUCCESS })
 }
 
 /// `get`: the things of a kind, or one.
@@ -179,10 +212,15 @@ fn show_one(arguments: &Arguments, thing: &Value) -> Result<(), Failure> {
 }
 
 fn show_list(arguments: &Arguments, kind: Kind, client: &Client) -> Result<(), Failure> {
+    output::page(kind.columns(), &list(arguments, kind, client)?, arguments.json)
+}
+
+fn list(arguments: &Arguments, kind: Kind, client: &Client) -> Result<Value, Failure> {
     let mut query = Query::new(kind.path());
     query.add("limit", Some(arguments.limit));
     query.add("after", arguments.after);
     query.add("names", arguments.names.as_deref().map(escape));
     query.add("expiring_within", arguments.expiring_within.as_deref().map(escape));
-    output::page(kind.columns(), &client.read(&query.0)?, arguments.json)
+    query.add("owner", arguments.owner.as_deref().map(escape));
+    client.read(&query.0)
 }

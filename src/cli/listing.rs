@@ -9,9 +9,13 @@ pub(super) struct Arguments {
     /// Certificates: only those that carry exactly this name or address
     #[arg(long, value_name = "NAME")]
     pub(super) names: Option<String>,
-    /// Certificates: only those that expire within this time, such as 30d, the soonest first
-    #[arg(long, value_name = "TIME")]
+    /// Certificates, found or issued: only those that expire within this time, such as 30d, the
+    /// soonest first
+    #[arg(long, visible_alias = "within", value_name = "TIME")]
     pub(super) expiring_within: Option<String>,
+    /// Found and expiring certificates: only those of this owner
+    #[arg(long, value_name = "OWNER")]
+    pub(super) owner: Option<String>,
     /// How many at the most, up to 1000
     #[arg(long, default_value_t = 100)]
     pub(super) limit: u32,

@@ -12,6 +12,7 @@ mod managed;
 mod output;
 mod process;
 mod revoke;
+mod scan;
 mod serve;
 mod token;
 mod url;
@@ -59,6 +60,8 @@ enum Command {
     Rollback(managed::RollBackArguments),
     /// Revoke a certificate, by serial number or file
     Revoke(revoke::Arguments),
+    /// Look for certificates at hosts, in networks and in files, and keep what is found
+    Scan(scan::Arguments),
     /// Show the audit log: who changed what, and when
     Audit(list::AuditArguments),
     /// Make, list and revoke keys for external account binding (RFC 8555 §7.3.4)
@@ -104,6 +107,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Rotate(arguments) => managed::rotate(&arguments, &client()),
         Command::Rollback(arguments) => managed::roll_back(&arguments, &client()),
         Command::Revoke(arguments) => revoke::run(&arguments, &client()),
+        Command::Scan(arguments) => scan::run(&arguments, &client()),
         Command::Audit(arguments) => list::audit(&arguments, &client()),
         Command::Eab(command) => external_key::run(&command, &client()),
         Command::Token(command) => token::run(&command, &client()),

@@ -34,7 +34,7 @@ use crate::perform::keyset::{self, Edges, Keysets};
 use crate::perform::obtain::Issuers;
 use crate::perform::obtain::acme::Answers;
 use crate::perform::published::Published;
-use crate::perform::{cluster_signer, establish, follow, managed, own, revocation};
+use crate::perform::{cluster_signer, endpoint, establish, follow, managed, own, revocation};
 use crate::seal::{KeyEncryptionKey, Sealed};
 use crate::steps::Steps;
 use crate::store::{Commit, Event, Row, Store};
@@ -93,6 +93,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     revocation::ensure_crls(&node).await?;
     managed::enlist(&node, "serve").await?;
     keyset::enlist(&node, "serve").await?;
+    endpoint::enlist(&node, "serve").await?;
     let root = write_root(&data_dir, &node.catalog.load())?;
     let tls = tls::config(&node)?;
 

@@ -2,6 +2,7 @@
 //! declares few of (authorities, profiles, directories): never from requests, so that nobody outside
 //! can make them grow, and never a certificate or target, of which there may be many thousands.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::keyset_counters::Counters;
+use renew::alarm::Level;
+
 use crate::store::ManagedCounts;
 
 /// Everything that is counted.
@@ -31,6 +34,7 @@ pub(crate) struct Metrics {
     validations: Family<Validation, Counter>,
     bad_nonces: Counter,
     expiring: Family<Within, Gauge>,
+    ends_near: Family<Near, Gauge>,
     rotations: Family<Ended, Counter>,
     rotation_seconds: Family<Ended, Histogram>,
     served_seconds: Family<Kind, Histogram>,
@@ -97,6 +101,11 @@ struct Within {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Near {
+    level: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Authority {
     authority: String,
 }
@@ -116,6 +125,7 @@ impl Metrics {
             validations: Family::default(),
             bad_nonces: Counter::default(),
             expiring: Family::default(),
+            ends_near: Family::default(),
             rotations: Family::default(),
             rotation_seconds: Family::new_with_constructor(longer),
             served_seconds: Family::new_with_constructor(longer),
@@ -178,6 +188,11 @@ impl Metrics {
             "certificates_expiring",
             "Issued certificates that expire within a time",
             metrics.expiring.clone(),
+        );
+        r.register(
+            "ends_near",
+            "Certificates and authorities in use whose end is near",
+            metrics.ends_near.clone(),
         );
         r.register(
             "authority_not_after_timestamp_seconds",
@@ -270,6 +285,14 @@ impl Metrics {
     pub(crate) fn expiring(&self, counts: &[(&'static str, i64)]) {
         for &(within, count) in counts {
             self.expiring.get_or_create(&Within { within }).set(count);
+        }
+    }
+
+    /// How many ends are how near.
+    pub(crate) fn ends_near(&self, counts: &BTreeMap<Level, i64>) {
+        for level in [Level::Notice, Level::Urgent, Level::Expired] {
+            let count = counts.get(&level).copied().unwrap_or_default();
+            self.ends_near.get_or_create(&Near { level: level.name() }).set(count);
         }
     }
 

@@ -176,8 +176,6 @@ fn build(
         let directory = directory(node, spec, &authorities, &profiles)?;
         directories.insert(name, Arc::new(directory));
     }
-    let issuers =
-        (declared.issuers.into_iter()).map(|(name, spec)| (name, Arc::new(spec))).collect();
     let certificates = (declared.certificates.into_iter())
         .map(|(name, spec)| (name, Arc::new(crate::catalog::Certificate::new(spec))))
         .collect();
@@ -191,23 +189,25 @@ fn build(
         let keyset = Keyset::new(spec).map_err(EstablishError::Declared)?;
         keysets.insert(name, Arc::new(keyset));
     }
-    let webhooks =
-        (declared.webhooks.into_iter()).map(|(name, spec)| (name, Arc::new(spec))).collect();
-    let cluster_signers =
-        (declared.cluster_signers.into_iter()).map(|(name, spec)| (name, Arc::new(spec))).collect();
     let mut catalog = Catalog {
         authorities,
         profiles,
         directories,
-        issuers,
+        issuers: shared(declared.issuers),
         certificates,
         targets,
         keysets,
-        webhooks,
-        cluster_signers,
+        webhooks: shared(declared.webhooks),
+        cluster_signers: shared(declared.cluster_signers),
+        endpoints: shared(declared.endpoints),
+        alerts: shared(declared.alerts),
     };
     own::declare(node, &mut catalog);
     Ok(catalog)
+}
+
+fn shared<T>(specs: BTreeMap<String, T>) -> BTreeMap<String, Arc<T>> {
+    specs.into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect()
 }
 
 /// What is declared, from the stored rows.

@@ -4,7 +4,9 @@
 pub(crate) mod again;
 pub(crate) mod calendar;
 pub(crate) mod cluster_signer;
+pub(crate) mod endpoint;
 pub(crate) mod establish;
+pub(crate) mod expiry;
 pub(crate) mod follow;
 pub(crate) mod inventory;
 pub(crate) mod issuance;

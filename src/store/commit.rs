@@ -8,6 +8,7 @@ use rusqlite::{Connection, ErrorCode, params, params_from_iter};
 
 use super::audit::Event;
 use super::fetch::{FetchRow, KnownBy};
+use super::found::{Alarm, Sighted};
 use super::rows::{Stored, TABLES};
 
 /// Rows to write together, and the event that says why.
@@ -39,6 +40,12 @@ pub(crate) enum Row {
     Fetch(FetchRow),
     /// Somebody who fetched a keyset and is forgotten.
     NoFetch { keyset: i64, known_by: KnownBy, name: String },
+    /// What was seen at a place.
+    Sighted(Box<Sighted>),
+    /// A place that an endpoint led to, and does not any more.
+    Unsighted { endpoint: String, place: String },
+    /// How near an end is; none where it is far.
+    Alarm { subject: String, alarm: Option<Alarm> },
     /// Where a rate limit stands.
     RateLimit { bucket: String, arrival: i64 },
     /// A row that goes, unless it has another version than the one it was read at.
@@ -91,6 +98,11 @@ impl Commit {
     /// A commit of fetches. It has no event: nothing changes by them but what is known of who came.
     pub(super) fn note_fetches(rows: Vec<Row>) -> Self {
         Self { event: None, rows }
+    }
+
+    /// A commit of what was seen where. It has no event: nothing changes by it but when that was.
+    pub(crate) fn note_sightings(rows: impl IntoIterator<Item = Row>) -> Self {
+        Self { event: None, rows: rows.into_iter().collect() }
     }
 
     /// The same commit, whose event is part of rotation `id`.
@@ -223,6 +235,15 @@ impl Row {
                 "DELETE FROM fetch WHERE keyset = ?1 AND known_by = ?2 AND name = ?3",
                 params![keyset, known_by.name(), name],
             ),
+            Self::Sighted(sighted) => Ok(sighted.write(connection, at)?),
+            Self::Unsighted { endpoint, place } => run(
+                connection,
+                "DELETE FROM sighting WHERE endpoint = ?1 AND place = ?2",
+                params![endpoint, place],
+            ),
+            Self::Alarm { subject, alarm } => {
+                Ok(Alarm::write(alarm.as_ref(), subject, connection)?)
+            }
             Self::RateLimit { bucket, arrival } => run(
                 connection,
                 "INSERT INTO rate_limit (bucket, arrival) VALUES (?1, ?2)
@@ -341,6 +362,22 @@ fn forget(connection: &Connection, kept: &Kept, at_most: u32) -> Result<(), Comm
             "DELETE FROM notification WHERE id IN
                (SELECT id FROM notification WHERE created_at < ?1 AND due_at IS NULL
                 ORDER BY created_at LIMIT ?2)",
+            events,
+        ),
+        (
+            "DELETE FROM sighting WHERE place IN
+               (SELECT place FROM sighting WHERE last_at < ?1 ORDER BY last_at LIMIT ?2)",
+            events,
+        ),
+        (
+            "DELETE FROM scan WHERE id IN
+               (SELECT id FROM scan WHERE changed_at < ?1 ORDER BY changed_at LIMIT ?2)",
+            events,
+        ),
+        (
+            "DELETE FROM found_certificate WHERE id IN
+               (SELECT id FROM found_certificate WHERE last_at < ?1 AND NOT EXISTS
+                  (SELECT 1 FROM sighting WHERE found = found_certificate.id) LIMIT ?2)",
             events,
         ),
         (

@@ -276,6 +276,10 @@ impl Store {
                      (SELECT 1 FROM signing_key WHERE keyset = keyset.id))
                    OR EXISTS (SELECT 1 FROM notification WHERE created_at < ?3
                      AND due_at IS NULL)
+                   OR EXISTS (SELECT 1 FROM sighting WHERE last_at < ?3)
+                   OR EXISTS (SELECT 1 FROM scan WHERE changed_at < ?3)
+                   OR EXISTS (SELECT 1 FROM found_certificate WHERE last_at < ?3 AND NOT EXISTS
+                     (SELECT 1 FROM sighting WHERE found = found_certificate.id))
                    OR coalesce((SELECT at FROM event ORDER BY id LIMIT 1) < ?3, FALSE)";
         let since = kept.seconds();
         self.read(|c| c.prepare_cached(sql)?.query_row(since, |r| r.get(0)))

@@ -14,7 +14,7 @@ use crate::grpc::sockets;
 use crate::http::error::unreadable;
 use crate::node::Node;
 use crate::perform::removal::{Removal, RemovalError, prune as remove_others};
-use crate::perform::{calendar, establish, keyset, managed, revocation};
+use crate::perform::{calendar, endpoint, establish, keyset, managed, revocation};
 use crate::store::Actor;
 
 #[derive(Debug, Deserialize)]
@@ -93,7 +93,8 @@ async fn converge(node: &Arc<Node>, actor: Actor, request: Request) -> Result<Va
     }
     revocation::ensure_crls(node).await.map_err(|e| failed(&e))?;
     managed::enlist(node, actor.clone()).await.map_err(|e| failed(&e))?;
-    keyset::enlist(node, actor).await.map_err(|e| failed(&e))?;
+    keyset::enlist(node, actor.clone()).await.map_err(|e| failed(&e))?;
+    endpoint::enlist(node, actor).await.map_err(|e| failed(&e))?;
     sockets::converge(node).await;
     Ok(json!({ "changes": changes }))
 }

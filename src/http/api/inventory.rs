@@ -5,6 +5,7 @@ use std::sync::Arc;
 use acme::Problem;
 use axum::extract::{Path, Query, State};
 use ca::Serial;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -25,6 +26,8 @@ pub(super) struct Listing {
     names: Option<String>,
     #[serde(default)]
     expiring_within: Option<String>,
+    #[serde(default)]
+    pub(super) owner: Option<String>,
 }
 
 /// What the audit log understands.
@@ -108,13 +111,13 @@ pub(super) async fn order(State(node): Shared, Path(id): Path<i64>) -> Answer {
 
 pub(super) async fn certificates(State(node): Shared, Query(listing): Query<Listing>) -> Answer {
     let (page, now) = (listing.page(), node.world.now());
-    let within = match listing.expiring_within.as_deref().map(ca::duration::parse).transpose() {
-        Ok(within) => within,
-        Err(error) => return Answer(Err(Problem::malformed(error.to_string()))),
+    let until = match listing.until(now) {
+        Ok(until) => until,
+        Err(problem) => return Answer(Err(problem)),
     };
     let filter = CertificateFilter {
         name: listing.names.clone(),
-        expires_within: within.and_then(|within| Some((now, now.checked_add(within).ok()?))),
+        expires_within: until.map(|until| (now, until)),
     };
     let rows = node.store.certificates(filter, page).await.map_err(unreadable);
     let catalog = node.catalog.load();
@@ -156,6 +159,14 @@ pub(super) async fn events(State(node): Shared, Query(log): Query<Log>) -> Answe
 impl Listing {
     pub(super) fn page(&self) -> Page {
         Page { after: self.after, limit: self.limit.min(MAX_LIMIT) }
+    }
+
+    /// Before when what is listed ends, if that is asked.
+    pub(super) fn until(&self, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
+        let Some(text) = &self.expiring_within else { return Ok(None) };
+        let wrong = |why: String| Problem::malformed(why);
+        let within = ca::duration::parse(text).map_err(|e| wrong(e.to_string()))?;
+        now.checked_add(within).map(Some).map_err(|e| wrong(e.to_string()))
     }
 }
 

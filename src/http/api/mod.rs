@@ -3,6 +3,7 @@
 
 mod declare;
 mod external_key;
+mod found;
 mod inventory;
 mod issue;
 mod issuer;
@@ -74,6 +75,14 @@ pub(super) fn router() -> Router<Arc<Node>> {
         .route("/webhooks", get(webhook::list))
         .route("/webhooks/{name}", get(webhook::show))
         .route("/webhooks/{name}/test", post(webhook::test))
+        .route("/found", get(found::list))
+        .route("/found/{id}", get(found::show))
+        .route("/endpoints", get(found::endpoints))
+        .route("/endpoints/{name}", get(found::endpoint))
+        .route("/expiring", get(found::expiring))
+        .route("/scans", get(found::scans).post(found::begin))
+        .route("/scans/{id}", get(found::scan_of))
+        .route("/scans/{id}/findings", post(found::tell))
         .route("/plan", post(declare::plan))
         .route("/apply", post(declare::apply));
     Router::new().nest("/api/v1", v1)

@@ -1,0 +1,317 @@
+//! What is found in use: certificates and where they stand, scans that look for them, addresses that are
+//! watched, and whose end is near.
+
+use std::sync::Arc;
+
+use acme::Problem;
+use axum::extract::{Path, Query, Request, State};
+use ca::survey::Survey;
+use data_encoding::HEXLOWER;
+use jiff::SignedDuration;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::inventory::{Listing, all, paged};
+use super::{Answer, body, missing};
+use crate::found::scan::{self, Plan};
+use crate::found::{Finding, assess, system_roots, trusted};
+use crate::http::error::{uncommitted, unreadable};
+use crate::node::Node;
+use crate::perform::expiry;
+use crate::store::{
+    Actor, Commit, EndpointRow, Event, Found, FoundFilter, Row, ScanRow, Sighted, Sighting,
+};
+
+type Shared = State<Arc<Node>>;
+
+/// A scan that begins.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Begun {
+    request: scan::Request,
+}
+
+/// What a scan found since it told last.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Told {
+    /// Of its sequence, how many are done with all before them; none: as many as before.
+    done: Option<u64>,
+    findings: Vec<Finding>,
+}
+
+/// Certificates that were found.
+pub(super) async fn list(State(node): Shared, Query(listing): Query<Listing>) -> Answer {
+    let page = listing.page();
+    let ends_before = match listing.until(node.world.now()) {
+        Ok(until) => until,
+        Err(problem) => return Answer(Err(problem)),
+    };
+    let filter = FoundFilter { ends_before, owner: listing.owner };
+    let rows = node.store.found(filter, page).await.map_err(unreadable);
+    Answer(rows.map(|rows| paged(page, rows.iter().map(|row| (row.id, summary(row))))))
+}
+
+/// One of them, by its id or SHA-256, and where it stands.
+pub(super) async fn show(State(node): Shared, Path(id): Path<String>) -> Answer {
+    Answer(one(&node, &id))
+}
+
+fn one(node: &Node, id: &str) -> Result<Value, Problem> {
+    let unknown = || missing("found certificate", id);
+    let hash = HEXLOWER.decode(id.to_ascii_lowercase().as_bytes()).ok();
+    let number = match (id.parse::<i64>(), hash.and_then(|hash| hash.try_into().ok())) {
+        (Ok(number), _) => Some(number),
+        (_, Some(hash)) => node.store.found_by_fingerprint(&hash).map_err(unreadable)?,
+        _ => None,
+    };
+    let number = number.ok_or_else(unknown)?;
+    let (row, der) = node.store.found_one(number).map_err(unreadable)?.ok_or_else(unknown)?;
+    let sightings = node.store.sightings_of(number, MAX_SIGHTINGS).map_err(unreadable)?;
+    let mut shown = summary(&row);
+    shown["pem"] = ca::certificate::pem_of(&der).into();
+    shown["sightings"] = sightings.iter().map(sighting).collect();
+    Ok(shown)
+}
+
+/// Addresses that are watched.
+pub(super) async fn endpoints(State(node): Shared) -> Answer {
+    let rows = node.store.endpoints().map_err(unreadable);
+    Answer(rows.map(|rows| all(rows.iter().map(|row| endpoint_summary(&node, row)))))
+}
+
+/// One of them, and what each of its addresses shows.
+pub(super) async fn endpoint(State(node): Shared, Path(name): Path<String>) -> Answer {
+    Answer(one_endpoint(&node, &name))
+}
+
+fn one_endpoint(node: &Node, name: &str) -> Result<Value, Problem> {
+    let row = node.store.endpoint_by_name(name).map_err(unreadable)?;
+    let mut shown = endpoint_summary(node, &row.ok_or_else(|| missing("endpoint", name))?);
+    let mut addresses = Vec::new();
+    for seen in node.store.sightings_at(name).map_err(unreadable)? {
+        let mut address = sighting(&seen);
+        let leaf = seen.found.map(|id| node.store.found_one(id)).transpose();
+        if let Some((row, _)) = leaf.map_err(unreadable)?.flatten() {
+            address["certificate"] = certificate(&row.survey);
+        }
+        addresses.push(address);
+    }
+    shown["addresses"] = addresses.into();
+    Ok(shown)
+}
+
+/// Whose end is near, or comes within a time, the soonest first.
+pub(super) async fn expiring(State(node): Shared, Query(listing): Query<Listing>) -> Answer {
+    Answer(ends(&node, &listing).await)
+}
+
+async fn ends(node: &Node, listing: &Listing) -> Result<Value, Problem> {
+    let now = node.world.now();
+    let until = listing.until(now)?.unwrap_or_else(|| now + USUAL);
+    let standing = expiry::standing(node, until).await.map_err(unreadable)?;
+    let wanted = |owner: &Option<String>| listing.owner.is_none() || *owner == listing.owner;
+    let catalog = node.catalog.load();
+    let limit = listing.page().limit as usize;
+    let shown = standing.iter().filter(|placed| wanted(&placed.owner)).take(limit).map(|placed| {
+        json!({
+            "subject": placed.subject,
+            "called": placed.called,
+            "owner": placed.owner,
+            "level": expiry::level(&catalog, placed, now),
+            "ends_at": placed.ends_at.to_string(),
+            "place": placed.place,
+        })
+    });
+    Ok(all(shown))
+}
+
+/// The latest scans.
+pub(super) async fn scans(State(node): Shared, Query(listing): Query<Listing>) -> Answer {
+    let rows = node.store.scans(listing.page().limit).map_err(unreadable);
+    Answer(rows.map(|rows| all(rows.iter().map(scan))))
+}
+
+/// One scan.
+pub(super) async fn scan_of(State(node): Shared, Path(id): Path<i64>) -> Answer {
+    let row = node.store.scan_row(id).map_err(unreadable);
+    Answer(
+        row.and_then(|row| {
+            row.map(|row| scan(&row)).ok_or_else(|| missing("scan", &id.to_string()))
+        }),
+    )
+}
+
+/// Begins a scan: whoever asks looks, and tells what it finds.
+pub(super) async fn begin(State(node): Shared, actor: Actor, request: Request) -> Answer {
+    Answer(begin_scan(&node, actor, request).await)
+}
+
+async fn begin_scan(node: &Node, actor: Actor, request: Request) -> Result<Value, Problem> {
+    let Begun { request } = body(request).await?;
+    let plan = Plan::new(request.clone()).map_err(|e| Problem::malformed(e.to_string()))?;
+    let now = node.world.now();
+    let row = ScanRow {
+        id: node.store.id(),
+        version: 0,
+        request: serde_json::to_string(&request).unwrap_or_default(),
+        total: i64::try_from(plan.total()).unwrap_or(i64::MAX),
+        done: 0,
+        seen: 0,
+        failed: 0,
+        started_at: now,
+        changed_at: now,
+        ended_at: None,
+    };
+    let event = Event::new(actor, "scan.begin", format!("scan/{}", row.id))
+        .with(json!({ "targets": request.targets, "total": row.total, "owner": request.owner }));
+    let shown = scan(&row);
+    node.store.commit(Commit::new(event).put(row), now).await.map_err(uncommitted)?;
+    Ok(shown)
+}
+
+/// Takes what a scan found, all of it or nothing.
+pub(super) async fn tell(
+    State(node): Shared,
+    Path(id): Path<i64>,
+    actor: Actor,
+    request: Request,
+) -> Answer {
+    Answer(take(&node, id, actor, request).await)
+}
+
+async fn take(node: &Node, id: i64, actor: Actor, request: Request) -> Result<Value, Problem> {
+    let told: Told = body(request).await?;
+    if told.findings.len() > MAX_FINDINGS {
+        return Err(Problem::malformed(format!("tell at most {MAX_FINDINGS} findings at once")));
+    }
+    let row = node.store.scan_row(id).map_err(unreadable)?;
+    let row = row.ok_or_else(|| missing("scan", &id.to_string()))?;
+    let asked: scan::Request = serde_json::from_str(&row.request).unwrap_or_else(|_| nothing());
+    let done = told.done.map_or(row.done, |done| i64::try_from(done).unwrap_or(i64::MAX));
+    if done > row.total || done < row.done {
+        let why = format!("{done} done of {} with {} done before cannot be", row.total, row.done);
+        return Err(Problem::malformed(why));
+    }
+    let now = node.world.now();
+    let anchors = trusted(&system_roots(), &node.catalog.load());
+    let mut rows = Vec::new();
+    let (mut seen, mut failed) = (0, 0);
+    for finding in &told.findings {
+        let assessed =
+            assess(finding, &anchors, now).map_err(|e| Problem::malformed(e.to_string()))?;
+        if assessed.error.is_some() {
+            failed += 1
+        } else {
+            seen += 1
+        }
+        let owner = asked.owner.clone();
+        let sighted = Sighted { seen: assessed, owner, endpoint: None, scan: Some(id) };
+        rows.push(Row::Sighted(Box::new(sighted)));
+    }
+    let over = done == row.total;
+    let row = ScanRow {
+        done,
+        seen: row.seen + seen,
+        failed: row.failed + failed,
+        changed_at: now,
+        ended_at: over.then_some(now),
+        ..row
+    };
+    let action = if over { "scan.end" } else { "scan.find" };
+    let event = Event::new(actor, action, format!("scan/{id}"))
+        .with(json!({ "done": done, "seen": row.seen, "failed": row.failed }));
+    let shown = scan(&row);
+    let commit = rows.into_iter().fold(Commit::new(event).put(row), Commit::put);
+    node.store.commit(commit, now).await.map_err(uncommitted)?;
+    Ok(shown)
+}
+
+/// The request of a scan from a time when scans were asked for in another way.
+fn nothing() -> scan::Request {
+    scan::Request::of(Vec::new())
+}
+
+fn summary(row: &Found) -> Value {
+    let mut shown = certificate(&row.survey);
+    shown["id"] = row.id.into();
+    shown["owner"] = row.owner.clone().into();
+    shown["places"] = row.places.into();
+    shown["place"] = row.place.clone().into();
+    shown["first_seen_at"] = row.first_at.to_string().into();
+    shown["last_seen_at"] = row.last_at.to_string().into();
+    shown
+}
+
+/// What a certificate says of itself.
+fn certificate(survey: &Survey) -> Value {
+    json!({
+        "called": survey.called(),
+        "names": survey.names,
+        "subject": survey.subject,
+        "issuer": survey.issuer,
+        "serial": survey.serial,
+        "not_before": survey.not_before.to_string(),
+        "not_after": survey.not_after.to_string(),
+        "key": survey.key,
+        "signature": survey.signature,
+        "is_ca": survey.is_ca,
+        "post_quantum": survey.is_post_quantum(),
+        "fingerprint_sha256": HEXLOWER.encode(&survey.fingerprint),
+    })
+}
+
+fn sighting(row: &Sighting) -> Value {
+    json!({
+        "place": row.place,
+        "flaws": row.flaws,
+        "chain": row.chain,
+        "chain_ends_at": row.ends_at.map(|at| at.to_string()),
+        "keeper": row.keeper,
+        "endpoint": row.endpoint,
+        "error": row.error,
+        "first_seen_at": row.first_at.to_string(),
+        "changed_at": row.changed_at.to_string(),
+        "last_seen_at": row.last_at.to_string(),
+    })
+}
+
+fn endpoint_summary(node: &Node, row: &EndpointRow) -> Value {
+    let catalog = node.catalog.load();
+    let spec = catalog.endpoints.get(&row.name);
+    let status = match (&row.error, row.looked_at) {
+        (Some(_), _) => "failing",
+        (None, Some(_)) => "good",
+        (None, None) => "new",
+    };
+    json!({
+        "name": row.name,
+        "address": spec.map(|spec| spec.address.clone()),
+        "owner": spec.and_then(|spec| spec.owner.clone()),
+        "status": status,
+        "error": row.error,
+        "looked_at": row.looked_at.map(|at| at.to_string()),
+        "changed_at": row.changed_at.to_string(),
+        "next_at": row.due_at.map(|at| at.to_string()),
+    })
+}
+
+fn scan(row: &ScanRow) -> Value {
+    json!({
+        "id": row.id,
+        "status": if row.ended_at.is_some() { "over" } else { "open" },
+        "request": serde_json::from_str::<Value>(&row.request).unwrap_or_default(),
+        "total": row.total,
+        "done": row.done,
+        "seen": row.seen,
+        "failed": row.failed,
+        "started_at": row.started_at.to_string(),
+        "changed_at": row.changed_at.to_string(),
+        "ended_at": row.ended_at.map(|at| at.to_string()),
+    })
+}
+
+/// How far ahead an end is near, where nobody says.
+const USUAL: SignedDuration = SignedDuration::from_hours(30 * 24);
+const MAX_FINDINGS: usize = 1000;
+const MAX_SIGHTINGS: u32 = 1000;
