@@ -7,5 +7,6 @@ mod keyset;
 mod node;
 mod publication;
 mod pull;
+mod scan;
 mod signers;
 mod start;

@@ -147,6 +147,14 @@ impl Server {
         self.directory = shown["url"].as_str().expect("a URL").into();
     }
 
+    /// What Perennial shows at `path` to who watches it.
+    pub(crate) fn watched(&self, path: &str) -> String {
+        let wrote = self.wrote();
+        let admin = wrote.split(" admin=").nth(1).and_then(|rest| rest.split(' ').next());
+        let url = format!("{}{path}", admin.expect("a URL"));
+        succeed(program("curl").args(["--silent", "--show-error", "--fail", &url]))
+    }
+
     /// Everything the server has written so far.
     pub(crate) fn wrote(&self) -> String {
         self.daemon.wrote()

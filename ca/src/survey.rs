@@ -15,6 +15,7 @@ use crate::key::sha256;
 mod algorithms;
 mod flaw;
 
+pub use algorithms::{Strength, strength};
 pub use flaw::{Anchors, Flaw, flaws};
 
 /// What a certificate says of itself.
@@ -93,7 +94,7 @@ impl Survey {
     /// Whether key and signature resist a quantum computer (FIPS 204, FIPS 205).
     #[must_use]
     pub fn is_post_quantum(&self) -> bool {
-        algorithms::is_post_quantum(&self.key) && algorithms::is_post_quantum(&self.signature)
+        [&self.key, &self.signature].into_iter().all(|name| strength(name) == Strength::PostQuantum)
     }
 }
 

@@ -3,7 +3,7 @@
 mod bench;
 
 use bench::{Bench, NOW, day, id, ids, key};
-use ca::survey::{Anchors, Flaw, Survey, flaws};
+use ca::survey::{Anchors, Flaw, Strength, Survey, flaws, strength};
 use ca::{Certificate, KeyAlgorithm, Profile, Signer};
 use jiff::{SignedDuration, Timestamp};
 
@@ -142,5 +142,19 @@ fn keys_are_called_as_declarations_call_them() {
         let survey = Survey::of(leaf.der()).expect("readable");
         assert_eq!(survey.key.parse::<KeyAlgorithm>(), Ok(algorithm));
         assert_eq!(survey.serial, leaf.serial().to_string());
+    }
+}
+
+#[test]
+fn algorithms_are_as_strong_as_they_are() {
+    for (strong, names) in [
+        (Strength::PostQuantum, &["mldsa65", "ML-DSA-44", "slhdsa-sha2-128s"][..]),
+        (Strength::Classical, &["rsa2048", "rsa-sha256", "p256", "ecdsa-sha384", "EdDSA", "PS256"]),
+        (Strength::Weak, &["rsa1024", "rsa-sha1", "ecdsa-sha1", "dsa", "dsa-sha256", "p192"]),
+        (Strength::Unknown, &["1.2.3", ""]),
+    ] {
+        for name in names {
+            assert_eq!(strength(name), strong, "{name}");
+        }
     }
 }

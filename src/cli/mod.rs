@@ -2,8 +2,10 @@
 //! admin socket in the data directory, and shows what the API says under the API's names.
 
 mod client;
+mod crypto;
 mod declare;
 mod external_key;
+mod import;
 mod issue;
 mod keyset;
 mod list;
@@ -62,6 +64,10 @@ enum Command {
     Revoke(revoke::Arguments),
     /// Look for certificates at hosts, in networks and in files, and keep what is found
     Scan(scan::Arguments),
+    /// Print, or apply, a declaration that takes a certificate that was found into management
+    Import(import::Arguments),
+    /// Show which cryptography is in use, and what of it is weak or not post-quantum
+    Crypto(crypto::Arguments),
     /// Show the audit log: who changed what, and when
     Audit(list::AuditArguments),
     /// Make, list and revoke keys for external account binding (RFC 8555 §7.3.4)
@@ -108,6 +114,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Rollback(arguments) => managed::roll_back(&arguments, &client()),
         Command::Revoke(arguments) => revoke::run(&arguments, &client()),
         Command::Scan(arguments) => scan::run(&arguments, &client()),
+        Command::Import(arguments) => import::run(&arguments, &client()),
+        Command::Crypto(arguments) => crypto::run(&arguments, &client()),
         Command::Audit(arguments) => list::audit(&arguments, &client()),
         Command::Eab(command) => external_key::run(&command, &client()),
         Command::Token(command) => token::run(&command, &client()),

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::{Router, routing};
 
-use super::keyset_gauges;
+use super::{certificate_gauges, keyset_gauges};
 use crate::node::Node;
 use crate::store::CommitError;
 
@@ -17,6 +17,7 @@ pub(super) fn router() -> Router<Arc<Node>> {
         .route("/healthz", routing::get(alive))
         .route("/readyz", routing::get(ready))
         .route("/metrics", routing::get(metrics))
+        .route("/metrics/certificates", routing::get(certificates))
 }
 
 /// Whether the process is worth keeping: it is not if only a new one could write the store.
@@ -48,8 +49,19 @@ async fn metrics(State(node): State<Arc<Node>>) -> Response<Body> {
             node.metrics.crl_ends(name, crl.next_update);
         }
     }
-    let mut response =
-        Response::new(Body::from(node.metrics.render(&keyset_gauges::standing(&node))));
+    open_metrics(node.metrics.render(&keyset_gauges::standing(&node)))
+}
+
+/// Each certificate, under the names that dashboards already know.
+async fn certificates(State(node): State<Arc<Node>>) -> Response<Body> {
+    match certificate_gauges::page(&node).await {
+        Ok(text) => open_metrics(text),
+        Err(error) => super::error::response(&super::error::unreadable(error)),
+    }
+}
+
+fn open_metrics(text: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
     let kind =
         HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);

@@ -80,7 +80,7 @@ fn serve(
     let fresh = live.max_age(node.world.now(), node.world.unique()).as_secs();
     // RFC 5861 §4: an old set is better than none, while the keys in it are good.
     let cache = format!("public, max-age={fresh}, stale-if-error={}", live.spare().as_secs());
-    if let Ok(value) = HeaderValue::from_str(&cache) {
+    if let Ok(value) = HeaderValue::try_from(cache) {
         response.headers_mut().insert(header::CACHE_CONTROL, value);
     }
     // Browsers verify tokens too, and nothing here is for some eyes only.
@@ -99,6 +99,7 @@ fn answer(document: &Document, headers: &HeaderMap) -> Response<Body> {
         true => not_modified(),
         false => Response::new(Body::from(chosen.octets.clone())),
     };
+    response.headers_mut().reserve(HEADERS);
     let mut put = |name: HeaderName, value| {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     };
@@ -111,11 +112,11 @@ fn answer(document: &Document, headers: &HeaderMap) -> Response<Body> {
             put(header::CONTENT_ENCODING, "gzip");
         }
     }
-    if let Ok(tag) = HeaderValue::from_str(&chosen.tag) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
+    response.headers_mut().insert(header::ETAG, chosen.tag.clone());
     response
 }
 
+/// As many fields as an answer has at the most, and a few that are put in on the way.
+const HEADERS: usize = 12;
 /// The keyset that the well-known places are for.
 const DEFAULT: &str = "default";

@@ -5,7 +5,8 @@ pub(crate) mod acme;
 mod admin;
 mod api;
 mod bearer;
-pub(crate) mod challenge;
+pub(crate) mod certificate_gauges;
+mod challenge;
 mod encodings;
 mod error;
 mod fetched;
@@ -40,16 +41,15 @@ use crate::node::Node;
 /// What the HTTPS listener serves.
 pub(crate) fn https_router(node: &Arc<Node>) -> Router {
     let router = acme::router().merge(pki::router()).merge(pki::front_page()).merge(pull::router());
-    let router = router.merge(jwks::router()).merge(sign::router());
-    finish(router, node)
+    finish(router.merge(sign::router()), node).merge(published(node))
 }
 
 /// What the HTTP listener serves: only what is signed already, and what CAs look for; and keysets
 /// where a proxy is said to stand before it.
 pub(crate) fn http_router(node: &Arc<Node>) -> Router {
     let router = pki::router().merge(challenge::router(node.answers.clone()));
-    let keysets = node.config.listen.keysets_over_http;
-    finish(if keysets { router.merge(jwks::router()) } else { router }, node)
+    let router = finish(router, node);
+    if node.config.listen.keysets_over_http { router.merge(published(node)) } else { router }
 }
 
 /// What the admin listener serves: nothing secret, nothing that acts.
@@ -72,6 +72,23 @@ fn finish(router: Router<Arc<Node>>, node: &Arc<Node>) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(Arc::clone(node), observe))
         .with_state(Arc::clone(node))
+}
+
+/// What is given away from memory, many thousand times a second. Nothing comes of such a request that a
+/// log line or an event could tell of, so that it is only counted: an identity would cost as much as
+/// the answer.
+fn published(node: &Arc<Node>) -> Router {
+    let router = jwks::router().layer(from_fn_with_state(Arc::clone(node), count));
+    router.with_state(Arc::clone(node))
+}
+
+/// Counts and times the request.
+async fn count(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response<Body> {
+    let began = Instant::now();
+    let route = metrics::route(request.uri().path());
+    let response = next.run(request).await;
+    node.metrics.served(route, response.status(), began.elapsed());
+    response
 }
 
 /// Gives the request its identity, and counts and times it.

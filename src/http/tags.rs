@@ -16,8 +16,8 @@ impl Tags {
     }
 
     /// Whether the client has what is tagged so.
-    pub(super) fn have(&self, tag: &str) -> bool {
-        self.0.iter().any(|had| had == tag || had == "*")
+    pub(super) fn have(&self, tag: impl AsRef<[u8]>) -> bool {
+        self.0.iter().any(|had| had.as_bytes() == tag.as_ref() || had == "*")
     }
 
     /// Whether it has nothing.

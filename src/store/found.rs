@@ -352,6 +352,18 @@ impl Store {
         .await
     }
 
+    /// How many ends somebody was told of, by level.
+    pub(crate) fn alarm_counts(&self) -> Result<Vec<(Level, i64)>, ReadError> {
+        let sql = "SELECT level, count(*) FROM alarm GROUP BY level";
+        self.read(|c| {
+            let read = |row: &Columns<'_>| {
+                let level = Level::named(&row.get::<_, String>(0)?).unwrap_or_default();
+                Ok((level, row.get(1)?))
+            };
+            c.prepare_cached(sql)?.query_map([], read)?.collect()
+        })
+    }
+
     /// The endpoint `id`.
     pub(crate) fn endpoint(&self, id: i64) -> Result<Option<EndpointRow>, ReadError> {
         self.read(|c| one(c, "WHERE id = ?1", [id]))

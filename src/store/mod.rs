@@ -8,6 +8,7 @@ mod commit;
 #[cfg(test)]
 mod crash;
 mod damage;
+mod ends;
 mod error;
 mod events;
 mod fetch;
@@ -23,6 +24,7 @@ mod waiting;
 
 pub(crate) use audit::{Actor, Event, Recorded};
 pub(crate) use commit::{Commit, CommitError, Kept, Row};
+pub(crate) use ends::{ManagedEnd, PlaceEnd, Use};
 pub(crate) use error::ReadError;
 pub(crate) use fetch::{FetchRow, KnownBy};
 pub(crate) use found::{Alarm, Found, FoundFilter, Placed, Sighted, Sighting};

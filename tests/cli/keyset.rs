@@ -284,9 +284,7 @@ fn attentive(scene: &Scene) -> Value {
 
 /// What the server says of itself to who watches it.
 fn metrics(scene: &Scene) -> String {
-    let wrote = scene.server.wrote();
-    let admin = wrote.split(" admin=").nth(1).and_then(|rest| rest.split(' ').next());
-    succeed(program("curl").args(["--silent", &format!("{}/metrics", admin.expect("a URL"))]))
+    scene.server.watched("/metrics")
 }
 
 /// `https://host:port` of the server.

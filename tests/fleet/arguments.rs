@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "decisions,fleet,targets,published,signed,keysets"
+        default_value = "decisions,fleet,targets,published,signed,keysets,scanned"
     )]
     pub(crate) part: Vec<Part>,
     /// decisions: managed certificates in the large store.
@@ -45,12 +45,15 @@ pub(crate) struct Arguments {
     /// published, signed: how long each run of requests lasts.
     #[arg(long, default_value_t = 5)]
     pub(crate) seconds: u64,
-    /// published, signed: how often they take turns; medians are shown.
+    /// published, signed, scanned: how often they take turns; medians are shown.
     #[arg(long, default_value_t = 5)]
     pub(crate) turns: usize,
     /// keysets: how many there are; every number is a run of its own.
     #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
     pub(crate) keysets: Vec<usize>,
+    /// scanned: certificates in the inventory.
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) found: usize,
     /// The program to measure.
     #[arg(long, default_value = env!("CARGO_BIN_EXE_perennial"))]
     pub(crate) perennial: PathBuf,
@@ -86,4 +89,6 @@ pub(crate) enum Part {
     Signed,
     /// Many keysets.
     Keysets,
+    /// Places looked at, beside bare handshakes, and a large inventory.
+    Scanned,
 }

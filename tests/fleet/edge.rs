@@ -75,6 +75,23 @@ impl Edges {
         Ok((edges, ports))
     }
 
+    /// One nginx that shows a certificate of P-256 at every address of this machine, those of loopback
+    /// included. Gives its port too; the certificate is in `tls.crt` of `folder`.
+    pub(crate) async fn everywhere(folder: &Path) -> Result<(Self, u16), Error> {
+        let mut edges = Self::default();
+        let (chain, key) = nobodys("localhost")?;
+        write(&folder.join("tls.crt"), &chain)?;
+        write(&folder.join("tls.key"), &key)?;
+        let (port, at) = (free_port()?, folder.display());
+        let listen = format!(
+            "listen 0.0.0.0:{port} ssl backlog=4096; ssl_certificate {at}/tls.crt;\n\
+             ssl_certificate_key {at}/tls.key; ssl_session_tickets off;\n"
+        );
+        edges.run_nginx(folder, port, "auto", &listen)?;
+        edges.until_they_answer().await?;
+        Ok((edges, port))
+    }
+
     /// So many instances that serve one certificate, and what declares them as the targets `edge-0`,
     /// `edge-1`, and so on. Until they are given another they serve one for `name` that nobody trusts.
     pub(crate) async fn alike(

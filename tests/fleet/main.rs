@@ -29,6 +29,7 @@ mod node;
 mod options;
 mod presenter;
 mod published;
+mod scanned;
 mod scrape;
 #[path = "../load/server.rs"]
 #[allow(dead_code, reason = "no client needs the directory here")]
@@ -79,6 +80,7 @@ async fn run(arguments: &Arguments) -> Result<(), Error> {
             Part::Published => published::measure(arguments).await?,
             Part::Signed => signed::measure(arguments).await?,
             Part::Keysets => keysets::measure(arguments).await?,
+            Part::Scanned => scanned::measure(arguments).await?,
         };
         println!("{text}");
     }
@@ -104,6 +106,7 @@ fn demand_programs(arguments: &Arguments) -> Result<(), Error> {
     let published = parts.contains(&Part::Published);
     let requests = published || parts.contains(&Part::Signed);
     let nginx = published
+        || parts.contains(&Part::Scanned)
         || fleet && arguments.edge == arguments::Edge::Nginx
         || targets && arguments.target_kind == edge::Kind::Nginx;
     let haproxy = targets && arguments.target_kind == edge::Kind::Haproxy;

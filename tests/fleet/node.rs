@@ -131,7 +131,8 @@ impl Node<'_> {
         let output = output.map_err(|_| Error::Stalled("a command"))?;
         let output = output.map_err(Error::io("run perennial"))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        match output.status.success() {
+        // 3 says that there is something to do.
+        match matches!(output.status.code(), Some(0 | 3)) {
             true => Ok(text(&output.stdout)),
             false => Err(Error::Nonsense { step: "a command", what: text(&output.stderr) }),
         }

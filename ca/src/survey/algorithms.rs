@@ -1,6 +1,7 @@
 //! The names of the algorithms that certificates out there use, safe or not.
 
 use der::asn1::{AnyRef, ObjectIdentifier};
+use serde::Serialize;
 
 /// Name and size of a key of this algorithm; the object identifier where it has no name here.
 pub(super) fn key(
@@ -38,10 +39,44 @@ pub(super) fn signature(oid: ObjectIdentifier) -> String {
     known.or_else(as_key).map_or(text.clone(), str::to_owned)
 }
 
-/// Whether an algorithm, by its name here, is one of those of FIPS 204 and FIPS 205.
-pub(super) fn is_post_quantum(name: &str) -> bool {
-    name.starts_with("mldsa") || name.starts_with("slhdsa")
+/// Whom an algorithm withstands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strength {
+    /// Nobody who tries: MD2, MD5, SHA-1, DSA, RSA under 2048 bits, curves under 224 bits.
+    Weak,
+    /// Everybody without a quantum computer.
+    Classical,
+    /// Those with one too (FIPS 204, FIPS 205).
+    PostQuantum,
+    /// Nothing is known of it here.
+    Unknown,
 }
+
+/// How strong an algorithm is, by the name that certificates, declarations or tokens (RFC 7518, RFC 9964)
+/// have for it.
+#[must_use]
+pub fn strength(name: &str) -> Strength {
+    let name = name.to_ascii_lowercase().replace('-', "");
+    let begins = |with: &[&str]| with.iter().any(|with| name.starts_with(with));
+    let rsa = name.strip_prefix("rsa").and_then(|bits| bits.parse::<u32>().ok());
+    if begins(&["mldsa", "slhdsa"]) {
+        Strength::PostQuantum
+    } else if WEAK.iter().any(|weak| name.contains(weak))
+        || begins(&["dsa", "p192"])
+        || rsa.is_some_and(|bits| bits < 2048)
+    {
+        Strength::Weak
+    } else if begins(&["rsa", "ec", "ed", "p2", "p3", "p5", "secp", "brainpool"])
+        || matches!(name.as_str(), "rs256" | "ps256" | "es256" | "es384")
+    {
+        Strength::Classical
+    } else {
+        Strength::Unknown
+    }
+}
+
+const WEAK: [&str; 3] = ["md2", "md5", "sha1"];
 
 /// RFC 5480 §2.1.1.1, SEC 2, RFC 5639.
 const CURVES: [(&str, &str, u32); 8] = [

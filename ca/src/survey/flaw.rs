@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Survey;
+use super::{Strength, Survey, strength};
 use crate::certificate::Certificate;
 
 /// One thing that is wrong.
@@ -109,10 +109,10 @@ pub fn flaws(
     }
     // The signature of a root on itself is trusted by nobody.
     let signed = surveys.iter().filter(|survey| !survey.self_issued);
-    if signed.into_iter().any(|survey| WEAK.iter().any(|weak| survey.signature.contains(weak))) {
+    if signed.into_iter().any(|survey| strength(&survey.signature) == Strength::Weak) {
         flaws.push(Flaw::WeakSignature);
     }
-    if surveys.iter().any(has_weak_key) {
+    if surveys.iter().any(|survey| strength(&survey.key) == Strength::Weak) {
         flaws.push(Flaw::WeakKey);
     }
     flaws.sort_unstable();
@@ -148,7 +148,7 @@ fn of_chain(chain: &[Certificate], anchors: &Anchors) -> Option<Flaw> {
         }
     }
     let last = chain.last()?;
-    match (anchors.hold(last) || anchors.issued(last), last.is_self_issued(), chain.len()) {
+    match (anchors.hold(last) || anchors.issued(last), is_issued(last, last), chain.len()) {
         (true, ..) => None,
         (false, true, 1) => Some(Flaw::SelfSigned),
         (false, true, _) => Some(Flaw::UntrustedRoot),
@@ -181,10 +181,3 @@ fn covers(name: &str, asked: &str) -> bool {
     };
     rest.eq_ignore_ascii_case(parent)
 }
-
-fn has_weak_key(survey: &Survey) -> bool {
-    let small = |least| survey.key_bits > 0 && survey.key_bits < least;
-    if survey.key.starts_with("rsa") { small(2048) } else { survey.key == "dsa" || small(224) }
-}
-
-const WEAK: [&str; 3] = ["md2", "md5", "sha1"];

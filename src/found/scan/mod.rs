@@ -217,7 +217,7 @@ impl<'a> Run<'a> {
             match item {
                 Item::Address(address) => network::look(address, None, &request, &findings).await,
                 Item::Host(host, port) => {
-                    network::look_at_host(&host, port, &request, &findings).await
+                    network::look_at_host(&host, port, &request, &findings).await;
                 }
                 Item::Path(path) => files::look(path, findings).await,
             }

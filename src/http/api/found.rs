@@ -8,6 +8,7 @@ use axum::extract::{Path, Query, Request, State};
 use ca::survey::Survey;
 use data_encoding::HEXLOWER;
 use jiff::SignedDuration;
+use renew::alarm::Level;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -126,6 +127,24 @@ async fn ends(node: &Node, listing: &Listing) -> Result<Value, Problem> {
     Ok(all(shown))
 }
 
+/// Which endpoints fail, and how many ends are near, a line each.
+pub(super) fn attention(node: &Node) -> Result<Vec<String>, Problem> {
+    let rows = node.store.endpoints().map_err(unreadable)?;
+    let failing = rows.iter().filter_map(|row| {
+        let why = row.error.as_ref()?;
+        Some(format!("endpoint {}: {why}", row.name))
+    });
+    let mut lines: Vec<_> = failing.take(MAX_LINES).collect();
+    for (level, count) in node.store.alarm_counts().map_err(unreadable)? {
+        if level > Level::Notice {
+            let what = if count == 1 { "end is" } else { "ends are" };
+            let level = level.name();
+            lines.push(format!("{count} {what} {level}; perennial status expiring lists them"));
+        }
+    }
+    Ok(lines)
+}
+
 /// The latest scans.
 pub(super) async fn scans(State(node): Shared, Query(listing): Query<Listing>) -> Answer {
     let rows = node.store.scans(listing.page().limit).map_err(unreadable);
@@ -201,9 +220,9 @@ async fn take(node: &Node, id: i64, actor: Actor, request: Request) -> Result<Va
         let assessed =
             assess(finding, &anchors, now).map_err(|e| Problem::malformed(e.to_string()))?;
         if assessed.error.is_some() {
-            failed += 1
+            failed += 1;
         } else {
-            seen += 1
+            seen += 1;
         }
         let owner = asked.owner.clone();
         let sighted = Sighted { seen: assessed, owner, endpoint: None, scan: Some(id) };
@@ -315,3 +334,5 @@ fn scan(row: &ScanRow) -> Value {
 const USUAL: SignedDuration = SignedDuration::from_hours(30 * 24);
 const MAX_FINDINGS: usize = 1000;
 const MAX_SIGHTINGS: u32 = 1000;
+/// Endpoints that the status of the node names.
+const MAX_LINES: usize = 20;

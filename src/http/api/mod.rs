@@ -1,6 +1,7 @@
 //! The API of the admin socket, under `/api/v1`: what the command line shows and does, in JSON.
 //! Whoever may open the socket may do all of it.
 
+mod crypto;
 mod declare;
 mod external_key;
 mod found;
@@ -79,6 +80,7 @@ pub(super) fn router() -> Router<Arc<Node>> {
         .route("/found/{id}", get(found::show))
         .route("/endpoints", get(found::endpoints))
         .route("/endpoints/{name}", get(found::endpoint))
+        .route("/crypto", get(crypto::list))
         .route("/expiring", get(found::expiring))
         .route("/scans", get(found::scans).post(found::begin))
         .route("/scans/{id}", get(found::scan_of))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde_json::json;
 
-use super::{Answer, keyset, keyset_status, managed, webhook};
+use super::{Answer, found, keyset, keyset_status, managed, webhook};
 use crate::node::Node;
 
 /// The node at a glance, and what asks for attention.
@@ -20,18 +20,12 @@ pub(super) async fn status(State(node): State<Arc<Node>>) -> Answer {
     let mut attention = attention(&node);
     attention.extend(node.sockets.attention());
     attention.extend(node.streams.attention());
-    match managed::attention(&node) {
-        Ok(lines) => attention.extend(lines),
-        Err(problem) => return Answer(Err(problem)),
-    }
-    match keyset::attention(&node) {
-        Ok(lines) => attention.extend(lines),
-        Err(problem) => return Answer(Err(problem)),
-    }
     attention.extend(keyset_status::attention(&node));
-    match webhook::attention(&node) {
-        Ok(lines) => attention.extend(lines),
-        Err(problem) => return Answer(Err(problem)),
+    for of in [managed::attention, keyset::attention, webhook::attention, found::attention] {
+        match of(&node) {
+            Ok(lines) => attention.extend(lines),
+            Err(problem) => return Answer(Err(problem)),
+        }
     }
     Answer(Ok(json!({
         "https": node.https_url,

@@ -4,6 +4,7 @@
 use std::io::Write;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use axum::http::HeaderValue;
 use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
 use flate2::Compression;
@@ -19,8 +20,8 @@ pub(crate) struct Document {
 /// Octets, and the strong tag they have for themselves (RFC 9110 §8.8.3.3).
 pub(crate) struct Representation {
     pub(crate) octets: Bytes,
-    /// With its quotation marks.
-    pub(crate) tag: String,
+    /// With its quotation marks; visible ASCII.
+    pub(crate) tag: HeaderValue,
 }
 
 impl Document {
@@ -34,7 +35,10 @@ impl Document {
 impl Representation {
     fn new(octets: Vec<u8>) -> Self {
         let tag = BASE64URL_NOPAD.encode(digest(&SHA256, &octets).as_ref());
-        Self { octets: octets.into(), tag: format!("\"{tag}\"") }
+        let tag = HeaderValue::try_from(format!("\"{tag}\""));
+        // base64url is visible ASCII, which every header may hold (RFC 9110 §5.5).
+        let tag = tag.unwrap_or_else(|_| HeaderValue::from_static("\"\""));
+        Self { octets: octets.into(), tag }
     }
 }
 

@@ -1,14 +1,16 @@
-//! Certificates as clients send them to revocation, and their parts where no signature stands in
-//! the way. What is read must be what was given.
+//! Certificates as clients send them to revocation, or as they are found anywhere, and their parts where
+//! no signature stands in the way. What is read must be what was given.
 #![no_main]
 
 use acme::challenge::{ACME_TLS_ALPN, KeyAuthorization, Shown, judge_tls_alpn01};
+use ca::survey::{Anchors, Survey, flaws};
 use ca::{Certificate, Intended, PublicKey, SignatureAlgorithm};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(certificate) = Certificate::from_der(data) {
         assert_eq!(certificate.der(), data);
+        assert!(Survey::of(data).is_ok(), "what is strict is lenient too");
         let _ = (certificate.subject(), certificate.issuer(), certificate.is_self_issued());
         let _ = (certificate.not_before(), certificate.not_after(), certificate.is_ca());
         let _ = certificate.verify_issued_by(&certificate);
@@ -19,6 +21,11 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(again.len(), 1);
         assert_eq!(again[0].der(), data);
         let _ = Intended::parse(certificate.tbs());
+    }
+    if let Ok(survey) = Survey::of(data) {
+        let _ = (survey.called(), survey.is_post_quantum());
+        let (anchors, now) = (Anchors::default(), survey.not_before);
+        let _ = flaws(&[data, data], &[survey.clone(), survey], Some("a.example"), &anchors, now);
     }
     let _ = Intended::parse(data);
     let _ = SignatureAlgorithm::from_identifier(data);

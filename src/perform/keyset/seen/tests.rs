@@ -93,8 +93,9 @@ async fn every_fetch_is_counted_and_known_again_after_a_restart() {
     let stage = Stage::new(GATEWAY).await;
     stage.work().await;
     let tag = live(&stage).set.plain.tag.clone();
+    let tag = tag.to_str().expect("visible");
     assert_eq!(fetch(&stage, "jwks.json", "gateway/1", None).await, 200);
-    assert_eq!(fetch(&stage, "jwks.json", "gateway/1", Some(&tag)).await, 304);
+    assert_eq!(fetch(&stage, "jwks.json", "gateway/1", Some(tag)).await, 304);
     assert_eq!(fetch(&stage, "spiffe.json?consumer=gateway", "curl/8", None).await, 200);
     fetch(&stage, ".well-known/openid-configuration", "gateway/1", None).await;
     fetch(&stage, "jwks.json", "curl/8 (x)", None).await;
