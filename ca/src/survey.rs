@@ -71,8 +71,8 @@ impl Survey {
         let basic = tbs.get_extension::<BasicConstraints>().ok().flatten();
         Ok(Self {
             fingerprint: sha256(der),
-            subject: tbs.subject().to_string(),
-            issuer: tbs.issuer().to_string(),
+            subject: visible(&tbs.subject().to_string()),
+            issuer: visible(&tbs.issuer().to_string()),
             serial: data_encoding::HEXLOWER.encode(tbs.serial_number().as_bytes()),
             names: names(tbs),
             not_before: date(tbs.validity().not_before)?,
@@ -112,10 +112,10 @@ impl From<der::Error> for Unreadable {
 fn names(tbs: &TbsCertificateInner<Raw>) -> Vec<String> {
     match tbs.get_extension::<SubjectAltName>() {
         Ok(Some((_, SubjectAltName(names)))) => {
-            names.iter().filter_map(written).take(MAX_NAMES).collect()
+            names.iter().filter_map(written).take(MAX_NAMES).map(|name| visible(&name)).collect()
         }
         // RFC 6125 §6.4.4: what clients looked at before there was a subjectAltName.
-        Ok(None) => common_name(tbs.subject()).into_iter().collect(),
+        Ok(None) => common_name(tbs.subject()).map(|name| visible(&name)).into_iter().collect(),
         Err(_) => Vec::new(),
     }
 }
@@ -129,6 +129,11 @@ fn written(name: &GeneralName) -> Option<String> {
         (None, GeneralName::Rfc822Name(address)) => Some(address.to_string()),
         (None, _) => None,
     }
+}
+
+/// A text of a stranger, as it may be shown on a terminal.
+fn visible(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 fn common_name(name: &Name) -> Option<String> {

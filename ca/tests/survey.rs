@@ -158,3 +158,15 @@ fn algorithms_are_as_strong_as_they_are() {
         }
     }
 }
+
+#[test]
+fn a_stranger_cannot_write_to_the_terminal_of_who_lists_certificates() {
+    let mut strange = der(OLD);
+    let from = b"v1.example";
+    while let Some(at) = strange.windows(from.len()).position(|part| part == from) {
+        strange[at..at + from.len()].copy_from_slice(b"\x1b[2Jexampl");
+    }
+    let survey = Survey::of(&strange).expect("readable");
+    let shown = format!("{}{}{}", survey.subject, survey.issuer, survey.names[0]);
+    assert!(shown.contains("exampl") && !shown.contains(char::is_control), "{shown:?}");
+}

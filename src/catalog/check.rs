@@ -28,9 +28,7 @@ impl Declared {
         for spec in self.webhooks.values() {
             spec.check().map_err(|why| Wrong::new("webhook", &spec.name, why))?;
         }
-        for spec in self.endpoints.values() {
-            spec.check().map_err(|why| Wrong::new("endpoint", &spec.name, why))?;
-        }
+        self.check_endpoints()?;
         check_sockets(&self.keysets)?;
         for spec in self.cluster_signers.values() {
             let name = &spec.name;
@@ -84,6 +82,19 @@ impl Declared {
                 return Err(wrong(
                     "it trusts external account bindings but does not require one; set external_account_required = true".into()
                 ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether endpoints could be watched, each by itself.
+    fn check_endpoints(&self) -> Result<(), Wrong> {
+        let mut addresses = BTreeMap::new();
+        for spec in self.endpoints.values() {
+            let wrong = |why| Wrong::new("endpoint", &spec.name, why);
+            spec.check().map_err(wrong)?;
+            if let Some(other) = addresses.insert((&spec.address, spec.asked()), &spec.name) {
+                return Err(wrong(format!("endpoint {other:?} is the same address; remove one")));
             }
         }
         Ok(())

@@ -10,6 +10,7 @@ use ca::survey::{Anchors, Flaw};
 use jiff::Timestamp;
 use push::probe::{addresses_of, sight};
 use serde_json::json;
+use tokio::task::JoinSet;
 use tracing::{error, warn};
 
 use super::again::{Conflicts, again};
@@ -87,18 +88,23 @@ async fn look_at(node: &Node, id: i64) -> Result<(), EndpointError> {
 /// What stands at each address; or why there is none.
 async fn see(
     node: &Node,
-    spec: &EndpointSpec,
+    spec: &Arc<EndpointSpec>,
     now: Timestamp,
 ) -> Result<Vec<(SocketAddr, Assessed)>, String> {
     let anchors = anchors(node, spec)?;
     let addresses = addresses_of(&spec.address, LIMIT).await?;
-    let mut seen = Vec::new();
+    let mut looks = JoinSet::new();
     for address in addresses.into_iter().take(MAX_ADDRESSES) {
-        let finding = look_once(address, spec).await;
+        let spec = Arc::clone(spec);
+        looks.spawn(async move { (address, look_once(address, &spec).await) });
+    }
+    let mut seen = Vec::new();
+    for (address, finding) in looks.join_all().await {
         // Nothing larger than what a finding may hold comes out of a handshake.
         let assessed = assess(&finding, &anchors, now).map_err(|error| error.to_string())?;
         seen.push((address, assessed));
     }
+    seen.sort_by_key(|(address, _)| *address);
     Ok(seen)
 }
 

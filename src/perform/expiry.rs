@@ -53,7 +53,8 @@ async fn look_at_all(node: &Node) -> Result<(), EndpointError> {
 /// When the store fails.
 pub(crate) async fn standing(node: &Node, until: Timestamp) -> Result<Vec<Placed>, ReadError> {
     let catalog = node.catalog.load();
-    let mut standing = node.store.ending(until, MAX_ENDING).await?;
+    let since = node.world.now() - STANDS;
+    let mut standing = node.store.ending(until, since, MAX_ENDING).await?;
     standing.retain_mut(|placed| belongs(placed, &catalog));
     standing.extend(authorities(&catalog).filter(|placed| placed.ends_at < until));
     standing.sort_by_key(|placed| placed.ends_at);
@@ -128,6 +129,8 @@ fn horizon(catalog: &Catalog) -> SignedDuration {
 
 /// As much as a share of the longest life comes to.
 const LONG: SignedDuration = SignedDuration::from_hours(30 * 366 * 24);
+/// How long what a scan saw counts as standing: those who scan once in a quarter are told.
+const STANDS: SignedDuration = SignedDuration::from_hours(100 * 24);
 /// More ends than these are not near all at once; those that come first are told of.
 const MAX_ENDING: u32 = 100_000;
 

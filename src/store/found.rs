@@ -304,23 +304,27 @@ impl Store {
         self.read(|c| c.prepare_cached(&sql)?.query_map(params, Sighting::read)?.collect())
     }
 
-    /// Certificates that stand somewhere and end before `end`, or whose chain does: found ones,
-    /// managed ones and authorities are told apart by their subjects. At most `limit`.
+    /// Certificates that stand somewhere and end before `end`, or whose chain does: found ones and
+    /// managed ones are told apart by their subjects. What scans found counts if it was seen since then;
+    /// authorities in files are what somebody trusts, and stand for nobody. At most `limit`.
     pub(crate) async fn ending(
         &self,
         end: Timestamp,
+        seen_since: Timestamp,
         limit: u32,
     ) -> Result<Vec<Placed>, ReadError> {
         let sql = "SELECT 'found/' || f.id, f.names, f.subject, f.owner, f.not_before,
                      min(s.ends_at), min(s.place)
                    FROM sighting s JOIN found_certificate f ON f.id = s.found
-                   WHERE s.ends_at < ?1 GROUP BY f.id
+                   WHERE s.ends_at < ?1 AND (s.endpoint IS NOT NULL OR s.last_at >= ?3)
+                     AND NOT (f.is_ca AND s.place LIKE 'file:%') GROUP BY f.id
                    UNION ALL
                    SELECT 'managed/' || m.name, '[]', m.name, NULL, v.not_before, v.not_after, NULL
                    FROM managed_certificate m JOIN certificate_version v
                      ON v.managed = m.id AND v.number = m.current
                    WHERE v.not_after < ?1
                    ORDER BY 6 LIMIT ?2";
+        let (end, seen_since) = (end.as_second(), seen_since.as_second());
         self.scan(move |c| {
             let read = |row: &Columns<'_>| {
                 let names: Vec<String> = list(row, 1)?;
@@ -333,7 +337,7 @@ impl Store {
                     place: row.get(6)?,
                 })
             };
-            c.prepare_cached(sql)?.query_map(params![end.as_second(), limit], read)?.collect()
+            c.prepare_cached(sql)?.query_map(params![end, limit, seen_since], read)?.collect()
         })
         .await
     }
