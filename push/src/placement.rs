@@ -17,11 +17,13 @@ use crate::{Delivery, Observed, pair};
 
 mod account;
 mod placed;
+mod reader;
 mod release;
 
 pub use account::group;
 pub(crate) use placed::Placed;
 use placed::Undo;
+pub(crate) use reader::{Owned, Reader};
 
 /// Where and how the files of a bundle are kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -185,6 +187,18 @@ impl Placement {
             let certificates = ca::Certificate::from_pem(&text).unwrap_or_default();
             let leaf = certificates.first().map(ca::Certificate::fingerprint);
             Ok(leaf.map_or(Observed::Nothing, Observed::Leaf))
+        })
+        .await
+    }
+
+    /// Whether certificate and key that are in place go together: of many servers the test of the
+    /// configuration does not look, and some lose TLS over it.
+    pub(crate) async fn check_pair(&self) -> Result<(), PushError> {
+        let paths = self.certificate_path().zip(self.key_path());
+        let Some((path, key_path)) = paths else { return Ok(()) };
+        blocking(move || {
+            let certificates = disk::read(&path)?.unwrap_or_default();
+            pair::check(&path, &certificates, &key_path)
         })
         .await
     }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::placement::Placement;
 use crate::probe::Probe;
 use crate::probe::starttls::StartTls;
-use crate::{Apache, Exec, Files, Haproxy, Kubernetes, Nginx, Pull, Sds, Target};
+use crate::{Apache, Exec, Files, Haproxy, Kubernetes, Nginx, Postgresql, Pull, Sds, Target};
 
 /// A declared target: what is delivered where, and how it is proven.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct Spec {
     /// The server name to ask for; by default each DNS name of the certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sni: Option<String>,
-    /// What is spoken before TLS; by default nothing.
+    /// What is spoken before TLS; by default what suits the kind, or nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starttls: Option<StartTls>,
     /// How many handshakes in a row must show the new certificate.
@@ -68,6 +68,8 @@ pub enum Kind {
     Pull(Pull),
     /// Envoys, over streams that they hold open.
     Sds(Sds),
+    /// PostgreSQL.
+    Postgresql(Postgresql),
 }
 
 impl Kind {
@@ -83,6 +85,7 @@ impl Kind {
             Self::Kubernetes(_) => "kubernetes",
             Self::Pull(_) => "pull",
             Self::Sds(_) => "sds",
+            Self::Postgresql(_) => "postgresql",
         }
     }
 }
@@ -124,6 +127,7 @@ impl Spec {
             Kind::Kubernetes(kind) => kind.check(),
             Kind::Pull(_) => Ok(()),
             Kind::Sds(kind) => kind.check(),
+            Kind::Postgresql(kind) => kind.check(),
         }
     }
 
@@ -139,7 +143,17 @@ impl Spec {
             Kind::Kubernetes(kind) => Box::new(kind),
             Kind::Pull(kind) => Box::new(kind),
             Kind::Sds(kind) => Box::new(kind),
+            Kind::Postgresql(kind) => Box::new(kind),
         }
+    }
+
+    /// What is spoken before TLS: as declared, or what servers of this kind speak.
+    #[must_use]
+    pub fn starttls(&self) -> Option<StartTls> {
+        self.starttls.or(match self.kind {
+            Kind::Postgresql(_) => Some(StartTls::Postgres),
+            _ => None,
+        })
     }
 
     /// How long after a push the proof may take: 5 s where the server is told over a socket, 15 s
@@ -152,6 +166,7 @@ impl Spec {
             Kind::Files(_) | Kind::Nginx(_) | Kind::Apache(_) | Kind::Sds(_) => {
                 SignedDuration::from_secs(15)
             }
+            Kind::Postgresql(_) => SignedDuration::from_secs(15),
             Kind::Exec(_) | Kind::Kubernetes(_) => SignedDuration::from_secs(60),
             // As often as a timer comes that does not wait for news.
             Kind::Pull(_) => SignedDuration::from_mins(10),
@@ -175,7 +190,7 @@ impl Probe {
         Self {
             hosts: spec.probe.clone(),
             names,
-            starttls: spec.starttls,
+            starttls: spec.starttls(),
             matches: spec.matches,
             over: limit(spec.over),
             timeout: HANDSHAKE,
@@ -235,6 +250,7 @@ fn fields(kind: &str) -> Option<[&'static [&'static str]; 2]> {
         "kubernetes" => [&[], Kubernetes::FIELDS],
         "pull" => [&[], Pull::FIELDS],
         "sds" => [&[], Sds::FIELDS],
+        "postgresql" => [Placement::FIELDS, Postgresql::FIELDS],
         _ => return None,
     })
 }
@@ -295,7 +311,7 @@ mod optional_duration {
 }
 
 const COMMON: &[&str] = &["name", "kind", "probe", "sni", "starttls", "matches", "over", "window"];
-const KINDS: &str = "files, exec, nginx, apache, haproxy, kubernetes, pull, sds";
+const KINDS: &str = "files, exec, nginx, apache, haproxy, kubernetes, pull, sds, postgresql";
 const MAX_MATCHES: u32 = 1000;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const BELOW_WILDCARDS: &str = "probe";

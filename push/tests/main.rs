@@ -16,6 +16,7 @@ mod keystore;
 mod kubernetes;
 mod nginx;
 mod peer;
+mod postgresql;
 mod probe;
 mod scene;
 mod spec;

@@ -1,7 +1,7 @@
 //! What a `[[target]]` table may say.
 
 use jiff::SignedDuration;
-use push::{Kind, Spec};
+use push::{Kind, Spec, StartTls};
 
 #[test]
 fn defaults_are_those_that_are_documented_and_are_not_written() {
@@ -65,6 +65,11 @@ fn what_cannot_work_is_refused_with_what_to_do() {
         ("kind = \"haproxy\"\nsocket = \"/s\"\npath = \"a\"", "set file"),
         ("kind = \"haproxy\"\nsocket = \"/s\"\npath = \"/a; quit\"", "as commands"),
         ("kind = \"nginx\"\npath = \"/a\"\nconfig = \"c\"", "config"),
+        ("kind = \"postgresql\"\npath = \"/a\"", "set data_directory"),
+        (
+            "kind = \"postgresql\"\npath = \"/a\"\ndata_directory = \"/d\"\nreload = [\"r\"]",
+            "remove one",
+        ),
     ] {
         let spec: Spec = toml::from_str(&format!("name = \"a\"\n{table}")).expect(table);
         let error = spec.check().expect_err(table);
@@ -72,6 +77,16 @@ fn what_cannot_work_is_refused_with_what_to_do() {
     }
     let table = "name = \"a\"\nkind = \"files\"\npath = \"/k\"\nmode = \"0777\"";
     assert!(toml::from_str::<Spec>(table).expect_err("executable").to_string().contains("0640"));
+}
+
+#[test]
+fn what_is_spoken_before_tls_suits_the_kind_unless_it_is_said() {
+    let spec = |more: &str| {
+        let table = format!("name = \"a\"\nkind = \"postgresql\"\npath = \"/a\"\n{more}");
+        toml::from_str::<Spec>(&table).expect("read")
+    };
+    assert_eq!(spec("").starttls(), Some(StartTls::Postgres));
+    assert_eq!(spec("starttls = \"ldap\"").starttls(), Some(StartTls::Ldap));
 }
 
 #[test]
@@ -88,7 +103,7 @@ fn windows_suit_the_kind() {
 }
 
 /// One of each kind, with every field.
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 6] = [
     r#"name = "a"
 kind = "files"
 probe = ["10.0.0.5:443", "[::1]:8443", "shop.example.com:443"]
@@ -145,6 +160,12 @@ mode = "0600"
 crt_list = "/etc/haproxy/list"
 bufsize = 32768
 master_socket = "/run/haproxy/master.sock"
+timeout = "10s"
+"#,
+    r#"name = "f"
+kind = "postgresql"
+directory = "/etc/postgresql/tls"
+data_directory = "/var/lib/postgresql/15/main"
 timeout = "10s"
 "#,
 ];

@@ -3,14 +3,13 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
 use std::process::Command;
 
 use push::probe::{Expected, Found, prove};
 use push::{Bundle, StartTls};
 
 use crate::peer::{Peer, Preamble, certified, config, hear, say};
-use crate::scene::{Folder, Issuer, Server, need, once, port};
+use crate::scene::{Folder, Issuer, Server, account, is_root, need, once, port};
 
 async fn is_proven(port: u16, starttls: StartTls, bundle: &Bundle) {
     let mut probe = once(port, &["shop.test"]);
@@ -25,19 +24,6 @@ fn material(folder: &Folder, bundle: &Bundle) -> (String, String) {
     let key = folder.write("tls.key", bundle.key_pem().expect("a key").as_bytes());
     fs::set_permissions(key, fs::Permissions::from_mode(0o600)).expect("permissions");
     (folder.text("tls.crt"), folder.text("tls.key"))
-}
-
-/// The numbers of a user, from passwd(5).
-fn account(name: &str) -> (u32, u32) {
-    let table = fs::read_to_string("/etc/passwd").expect("readable");
-    let line = table.lines().find(|line| line.starts_with(&format!("{name}:"))).expect(name);
-    let numbers: Vec<u32> =
-        line.split(':').skip(2).take(2).filter_map(|n| n.parse().ok()).collect();
-    (numbers[0], numbers[1])
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }
 
 #[tokio::test]
@@ -87,46 +73,6 @@ async fn dovecot_is_proven_by_imap() {
     let config = folder.text("dovecot.conf");
     let _server = Server::start(&dovecot, &["-F", "-c", &config], port);
     is_proven(port, StartTls::Imap, &bundle).await;
-}
-
-#[tokio::test]
-async fn postgres_is_proven() {
-    let (folder, port, bundle) = (Folder::new(), port(), Issuer::new().bundle(&["shop.test"]));
-    let bin = fs::read_dir("/usr/lib/postgresql").ok().and_then(|mut versions| versions.next());
-    let bin = bin.expect("PostgreSQL is not installed: run `sudo apt-get install postgresql`");
-    let bin = bin.expect("a directory").path().join("bin");
-    let (crt, key) = material(&folder, &bundle);
-    fs::create_dir(folder.path("data")).expect("a directory");
-    if is_root() {
-        let (uid, gid) = account("postgres");
-        for path in [folder.path("data"), key.clone().into()] {
-            chown(path, Some(uid), Some(gid)).expect("root may");
-        }
-    }
-    let data = folder.text("data");
-    let made = as_user("postgres", &bin.join("initdb"))
-        .args(["-D", &data, "-N", "-A", "trust", "--no-instructions"])
-        .output()
-        .expect("initdb runs");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let port_text = port.to_string();
-    let mut command = as_user("postgres", &bin.join("postgres"));
-    command.args(["-D", &data, "-p", &port_text, "-h", "127.0.0.1", "-k", ""]);
-    for setting in ["ssl=on", &format!("ssl_cert_file={crt}"), &format!("ssl_key_file={key}")] {
-        command.args(["-c", setting]);
-    }
-    let _server = Server::start_with(&mut command, port);
-    is_proven(port, StartTls::Postgres, &bundle).await;
-}
-
-/// PostgreSQL does not run as root.
-fn as_user(user: &str, program: &Path) -> Command {
-    if !is_root() {
-        return Command::new(program);
-    }
-    let mut command = Command::new(need("setpriv", "util-linux"));
-    command.args(["--reuid", user, "--regid", user, "--clear-groups"]).arg(program);
-    command
 }
 
 #[tokio::test]
