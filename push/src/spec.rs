@@ -12,7 +12,9 @@ use serde_json::{Map, Value};
 use crate::placement::Placement;
 use crate::probe::Probe;
 use crate::probe::starttls::StartTls;
-use crate::{Apache, Exec, Files, Haproxy, Kubernetes, Nginx, Postgresql, Pull, Sds, Target};
+use crate::{
+    Apache, Exec, Files, Haproxy, Kubernetes, Mariadb, Nginx, Postgresql, Pull, Sds, Target,
+};
 
 /// A declared target: what is delivered where, and how it is proven.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,6 +72,8 @@ pub enum Kind {
     Sds(Sds),
     /// PostgreSQL.
     Postgresql(Postgresql),
+    /// MariaDB, and MySQL.
+    Mariadb(Mariadb),
 }
 
 impl Kind {
@@ -86,6 +90,7 @@ impl Kind {
             Self::Pull(_) => "pull",
             Self::Sds(_) => "sds",
             Self::Postgresql(_) => "postgresql",
+            Self::Mariadb(_) => "mariadb",
         }
     }
 }
@@ -128,6 +133,7 @@ impl Spec {
             Kind::Pull(_) => Ok(()),
             Kind::Sds(kind) => kind.check(),
             Kind::Postgresql(kind) => kind.check(),
+            Kind::Mariadb(kind) => kind.check(),
         }
     }
 
@@ -144,6 +150,7 @@ impl Spec {
             Kind::Pull(kind) => Box::new(kind),
             Kind::Sds(kind) => Box::new(kind),
             Kind::Postgresql(kind) => Box::new(kind),
+            Kind::Mariadb(kind) => Box::new(kind),
         }
     }
 
@@ -152,6 +159,7 @@ impl Spec {
     pub fn starttls(&self) -> Option<StartTls> {
         self.starttls.or(match self.kind {
             Kind::Postgresql(_) => Some(StartTls::Postgres),
+            Kind::Mariadb(_) => Some(StartTls::Mysql),
             _ => None,
         })
     }
@@ -166,7 +174,7 @@ impl Spec {
             Kind::Files(_) | Kind::Nginx(_) | Kind::Apache(_) | Kind::Sds(_) => {
                 SignedDuration::from_secs(15)
             }
-            Kind::Postgresql(_) => SignedDuration::from_secs(15),
+            Kind::Postgresql(_) | Kind::Mariadb(_) => SignedDuration::from_secs(15),
             Kind::Exec(_) | Kind::Kubernetes(_) => SignedDuration::from_secs(60),
             // As often as a timer comes that does not wait for news.
             Kind::Pull(_) => SignedDuration::from_mins(10),
@@ -251,6 +259,7 @@ fn fields(kind: &str) -> Option<[&'static [&'static str]; 2]> {
         "pull" => [&[], Pull::FIELDS],
         "sds" => [&[], Sds::FIELDS],
         "postgresql" => [Placement::FIELDS, Postgresql::FIELDS],
+        "mariadb" => [Placement::FIELDS, Mariadb::FIELDS],
         _ => return None,
     })
 }
@@ -311,7 +320,8 @@ mod optional_duration {
 }
 
 const COMMON: &[&str] = &["name", "kind", "probe", "sni", "starttls", "matches", "over", "window"];
-const KINDS: &str = "files, exec, nginx, apache, haproxy, kubernetes, pull, sds, postgresql";
+const KINDS: &str =
+    "files, exec, nginx, apache, haproxy, kubernetes, pull, sds, postgresql, mariadb";
 const MAX_MATCHES: u32 = 1000;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const BELOW_WILDCARDS: &str = "probe";

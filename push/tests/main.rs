@@ -14,6 +14,7 @@ mod follow;
 mod haproxy;
 mod keystore;
 mod kubernetes;
+mod mariadb;
 mod nginx;
 mod peer;
 mod postgresql;

@@ -103,7 +103,7 @@ fn windows_suit_the_kind() {
 }
 
 /// One of each kind, with every field.
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     r#"name = "a"
 kind = "files"
 probe = ["10.0.0.5:443", "[::1]:8443", "shop.example.com:443"]
@@ -166,6 +166,13 @@ timeout = "10s"
 kind = "postgresql"
 directory = "/etc/postgresql/tls"
 data_directory = "/var/lib/postgresql/15/main"
+timeout = "10s"
+"#,
+    r#"name = "g"
+kind = "mariadb"
+directory = "/etc/mysql/tls"
+binary = "mysql"
+defaults_file = "/etc/perennial/mysql.cnf"
 timeout = "10s"
 "#,
 ];
