@@ -33,7 +33,7 @@ pub struct Placement {
     /// `current`, which is swapped in one step: servers read `current/tls.crt`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<PathBuf>,
-    /// A file for leaf and chain; for leaf, chain and key if there is no `key_path`.
+    /// A file for leaf and chain; for key, leaf and chain if there is no `key_path`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// A file for the key alone.
@@ -273,7 +273,7 @@ impl Placement {
                 files.push(SingleFile { path: path.clone(), content: certificates });
             }
             (None, Some(_)) => {
-                let combined = bundle.combined_pem().unwrap_or_default();
+                let combined = bundle.key_first_pem().unwrap_or_default();
                 files.push(SingleFile {
                     path: path.clone(),
                     content: Zeroizing::new(combined.as_bytes().to_vec()),
@@ -300,7 +300,7 @@ impl Placement {
             (CERTIFICATE.to_owned(), Zeroizing::new(bundle.fullchain_pem().into_bytes())),
             (CHAIN.to_owned(), Zeroizing::new(bundle.chain_pem().into_bytes())),
         ];
-        if let (Some(key), Some(combined)) = (bundle.key_pem(), bundle.combined_pem()) {
+        if let (Some(key), Some(combined)) = (bundle.key_pem(), bundle.key_first_pem()) {
             files.push((KEY.to_owned(), Zeroizing::new(key.as_bytes().to_vec())));
             files.push((BUNDLE.to_owned(), Zeroizing::new(combined.as_bytes().to_vec())));
         }

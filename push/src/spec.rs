@@ -13,7 +13,8 @@ use crate::placement::Placement;
 use crate::probe::Probe;
 use crate::probe::starttls::StartTls;
 use crate::{
-    Apache, Exec, Files, Haproxy, Kubernetes, Mariadb, Nginx, Postgresql, Pull, Sds, Target,
+    Apache, Dovecot, Exec, Files, Haproxy, Kubernetes, Mariadb, Nginx, Postfix, Postgresql, Pull,
+    Sds, Target,
 };
 
 /// A declared target: what is delivered where, and how it is proven.
@@ -74,6 +75,10 @@ pub enum Kind {
     Postgresql(Postgresql),
     /// MariaDB, and MySQL.
     Mariadb(Mariadb),
+    /// Postfix.
+    Postfix(Postfix),
+    /// Dovecot.
+    Dovecot(Dovecot),
 }
 
 impl Kind {
@@ -91,6 +96,8 @@ impl Kind {
             Self::Sds(_) => "sds",
             Self::Postgresql(_) => "postgresql",
             Self::Mariadb(_) => "mariadb",
+            Self::Postfix(_) => "postfix",
+            Self::Dovecot(_) => "dovecot",
         }
     }
 }
@@ -134,6 +141,8 @@ impl Spec {
             Kind::Sds(kind) => kind.check(),
             Kind::Postgresql(kind) => kind.check(),
             Kind::Mariadb(kind) => kind.check(),
+            Kind::Postfix(kind) => kind.check(),
+            Kind::Dovecot(kind) => kind.check(),
         }
     }
 
@@ -151,6 +160,8 @@ impl Spec {
             Kind::Sds(kind) => Box::new(kind),
             Kind::Postgresql(kind) => Box::new(kind),
             Kind::Mariadb(kind) => Box::new(kind),
+            Kind::Postfix(kind) => Box::new(kind),
+            Kind::Dovecot(kind) => Box::new(kind),
         }
     }
 
@@ -160,6 +171,8 @@ impl Spec {
         self.starttls.or(match self.kind {
             Kind::Postgresql(_) => Some(StartTls::Postgres),
             Kind::Mariadb(_) => Some(StartTls::Mysql),
+            Kind::Postfix(_) => Some(StartTls::Smtp),
+            Kind::Dovecot(_) => Some(StartTls::Imap),
             _ => None,
         })
     }
@@ -174,7 +187,9 @@ impl Spec {
             Kind::Files(_) | Kind::Nginx(_) | Kind::Apache(_) | Kind::Sds(_) => {
                 SignedDuration::from_secs(15)
             }
-            Kind::Postgresql(_) | Kind::Mariadb(_) => SignedDuration::from_secs(15),
+            Kind::Postgresql(_) | Kind::Mariadb(_) | Kind::Postfix(_) | Kind::Dovecot(_) => {
+                SignedDuration::from_secs(15)
+            }
             Kind::Exec(_) | Kind::Kubernetes(_) => SignedDuration::from_secs(60),
             // As often as a timer comes that does not wait for news.
             Kind::Pull(_) => SignedDuration::from_mins(10),
@@ -260,6 +275,8 @@ fn fields(kind: &str) -> Option<[&'static [&'static str]; 2]> {
         "sds" => [&[], Sds::FIELDS],
         "postgresql" => [Placement::FIELDS, Postgresql::FIELDS],
         "mariadb" => [Placement::FIELDS, Mariadb::FIELDS],
+        "postfix" => [Placement::FIELDS, Postfix::FIELDS],
+        "dovecot" => [Placement::FIELDS, Dovecot::FIELDS],
         _ => return None,
     })
 }
@@ -320,8 +337,7 @@ mod optional_duration {
 }
 
 const COMMON: &[&str] = &["name", "kind", "probe", "sni", "starttls", "matches", "over", "window"];
-const KINDS: &str =
-    "files, exec, nginx, apache, haproxy, kubernetes, pull, sds, postgresql, mariadb";
+const KINDS: &str = "files, exec, nginx, apache, haproxy, kubernetes, pull, sds, postgresql, mariadb, postfix, dovecot";
 const MAX_MATCHES: u32 = 1000;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const BELOW_WILDCARDS: &str = "probe";

@@ -8,6 +8,7 @@ mod apache;
 mod bundle;
 #[path = "../../tests/cluster.rs"]
 mod cluster;
+mod dovecot;
 mod exec;
 mod files;
 mod follow;
@@ -17,6 +18,7 @@ mod kubernetes;
 mod mariadb;
 mod nginx;
 mod peer;
+mod postfix;
 mod postgresql;
 mod probe;
 mod scene;

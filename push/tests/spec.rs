@@ -81,12 +81,20 @@ fn what_cannot_work_is_refused_with_what_to_do() {
 
 #[test]
 fn what_is_spoken_before_tls_suits_the_kind_unless_it_is_said() {
-    let spec = |more: &str| {
-        let table = format!("name = \"a\"\nkind = \"postgresql\"\npath = \"/a\"\n{more}");
-        toml::from_str::<Spec>(&table).expect("read")
+    let starttls = |kind: &str, more: &str| {
+        let table = format!("name = \"a\"\nkind = {kind:?}\npath = \"/a\"\n{more}");
+        toml::from_str::<Spec>(&table).expect("read").starttls()
     };
-    assert_eq!(spec("").starttls(), Some(StartTls::Postgres));
-    assert_eq!(spec("starttls = \"ldap\"").starttls(), Some(StartTls::Ldap));
+    for (kind, spoken) in [
+        ("nginx", None),
+        ("postgresql", Some(StartTls::Postgres)),
+        ("mariadb", Some(StartTls::Mysql)),
+        ("postfix", Some(StartTls::Smtp)),
+        ("dovecot", Some(StartTls::Imap)),
+    ] {
+        assert_eq!(starttls(kind, ""), spoken, "{kind}");
+        assert_eq!(starttls(kind, "starttls = \"pop3\""), Some(StartTls::Pop3), "{kind}");
+    }
 }
 
 #[test]
@@ -103,7 +111,7 @@ fn windows_suit_the_kind() {
 }
 
 /// One of each kind, with every field.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 9] = [
     r#"name = "a"
 kind = "files"
 probe = ["10.0.0.5:443", "[::1]:8443", "shop.example.com:443"]
@@ -173,6 +181,20 @@ kind = "mariadb"
 directory = "/etc/mysql/tls"
 binary = "mysql"
 defaults_file = "/etc/perennial/mysql.cnf"
+timeout = "10s"
+"#,
+    r#"name = "h"
+kind = "postfix"
+path = "/etc/postfix/shop.pem"
+binary = "/usr/sbin/postfix"
+config = "/etc/postfix-edge"
+timeout = "10s"
+"#,
+    r#"name = "i"
+kind = "dovecot"
+directory = "/etc/dovecot/tls"
+binary = "/usr/bin/doveadm"
+config = "/etc/dovecot/edge.conf"
 timeout = "10s"
 "#,
 ];
