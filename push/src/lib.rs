@@ -2,8 +2,10 @@
 //! A [`Bundle`] exists only if key, certificates, names and dates agree; a [`Target`] brings it to
 //! one place; [`probe`] looks at what that place then shows to clients. Exit codes and replies are
 //! never taken as proof. When to push, in which order, and what to do on failure is decided by
-//! callers; nothing here reads the wall clock or keeps state between calls.
+//! callers; nothing here keeps state between calls, or reads the wall clock but to date what AWS demands a
+//! date of.
 
+mod acm;
 mod apache;
 mod bundle;
 mod command;
@@ -32,6 +34,7 @@ mod spec;
 use std::future::Future;
 use std::pin::Pin;
 
+pub use acm::Acm;
 pub use apache::Apache;
 pub use bundle::{Bundle, BundleError};
 pub use dovecot::Dovecot;

@@ -13,8 +13,8 @@ use crate::placement::Placement;
 use crate::probe::Probe;
 use crate::probe::starttls::StartTls;
 use crate::{
-    Apache, Dovecot, Exec, Files, Haproxy, Kubernetes, Mariadb, Nginx, Postfix, Postgresql, Pull,
-    Sds, Target,
+    Acm, Apache, Dovecot, Exec, Files, Haproxy, Kubernetes, Mariadb, Nginx, Postfix, Postgresql,
+    Pull, Sds, Target,
 };
 
 /// A declared target: what is delivered where, and how it is proven.
@@ -79,6 +79,8 @@ pub enum Kind {
     Postfix(Postfix),
     /// Dovecot.
     Dovecot(Dovecot),
+    /// AWS Certificate Manager.
+    Acm(Acm),
 }
 
 impl Kind {
@@ -98,6 +100,7 @@ impl Kind {
             Self::Mariadb(_) => "mariadb",
             Self::Postfix(_) => "postfix",
             Self::Dovecot(_) => "dovecot",
+            Self::Acm(_) => "acm",
         }
     }
 }
@@ -143,6 +146,7 @@ impl Spec {
             Kind::Mariadb(kind) => kind.check(),
             Kind::Postfix(kind) => kind.check(),
             Kind::Dovecot(kind) => kind.check(),
+            Kind::Acm(kind) => kind.check(),
         }
     }
 
@@ -162,6 +166,7 @@ impl Spec {
             Kind::Mariadb(kind) => Box::new(kind),
             Kind::Postfix(kind) => Box::new(kind),
             Kind::Dovecot(kind) => Box::new(kind),
+            Kind::Acm(kind) => Box::new(kind),
         }
     }
 
@@ -191,6 +196,8 @@ impl Spec {
                 SignedDuration::from_secs(15)
             }
             Kind::Exec(_) | Kind::Kubernetes(_) => SignedDuration::from_secs(60),
+            // What uses a certificate of a cloud is told in its own time.
+            Kind::Acm(_) => SignedDuration::from_mins(30),
             // As often as a timer comes that does not wait for news.
             Kind::Pull(_) => SignedDuration::from_mins(10),
         })
@@ -277,6 +284,7 @@ fn fields(kind: &str) -> Option<[&'static [&'static str]; 2]> {
         "mariadb" => [Placement::FIELDS, Mariadb::FIELDS],
         "postfix" => [Placement::FIELDS, Postfix::FIELDS],
         "dovecot" => [Placement::FIELDS, Dovecot::FIELDS],
+        "acm" => [&[], Acm::FIELDS],
         _ => return None,
     })
 }
@@ -337,7 +345,7 @@ mod optional_duration {
 }
 
 const COMMON: &[&str] = &["name", "kind", "probe", "sni", "starttls", "matches", "over", "window"];
-const KINDS: &str = "files, exec, nginx, apache, haproxy, kubernetes, pull, sds, postgresql, mariadb, postfix, dovecot";
+const KINDS: &str = "files, exec, nginx, apache, haproxy, kubernetes, pull, sds, postgresql, mariadb, postfix, dovecot, acm";
 const MAX_MATCHES: u32 = 1000;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const BELOW_WILDCARDS: &str = "probe";

@@ -4,6 +4,7 @@
 //! not installed fails the test with the command that installs it. `PUSH_ROTATIONS` sets how many
 //! rotations in a row the tests under load make.
 
+mod acm;
 mod apache;
 mod bundle;
 #[path = "../../tests/cluster.rs"]

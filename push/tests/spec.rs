@@ -65,6 +65,23 @@ fn what_cannot_work_is_refused_with_what_to_do() {
         ("kind = \"haproxy\"\nsocket = \"/s\"\npath = \"a\"", "set file"),
         ("kind = \"haproxy\"\nsocket = \"/s\"\npath = \"/a; quit\"", "as commands"),
         ("kind = \"nginx\"\npath = \"/a\"\nconfig = \"c\"", "config"),
+        ("kind = \"acm\"\nregion = \"eu-west-1\"", "set arn, or tag"),
+        ("kind = \"acm\"\ntag = \"a\"", "set region"),
+        ("kind = \"acm\"\ntag = \"a\"\nregion = \"a.b/c\"", "like eu-west-1"),
+        ("kind = \"acm\"\ntag = \"a;b\"\nregion = \"eu-west-1\"", "letters, digits"),
+        ("kind = \"acm\"\narn = \"arn:aws:iam::1:server-certificate/a\"", "arn:aws:acm:REGION"),
+        (
+            "kind = \"acm\"\narn = \"arn:aws:acm:eu-west-1:1:certificate/a\"\nreplace = true",
+            "set tag instead",
+        ),
+        (
+            "kind = \"acm\"\narn = \"arn:aws:acm:eu-west-1:1:certificate/a\"\nregion = \"us-east-1\"",
+            "remove it",
+        ),
+        (
+            "kind = \"acm\"\ntag = \"a\"\nregion = \"eu-west-1\"\nendpoint = \"http://acm.test\"",
+            "https://",
+        ),
         ("kind = \"postgresql\"\npath = \"/a\"", "set data_directory"),
         (
             "kind = \"postgresql\"\npath = \"/a\"\ndata_directory = \"/d\"\nreload = [\"r\"]",
@@ -111,7 +128,7 @@ fn windows_suit_the_kind() {
 }
 
 /// One of each kind, with every field.
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 11] = [
     r#"name = "a"
 kind = "files"
 probe = ["10.0.0.5:443", "[::1]:8443", "shop.example.com:443"]
@@ -196,5 +213,19 @@ directory = "/etc/dovecot/tls"
 binary = "/usr/bin/doveadm"
 config = "/etc/dovecot/edge.conf"
 timeout = "10s"
+"#,
+    r#"name = "j"
+kind = "acm"
+arn = "arn:aws-cn:acm:cn-north-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
+credentials_file = "/etc/perennial/aws"
+profile = "edge"
+timeout = "10s"
+"#,
+    r#"name = "k"
+kind = "acm"
+tag = "shop edge"
+replace = true
+region = "eu-west-1"
+endpoint = "https://vpce-1.acm.eu-west-1.vpce.amazonaws.com"
 "#,
 ];
