@@ -147,8 +147,10 @@ impl Acm {
         let calls = self.connect().await.map_err(PushError::untouched)?;
         let held = self.held(&calls).await.map_err(|error| self.failed(error).untouched())?;
         let place = self.place(&held, bundle)?;
-        if place.is_some_and(|held| held.leaf.fingerprint() == bundle.fingerprint()) {
-            return Ok(Receipt::default());
+        if let Some(there) = place
+            && there.leaf.fingerprint() == bundle.fingerprint()
+        {
+            return Ok(Receipt { output: beside(&there.arn, &held), changed: false });
         }
         let arn = match calls.import(bundle, place.map(|held| held.arn.as_str()), self.tag()).await
         {
@@ -166,16 +168,7 @@ impl Acm {
                 output: "somebody else imports there too; end that, and it is tried again".into(),
             });
         }
-        let others = held.iter().filter(|held| place.is_none() && held.arn != arn);
-        let others: Vec<&str> = others.map(|held| held.arn.as_str()).collect();
-        let mut output = format!("imported under {arn}");
-        if !others.is_empty() {
-            let others = others.join(", ");
-            output += &format!(
-                ", a new ARN. {others} keeps what it has: name the new one wherever that one is used, \
-                 then delete it"
-            );
-        }
+        let output = format!("imported under {arn}{}", beside(&arn, &held));
         Ok(Receipt { output, changed: true })
     }
 
@@ -256,6 +249,19 @@ impl Target for Acm {
             Ok(latest.unwrap_or(Observed::Nothing))
         })
     }
+}
+
+/// What is to be said of other certificates of the target, which have keys of another kind.
+fn beside(arn: &str, held: &[Held]) -> String {
+    let others: Vec<&str> =
+        held.iter().map(|held| held.arn.as_str()).filter(|other| *other != arn).collect();
+    if others.is_empty() {
+        return String::new();
+    }
+    format!(
+        "; {} keeps what it has: what names it must name {arn} instead, and then it can be deleted",
+        others.join(", ")
+    )
 }
 
 /// What ACM takes at all.

@@ -105,6 +105,15 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Whether what comes out of a push is our own words for those who read the timeline. What programs
+    /// print is not for there: it may be long, and hold what nobody should see.
+    #[must_use]
+    pub fn reports(&self) -> bool {
+        matches!(self, Self::Acm(_))
+    }
+}
+
 impl Spec {
     /// Whether it can work at all. Looks at nothing outside the table.
     ///

@@ -1,4 +1,5 @@
-//! Deliveries to real servers: nginx, Apache, HAProxy, mail, LDAP and database servers, hooks.
+//! Deliveries to real servers: nginx, Apache, HAProxy, mail, LDAP and database servers, hooks; and to moto,
+//! which plays AWS.
 //!
 //! Each test starts what it needs on loopback ports in a directory of its own, and ends it. What is
 //! not installed fails the test with the command that installs it. `PUSH_ROTATIONS` sets how many

@@ -46,9 +46,9 @@ impl Credentials {
         profile: Option<&str>,
     ) -> Result<Self, PushError> {
         if file.is_some() || profile.is_some() {
+            let profile = profile.unwrap_or(DEFAULT);
             return from_file(file, profile).await?.ok_or_else(|| {
                 let file = file.map_or("~/.aws/credentials".into(), Path::to_string_lossy);
-                let profile = profile.unwrap_or(DEFAULT);
                 PushError::Declaration(format!(
                     "{file} has no aws_access_key_id and aws_secret_access_key under [{profile}]: write \
                      them there, or name another credentials_file or profile"
@@ -58,29 +58,27 @@ impl Credentials {
         if let (Some(id), Some(secret)) = (set("AWS_ACCESS_KEY_ID"), set("AWS_SECRET_ACCESS_KEY")) {
             return Ok(Self::new(&id, &secret, set("AWS_SESSION_TOKEN").as_deref().map(|t| &**t)));
         }
-        if let Some(found) = from_file(None, None).await? {
+        let profile = set("AWS_PROFILE");
+        let profile = profile.as_ref().map_or(DEFAULT, |name| name.as_str());
+        if let Some(found) = from_file(None, profile).await? {
             return Ok(found);
         }
         from_service().await
     }
 }
 
-async fn from_file(
-    file: Option<&Path>,
-    profile: Option<&str>,
-) -> Result<Option<Credentials>, PushError> {
+async fn from_file(file: Option<&Path>, profile: &str) -> Result<Option<Credentials>, PushError> {
     let shared = || Some(PathBuf::from(set("AWS_SHARED_CREDENTIALS_FILE")?.as_str()));
     let home = || Some(Path::new(&env::var_os("HOME")?).join(".aws/credentials"));
     let Some(path) = file.map(Path::to_owned).or_else(shared).or_else(home) else {
         return Ok(None);
     };
-    let named = profile.map(str::to_owned);
-    let name = named.or_else(|| set("AWS_PROFILE").map(|name| name.to_string()));
+    let name = profile.to_owned();
     blocking(move || {
         let Some(content) = disk::read(&path)? else { return Ok(None) };
         let text = std::str::from_utf8(&content)
             .map_err(|_| PushError::Declaration(format!("{}: it is no text", path.display())))?;
-        Ok(of_profile(text, name.as_deref().unwrap_or(DEFAULT)))
+        Ok(of_profile(text, &name))
     })
     .await
 }
@@ -130,7 +128,10 @@ async fn from_service() -> Result<Credentials, PushError> {
             };
             ask(request).await
         }
-        None => instance(&client).await,
+        None => {
+            let base = set("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+            instance(&client, base.as_deref().map_or(INSTANCE, String::as_str)).await
+        }
     };
     let role: Role = serde_json::from_slice(&role.map_err(unknown)?)
         .map_err(|_| unknown("what was answered about it is none".into()))?;
@@ -159,9 +160,8 @@ async fn container() -> Result<Option<(String, Option<Zeroizing<String>>)>, Push
 }
 
 /// The role of an instance of EC2 (version 2 of its metadata service).
-async fn instance(client: &Client) -> Result<Zeroizing<Vec<u8>>, String> {
-    let base = set("AWS_EC2_METADATA_SERVICE_ENDPOINT");
-    let base = base.as_deref().map_or(INSTANCE, String::as_str).trim_end_matches('/').to_owned();
+async fn instance(client: &Client, base: &str) -> Result<Zeroizing<Vec<u8>>, String> {
+    let base = base.trim_end_matches('/');
     let request = client.put(format!("{base}/latest/api/token"));
     let token = ask(request.header("X-aws-ec2-metadata-token-ttl-seconds", "300")).await?;
     let token = Zeroizing::new(String::from_utf8_lossy(&token).into_owned());
@@ -194,6 +194,8 @@ const MAX_ROLE: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use super::*;
 
     const SHARED: &str = "[default]\naws_access_key_id = AKIA1\naws_secret_access_key=one=\n\
@@ -208,6 +210,39 @@ mod tests {
         let found = of_profile(SHARED, "other").expect("keys");
         assert_eq!(found.token.as_ref().map(|token| token.as_str()), Some("three"));
         assert!(of_profile(SHARED, "half").is_none() && of_profile(SHARED, "none").is_none());
+    }
+
+    #[tokio::test]
+    async fn an_instance_tells_the_keys_of_its_role_to_who_has_a_token() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("an address");
+        let base = format!("http://{}/", listener.local_addr().expect("an address"));
+        let server = std::thread::spawn(move || {
+            for answer in
+                ["token-1", "web\n", r#"{"AccessKeyId":"ASIA","SecretAccessKey":"s","Token":"t"}"#]
+            {
+                let (mut stream, _) = listener.accept().expect("a connection");
+                let mut asked = [0; 2048];
+                let length = stream.read(&mut asked).expect("a request");
+                let asked = String::from_utf8_lossy(&asked[..length]).into_owned();
+                let has_token = asked.contains("x-aws-ec2-metadata-token: token-1\r\n");
+                let status = if asked.starts_with("PUT /latest/api/token ") || has_token {
+                    200
+                } else {
+                    401
+                };
+                let length = answer.len();
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 {status} So\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{answer}"
+                );
+            }
+        });
+        let client = Client::builder().no_proxy().build().expect("a client");
+        let role = instance(&client, &base).await.expect("a role");
+        let role: Role = serde_json::from_slice(&role).expect("keys");
+        assert_eq!((role.access_key_id.as_str(), role.secret_access_key.as_str()), ("ASIA", "s"));
+        server.join().expect("it ends");
+        assert!(instance(&client, &base).await.is_err(), "nobody is there now");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, StatusCode, Url, redirect::Policy};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +21,7 @@ use crate::command::without_keys;
 pub(super) struct Wire {
     client: Client,
     endpoint: Url,
+    /// As it is sent, and signed.
     host: String,
     region: String,
     credentials: Credentials,
@@ -111,7 +112,6 @@ impl Wire {
             .client
             .post(self.endpoint.clone())
             .header(CONTENT_TYPE, JSON)
-            .header(HOST, &self.host)
             .header("x-amz-date", &time)
             .header("x-amz-target", &target)
             .header(AUTHORIZATION, sensitive(&signed)?);
