@@ -243,7 +243,7 @@ impl Placement {
         for SingleFile { path, content } in self.single_files(bundle)? {
             directories.insert(disk::parent(&path)?.to_owned());
             let before = disk::read(&path)?;
-            if before.as_ref().is_some_and(|before| *before == content) {
+            if before.as_ref() == Some(&content) && access.is_of(&path) {
                 continue;
             }
             staged.push((Staged::new(&path, &content, access)?, Undo::File { path, before }));

@@ -203,6 +203,21 @@ async fn a_key_the_server_would_refuse_is_told_before_anything_is_touched() {
 }
 
 #[tokio::test]
+async fn a_version_that_is_there_gets_the_owner_that_is_declared_now() {
+    let issuer = Issuer::new();
+    let server = Postgresql::start(&issuer.bundle(&["shop.test"])).await;
+    let bundle = issuer.bundle(&["shop.test"]);
+    // Of root alone, where the tests are run by root.
+    let files =
+        format!("name = \"f\"\nkind = \"files\"\ndirectory = {:?}", server.folder.text("tls"));
+    push(&spec(&files), 2, &bundle).await.expect("in place");
+    let receipt = push(&server.by_signal(""), 2, &bundle).await.expect("pushed");
+    assert_eq!(receipt.changed, is_root());
+    let proof = proof(&server.by_signal(""), &bundle, &[]).await;
+    assert!(proof.proven, "{proof}");
+}
+
+#[tokio::test]
 async fn single_files_keep_the_owner_and_mode_that_they_have() {
     let issuer = Issuer::new();
     let server = Postgresql::start(&issuer.bundle(&["shop.test"])).await;
