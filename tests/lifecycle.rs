@@ -2,6 +2,7 @@
 //! a story that an operator could tell. What is served is judged by handshakes made here, never by
 //! what Perennial says of it; what Perennial says is then compared with that.
 
+mod acm;
 mod client;
 mod cluster_signer;
 mod crash;

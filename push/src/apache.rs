@@ -2,9 +2,7 @@
 //! parent process then dies of the reload: so the pair on disk is checked here first, and afterwards
 //! whether the parent still lives.
 
-use std::future::Future;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -12,11 +10,11 @@ use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use crate::disk::{self, blocking};
 use crate::error::PushError;
 use crate::placement::{Placement, absolute};
+use crate::server::Server;
 use crate::spec::{default_timeout, is_default_timeout, limit};
-use crate::{Delivery, Observed, Receipt, Target, command, pair, process};
+use crate::{command, process};
 
 /// What a target of kind `apache` says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +50,38 @@ impl Apache {
         absolute("pid_file", self.pid_file.as_deref())
     }
 
+    /// Everything that can be found out before the parent is told: its number, and what the test of
+    /// the configuration said.
+    async fn examine(&self) -> Result<(Pid, String), PushError> {
+        let output = self.test().await?;
+        let pid_file = match &self.pid_file {
+            Some(pid_file) => pid_file.clone(),
+            None => pid_file(&output).ok_or_else(|| {
+                PushError::Declaration("Apache did not tell its PidFile: set pid_file".into())
+            })?,
+        };
+        let parent = process::running(&pid_file)?;
+        self.placement.check_pair().await?;
+        Ok((parent, output))
+    }
+
+    /// Tests the configuration; the output also tells where the pid file is.
+    async fn test(&self) -> Result<String, PushError> {
+        let mut argv = vec![self.binary.clone(), "-t".into(), "-D".into(), "DUMP_RUN_CFG".into()];
+        if let Some(config) = &self.config {
+            argv.extend(["-f".to_owned(), config.to_string_lossy().into_owned()]);
+        }
+        let refused = "Apache refused the configuration; nothing was reloaded, and the previous \
+                       files are back";
+        command::run(&argv, &[], limit(self.timeout), refused).await
+    }
+}
+
+impl Server for Apache {
+    fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
     async fn tell(&self) -> Result<String, PushError> {
         let (parent, output) = self.examine().await.map_err(PushError::untouched)?;
         process::signal(parent, Signal::USR1)?;
@@ -67,61 +97,6 @@ impl Apache {
             }
         }
         Ok(output)
-    }
-
-    /// Everything that can be found out before the parent is told: its number, and what the test of
-    /// the configuration said.
-    async fn examine(&self) -> Result<(Pid, String), PushError> {
-        let output = self.test().await?;
-        let pid_file = match &self.pid_file {
-            Some(pid_file) => pid_file.clone(),
-            None => pid_file(&output).ok_or_else(|| {
-                PushError::Declaration("Apache did not tell its PidFile: set pid_file".into())
-            })?,
-        };
-        let parent = process::running(&pid_file)?;
-        self.check_pair().await?;
-        Ok((parent, output))
-    }
-
-    /// Tests the configuration; the output also tells where the pid file is.
-    async fn test(&self) -> Result<String, PushError> {
-        let mut argv = vec![self.binary.clone(), "-t".into(), "-D".into(), "DUMP_RUN_CFG".into()];
-        if let Some(config) = &self.config {
-            argv.extend(["-f".to_owned(), config.to_string_lossy().into_owned()]);
-        }
-        let refused = "Apache refused the configuration; nothing was reloaded, and the previous \
-                       files are back";
-        command::run(&argv, &[], limit(self.timeout), refused).await
-    }
-
-    async fn check_pair(&self) -> Result<(), PushError> {
-        let paths = self.placement.certificate_path().zip(self.placement.key_path());
-        let Some((path, key_path)) = paths else { return Ok(()) };
-        blocking(move || {
-            let certificates = disk::read(&path)?.unwrap_or_default();
-            pair::check(&path, &certificates, &key_path)
-        })
-        .await
-    }
-}
-
-impl Target for Apache {
-    fn push<'a>(
-        &'a self,
-        delivery: &'a Delivery<'a>,
-    ) -> Pin<Box<dyn Future<Output = Result<Receipt, PushError>> + Send + 'a>> {
-        Box::pin(async move {
-            let placed = self.placement.put(delivery).await?;
-            let told = self.tell().await;
-            placed.keep_if(told).await
-        })
-    }
-
-    fn observe<'a>(
-        &'a self,
-    ) -> Pin<Box<dyn Future<Output = Result<Observed, PushError>> + Send + 'a>> {
-        Box::pin(self.placement.observe())
     }
 }
 

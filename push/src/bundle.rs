@@ -122,13 +122,13 @@ impl Bundle {
     /// Leaf, chain and key in one text without blank lines, as HAProxy reads it; `None` without key.
     #[must_use]
     pub fn combined_pem(&self) -> Option<Zeroizing<String>> {
-        let key = self.key_pem()?;
-        let chain = self.fullchain_pem();
-        // Reserved at once: a text that grows leaves copies of the key behind in freed memory.
-        let mut text = Zeroizing::new(String::with_capacity(chain.len() + key.len()));
-        text.push_str(&chain);
-        text.push_str(&key);
-        Some(text)
+        Some(joined(&self.fullchain_pem(), &self.key_pem()?))
+    }
+
+    /// The same with the key first, as Postfix wants it in a file and every other server reads it.
+    #[must_use]
+    pub fn key_first_pem(&self) -> Option<Zeroizing<String>> {
+        Some(joined(&self.key_pem()?, &self.fullchain_pem()))
     }
 }
 
@@ -191,6 +191,14 @@ pub enum BundleError {
     /// Names the certificate does not cover.
     #[error("the certificate does not cover {0}")]
     Names(String),
+}
+
+/// Reserved at once: a text that grows leaves copies of the key behind in freed memory.
+fn joined(first: &str, second: &str) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(first.len() + second.len()));
+    text.push_str(first);
+    text.push_str(second);
+    text
 }
 
 /// PKCS #8 DER in PEM.

@@ -228,7 +228,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
-const PRIVATE: u32 = 0o600;
+/// What a file gets whose mode nobody set.
+pub(crate) const PRIVATE: u32 = 0o600;
 const MAX_FILE: u64 = 4 * 1024 * 1024;
 
 #[cfg(test)]

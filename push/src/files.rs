@@ -1,17 +1,14 @@
 //! Targets of kind `files`: files that something reads, and perhaps a command that makes it read
 //! them again. The kind for whatever has none of its own.
 
-use std::future::Future;
-use std::pin::Pin;
-
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::command;
 use crate::error::PushError;
 use crate::placement::Placement;
+use crate::server::Server;
 use crate::spec::{default_timeout, is_default_timeout, limit};
-use crate::{Delivery, Observed, Receipt, Target};
 
 /// What a target of kind `files` says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,26 +37,16 @@ impl Files {
     }
 }
 
-impl Target for Files {
-    fn push<'a>(
-        &'a self,
-        delivery: &'a Delivery<'a>,
-    ) -> Pin<Box<dyn Future<Output = Result<Receipt, PushError>> + Send + 'a>> {
-        Box::pin(async move {
-            let placed = self.placement.put(delivery).await?;
-            let told = if self.reload.is_empty() {
-                Ok(String::new())
-            } else {
-                let refused = "the reload command failed, and the previous files are back";
-                command::run(&self.reload, &[], limit(self.timeout), refused).await
-            };
-            placed.keep_if(told).await
-        })
+impl Server for Files {
+    fn placement(&self) -> &Placement {
+        &self.placement
     }
 
-    fn observe<'a>(
-        &'a self,
-    ) -> Pin<Box<dyn Future<Output = Result<Observed, PushError>> + Send + 'a>> {
-        Box::pin(self.placement.observe())
+    async fn tell(&self) -> Result<String, PushError> {
+        if self.reload.is_empty() {
+            return Ok(String::new());
+        }
+        let refused = "the reload command failed, and the previous files are back";
+        command::run(&self.reload, &[], limit(self.timeout), refused).await
     }
 }

@@ -2,12 +2,15 @@
 //! A [`Bundle`] exists only if key, certificates, names and dates agree; a [`Target`] brings it to
 //! one place; [`probe`] looks at what that place then shows to clients. Exit codes and replies are
 //! never taken as proof. When to push, in which order, and what to do on failure is decided by
-//! callers; nothing here reads the wall clock or keeps state between calls.
+//! callers; nothing here keeps state between calls, or reads the wall clock but to date what AWS demands a
+//! date of.
 
+mod acm;
 mod apache;
 mod bundle;
 mod command;
 mod disk;
+mod dovecot;
 mod error;
 mod exec;
 mod files;
@@ -15,28 +18,37 @@ mod haproxy;
 mod key_file;
 mod keystore;
 mod kubernetes;
+mod mariadb;
 mod nginx;
 mod pair;
 mod placement;
+mod postfix;
+mod postgresql;
 pub mod probe;
 mod process;
 mod pull;
 mod sds;
+mod server;
 mod spec;
 
 use std::future::Future;
 use std::pin::Pin;
 
+pub use acm::Acm;
 pub use apache::Apache;
 pub use bundle::{Bundle, BundleError};
+pub use dovecot::Dovecot;
 pub use error::{Fault, PushError};
 pub use exec::Exec;
 pub use files::Files;
 pub use haproxy::Haproxy;
 pub use key_file::{KeyFile, KeyFileContent};
 pub use kubernetes::Kubernetes;
+pub use mariadb::Mariadb;
 pub use nginx::Nginx;
 pub use placement::{Format, Mode, Placement, group};
+pub use postfix::Postfix;
+pub use postgresql::Postgresql;
 pub use probe::starttls::StartTls;
 pub use pull::Pull;
 pub use sds::Sds;

@@ -2,9 +2,7 @@
 //! bad file is only logged. Old workers answer for some 100 ms after a reload, so one handshake
 //! proves little: see `probe`.
 
-use std::future::Future;
 use std::path::PathBuf;
-use std::pin::Pin;
 
 use jiff::SignedDuration;
 use rustix::process::Signal;
@@ -12,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::PushError;
 use crate::placement::{Placement, absolute};
+use crate::server::Server;
 use crate::spec::{default_timeout, is_default_timeout, limit};
-use crate::{Delivery, Observed, Receipt, Target, command, process};
+use crate::{command, process};
 
 /// What a target of kind `nginx` says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,7 +51,7 @@ impl Nginx {
         absolute("pid_file", self.pid_file.as_deref())
     }
 
-    async fn tell(&self) -> Result<String, PushError> {
+    async fn test_and_reload(&self) -> Result<String, PushError> {
         let refused = "nginx -t refused the configuration; nothing was reloaded";
         let mut output = self.run(&["-t"], refused).await?;
         match &self.pid_file {
@@ -78,23 +77,14 @@ impl Nginx {
     }
 }
 
-impl Target for Nginx {
-    fn push<'a>(
-        &'a self,
-        delivery: &'a Delivery<'a>,
-    ) -> Pin<Box<dyn Future<Output = Result<Receipt, PushError>> + Send + 'a>> {
-        Box::pin(async move {
-            let placed = self.placement.put(delivery).await?;
-            // A reload that nginx could not be told of has not begun.
-            let told = self.tell().await.map_err(PushError::untouched);
-            placed.keep_if(told).await
-        })
+impl Server for Nginx {
+    fn placement(&self) -> &Placement {
+        &self.placement
     }
 
-    fn observe<'a>(
-        &'a self,
-    ) -> Pin<Box<dyn Future<Output = Result<Observed, PushError>> + Send + 'a>> {
-        Box::pin(self.placement.observe())
+    /// A reload that nginx could not be told of has not begun.
+    async fn tell(&self) -> Result<String, PushError> {
+        self.test_and_reload().await.map_err(PushError::untouched)
     }
 }
 

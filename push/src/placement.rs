@@ -17,11 +17,13 @@ use crate::{Delivery, Observed, pair};
 
 mod account;
 mod placed;
+mod reader;
 mod release;
 
 pub use account::group;
 pub(crate) use placed::Placed;
 use placed::Undo;
+pub(crate) use reader::{Owned, Reader};
 
 /// Where and how the files of a bundle are kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,7 +33,7 @@ pub struct Placement {
     /// `current`, which is swapped in one step: servers read `current/tls.crt`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<PathBuf>,
-    /// A file for leaf and chain; for leaf, chain and key if there is no `key_path`.
+    /// A file for leaf and chain; for key, leaf and chain if there is no `key_path`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// A file for the key alone.
@@ -189,6 +191,18 @@ impl Placement {
         .await
     }
 
+    /// Whether certificate and key that are in place go together: of many servers the test of the
+    /// configuration does not look, and some lose TLS over it.
+    pub(crate) async fn check_pair(&self) -> Result<(), PushError> {
+        let paths = self.certificate_path().zip(self.key_path());
+        let Some((path, key_path)) = paths else { return Ok(()) };
+        blocking(move || {
+            let certificates = disk::read(&path)?.unwrap_or_default();
+            pair::check(&path, &certificates, &key_path)
+        })
+        .await
+    }
+
     /// The file servers read leaf and chain from.
     pub(crate) fn certificate_path(&self) -> Option<PathBuf> {
         let current =
@@ -229,7 +243,7 @@ impl Placement {
         for SingleFile { path, content } in self.single_files(bundle)? {
             directories.insert(disk::parent(&path)?.to_owned());
             let before = disk::read(&path)?;
-            if before.as_ref().is_some_and(|before| *before == content) {
+            if before.as_ref() == Some(&content) && access.is_of(&path) {
                 continue;
             }
             staged.push((Staged::new(&path, &content, access)?, Undo::File { path, before }));
@@ -259,7 +273,7 @@ impl Placement {
                 files.push(SingleFile { path: path.clone(), content: certificates });
             }
             (None, Some(_)) => {
-                let combined = bundle.combined_pem().unwrap_or_default();
+                let combined = bundle.key_first_pem().unwrap_or_default();
                 files.push(SingleFile {
                     path: path.clone(),
                     content: Zeroizing::new(combined.as_bytes().to_vec()),
@@ -286,7 +300,7 @@ impl Placement {
             (CERTIFICATE.to_owned(), Zeroizing::new(bundle.fullchain_pem().into_bytes())),
             (CHAIN.to_owned(), Zeroizing::new(bundle.chain_pem().into_bytes())),
         ];
-        if let (Some(key), Some(combined)) = (bundle.key_pem(), bundle.combined_pem()) {
+        if let (Some(key), Some(combined)) = (bundle.key_pem(), bundle.key_first_pem()) {
             files.push((KEY.to_owned(), Zeroizing::new(key.as_bytes().to_vec())));
             files.push((BUNDLE.to_owned(), Zeroizing::new(combined.as_bytes().to_vec())));
         }

@@ -17,7 +17,9 @@ pub(crate) fn running(pid_file: &Path) -> Result<Pid, PushError> {
         why: format!("{why}; start it, then push again"),
     };
     let content = disk::read(pid_file)?.ok_or_else(|| unreachable("the file is not there"))?;
-    let id = std::str::from_utf8(&content).ok().and_then(|text| text.trim().parse().ok());
+    let id = std::str::from_utf8(&content)
+        .ok()
+        .and_then(|text| text.lines().next()?.trim().parse().ok());
     let id = id.filter(|id| *id > 1).and_then(Pid::from_raw);
     let id = id.ok_or_else(|| unreachable("the file holds no process number"))?;
     if is_alive(id) { Ok(id) } else { Err(unreachable("no process has that number")) }

@@ -12,7 +12,10 @@ use serde_json::{Map, Value};
 use crate::placement::Placement;
 use crate::probe::Probe;
 use crate::probe::starttls::StartTls;
-use crate::{Apache, Exec, Files, Haproxy, Kubernetes, Nginx, Pull, Sds, Target};
+use crate::{
+    Acm, Apache, Dovecot, Exec, Files, Haproxy, Kubernetes, Mariadb, Nginx, Postfix, Postgresql,
+    Pull, Sds, Target,
+};
 
 /// A declared target: what is delivered where, and how it is proven.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +30,7 @@ pub struct Spec {
     /// The server name to ask for; by default each DNS name of the certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sni: Option<String>,
-    /// What is spoken before TLS; by default nothing.
+    /// What is spoken before TLS; by default what suits the kind, or nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starttls: Option<StartTls>,
     /// How many handshakes in a row must show the new certificate.
@@ -68,6 +71,16 @@ pub enum Kind {
     Pull(Pull),
     /// Envoys, over streams that they hold open.
     Sds(Sds),
+    /// PostgreSQL.
+    Postgresql(Postgresql),
+    /// MariaDB, and MySQL.
+    Mariadb(Mariadb),
+    /// Postfix.
+    Postfix(Postfix),
+    /// Dovecot.
+    Dovecot(Dovecot),
+    /// AWS Certificate Manager.
+    Acm(Acm),
 }
 
 impl Kind {
@@ -83,7 +96,21 @@ impl Kind {
             Self::Kubernetes(_) => "kubernetes",
             Self::Pull(_) => "pull",
             Self::Sds(_) => "sds",
+            Self::Postgresql(_) => "postgresql",
+            Self::Mariadb(_) => "mariadb",
+            Self::Postfix(_) => "postfix",
+            Self::Dovecot(_) => "dovecot",
+            Self::Acm(_) => "acm",
         }
+    }
+}
+
+impl Kind {
+    /// Whether what comes out of a push is our own words for those who read the timeline. What programs
+    /// print is not for there: it may be long, and hold what nobody should see.
+    #[must_use]
+    pub fn reports(&self) -> bool {
+        matches!(self, Self::Acm(_))
     }
 }
 
@@ -124,6 +151,11 @@ impl Spec {
             Kind::Kubernetes(kind) => kind.check(),
             Kind::Pull(_) => Ok(()),
             Kind::Sds(kind) => kind.check(),
+            Kind::Postgresql(kind) => kind.check(),
+            Kind::Mariadb(kind) => kind.check(),
+            Kind::Postfix(kind) => kind.check(),
+            Kind::Dovecot(kind) => kind.check(),
+            Kind::Acm(kind) => kind.check(),
         }
     }
 
@@ -139,7 +171,24 @@ impl Spec {
             Kind::Kubernetes(kind) => Box::new(kind),
             Kind::Pull(kind) => Box::new(kind),
             Kind::Sds(kind) => Box::new(kind),
+            Kind::Postgresql(kind) => Box::new(kind),
+            Kind::Mariadb(kind) => Box::new(kind),
+            Kind::Postfix(kind) => Box::new(kind),
+            Kind::Dovecot(kind) => Box::new(kind),
+            Kind::Acm(kind) => Box::new(kind),
         }
+    }
+
+    /// What is spoken before TLS: as declared, or what servers of this kind speak.
+    #[must_use]
+    pub fn starttls(&self) -> Option<StartTls> {
+        self.starttls.or(match self.kind {
+            Kind::Postgresql(_) => Some(StartTls::Postgres),
+            Kind::Mariadb(_) => Some(StartTls::Mysql),
+            Kind::Postfix(_) => Some(StartTls::Smtp),
+            Kind::Dovecot(_) => Some(StartTls::Imap),
+            _ => None,
+        })
     }
 
     /// How long after a push the proof may take: 5 s where the server is told over a socket, 15 s
@@ -152,7 +201,12 @@ impl Spec {
             Kind::Files(_) | Kind::Nginx(_) | Kind::Apache(_) | Kind::Sds(_) => {
                 SignedDuration::from_secs(15)
             }
+            Kind::Postgresql(_) | Kind::Mariadb(_) | Kind::Postfix(_) | Kind::Dovecot(_) => {
+                SignedDuration::from_secs(15)
+            }
             Kind::Exec(_) | Kind::Kubernetes(_) => SignedDuration::from_secs(60),
+            // What uses a certificate of a cloud is told in its own time.
+            Kind::Acm(_) => SignedDuration::from_mins(30),
             // As often as a timer comes that does not wait for news.
             Kind::Pull(_) => SignedDuration::from_mins(10),
         })
@@ -175,7 +229,7 @@ impl Probe {
         Self {
             hosts: spec.probe.clone(),
             names,
-            starttls: spec.starttls,
+            starttls: spec.starttls(),
             matches: spec.matches,
             over: limit(spec.over),
             timeout: HANDSHAKE,
@@ -235,6 +289,11 @@ fn fields(kind: &str) -> Option<[&'static [&'static str]; 2]> {
         "kubernetes" => [&[], Kubernetes::FIELDS],
         "pull" => [&[], Pull::FIELDS],
         "sds" => [&[], Sds::FIELDS],
+        "postgresql" => [Placement::FIELDS, Postgresql::FIELDS],
+        "mariadb" => [Placement::FIELDS, Mariadb::FIELDS],
+        "postfix" => [Placement::FIELDS, Postfix::FIELDS],
+        "dovecot" => [Placement::FIELDS, Dovecot::FIELDS],
+        "acm" => [&[], Acm::FIELDS],
         _ => return None,
     })
 }
@@ -295,7 +354,7 @@ mod optional_duration {
 }
 
 const COMMON: &[&str] = &["name", "kind", "probe", "sni", "starttls", "matches", "over", "window"];
-const KINDS: &str = "files, exec, nginx, apache, haproxy, kubernetes, pull, sds";
+const KINDS: &str = "files, exec, nginx, apache, haproxy, kubernetes, pull, sds, postgresql, mariadb, postfix, dovecot, acm";
 const MAX_MATCHES: u32 = 1000;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const BELOW_WILDCARDS: &str = "probe";

@@ -7,7 +7,8 @@ use push::probe::{self, Expected};
 use push::{Bundle, PushError, Spec};
 
 use crate::scene::{
-    Folder, Issuer, Server, need, once, port, proof, push, rotate_under_load, spec,
+    Folder, Issuer, Server, is_root, keyless, need, once, port, proof, push, rotate_under_load,
+    spec,
 };
 
 /// An Apache that serves `shop.test` from two files.
@@ -74,10 +75,6 @@ fn configuration(folder: &Folder, port: u16) -> String {
         cert = folder.text("shop.crt"),
         key = folder.text("shop.key"),
     )
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -191,12 +188,4 @@ async fn a_certificate_whose_key_stays_is_renewed_by_itself() {
     push(&apache.spec(""), 2, &renewed).await.expect("pushed");
     let proof = proof(&apache.spec(""), &renewed, &[first.fingerprint()]).await;
     assert!(proof.proven, "{proof}");
-}
-
-fn keyless(issuer: &Issuer, names: &[&str]) -> Bundle {
-    let names = crate::scene::identifiers(names);
-    let key = crate::scene::generate(ca::KeyAlgorithm::EcdsaP256);
-    let certificates = issuer.certificates(&key, &names);
-    let names = names.into_iter().collect();
-    Bundle::new(certificates, None, &names, jiff::Timestamp::now()).expect("whole")
 }

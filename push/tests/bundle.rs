@@ -27,6 +27,9 @@ fn keys_of_every_kind_make_a_bundle_whose_texts_have_no_blank_lines() {
         assert_eq!(combined.matches("-----BEGIN CERTIFICATE-----").count(), 2);
         assert_eq!(combined.matches("-----BEGIN PRIVATE KEY-----").count(), 1);
         assert!(combined.starts_with(&bundle.cert_pem()) && combined.ends_with("KEY-----\n"));
+        let first = bundle.key_first_pem().expect("a key");
+        let key = bundle.key_pem().expect("a key");
+        assert_eq!(first.strip_prefix(key.as_str()), Some(bundle.fullchain_pem().as_str()));
     }
 }
 

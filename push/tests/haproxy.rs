@@ -24,7 +24,7 @@ impl Haproxy {
         let binary = need("haproxy", "haproxy");
         let (folder, port) = (Folder::new(), port());
         fs::create_dir(folder.path("certs")).expect("a directory");
-        let pem = |bundle: &Bundle| bundle.combined_pem().expect("a key").as_bytes().to_vec();
+        let pem = |bundle: &Bundle| bundle.key_first_pem().expect("a key").as_bytes().to_vec();
         folder.write("certs/a.pem", pem(a));
         folder.write("certs/b.pem", pem(b));
         let list = format!("{}\n{}\n", folder.text("certs/a.pem"), folder.text("certs/b.pem"));
@@ -73,7 +73,7 @@ impl Haproxy {
     }
 
     fn stage(&self, file: &str, bundle: &Bundle) {
-        let pem = bundle.combined_pem().expect("a key");
+        let pem = bundle.key_first_pem().expect("a key");
         let path = self.folder.text(file);
         let reply = self.say(&format!("set ssl cert {path} <<\n{}\n", *pem));
         assert!(reply.contains("Transaction created"), "{reply}");
@@ -86,7 +86,7 @@ impl Haproxy {
 
     fn holds(&self, file: &str, bundle: &Bundle) {
         let content = fs::read_to_string(self.folder.path(file)).expect("readable");
-        assert_eq!(content, *bundle.combined_pem().expect("a key"), "{file}");
+        assert_eq!(content, *bundle.key_first_pem().expect("a key"), "{file}");
     }
 }
 
@@ -148,7 +148,7 @@ async fn a_certificate_staged_under_another_name_is_never_committed() {
     let (a, b) = (issuer.bundle(&["a.test"]), issuer.bundle(&["b.test"]));
     let haproxy = Haproxy::start(&a, &b);
     // Somebody stages a certificate for a.pem after we have looked and before we stage ours.
-    let theirs = issuer.bundle(&["a.test"]).combined_pem().expect("a key");
+    let theirs = issuer.bundle(&["a.test"]).key_first_pem().expect("a key");
     let staging = format!("set ssl cert {} <<\n{}\n", haproxy.folder.text("certs/a.pem"), *theirs);
     let meddler = UnixListener::bind(haproxy.folder.path("meddler.sock")).expect("a socket");
     let real = haproxy.folder.path("admin.sock");
@@ -247,7 +247,7 @@ async fn the_limit_is_where_haproxy_has_it() {
     let mut last = None;
     for names in (500..640).step_by(3) {
         let bundle = bundle_with(&issuer, names);
-        let length = bundle.combined_pem().expect("a key").len();
+        let length = bundle.key_first_pem().expect("a key").len();
         match push(&spec, 2, &bundle).await {
             Ok(_) => last = Some((length, bundle)),
             Err(PushError::Declaration(_)) => break,
@@ -322,7 +322,7 @@ async fn a_haproxy_that_is_not_there_is_unreachable_and_its_file_stays() {
     let error = push(&spec, 2, &issuer.bundle(&["a.test"])).await.expect_err("it is gone");
     assert!(matches!(error, PushError::Unreachable { .. }), "{error}");
     let content = fs::read_to_string(folder.path("certs/a.pem")).expect("readable");
-    assert_eq!(content, *a.combined_pem().expect("a key"));
+    assert_eq!(content, *a.key_first_pem().expect("a key"));
 }
 
 fn long_bundle(issuer: &Issuer) -> Bundle {

@@ -1,21 +1,27 @@
-//! Deliveries to real servers: nginx, Apache, HAProxy, mail, LDAP and database servers, hooks.
+//! Deliveries to real servers: nginx, Apache, HAProxy, mail, LDAP and database servers, hooks; and to moto,
+//! which plays AWS.
 //!
 //! Each test starts what it needs on loopback ports in a directory of its own, and ends it. What is
 //! not installed fails the test with the command that installs it. `PUSH_ROTATIONS` sets how many
 //! rotations in a row the tests under load make.
 
+mod acm;
 mod apache;
 mod bundle;
 #[path = "../../tests/cluster.rs"]
 mod cluster;
+mod dovecot;
 mod exec;
 mod files;
 mod follow;
 mod haproxy;
 mod keystore;
 mod kubernetes;
+mod mariadb;
 mod nginx;
 mod peer;
+mod postfix;
+mod postgresql;
 mod probe;
 mod scene;
 mod spec;

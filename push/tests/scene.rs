@@ -15,7 +15,7 @@ use ca::{
 };
 use jiff::{SignedDuration, Timestamp};
 use push::probe::{self, Expected, Probe, Proof};
-use push::{Bundle, Delivery, PushError, Receipt, Spec};
+use push::{Bundle, Delivery, PushError, Receipt, Spec, StartTls};
 use tokio::task::JoinHandle;
 
 /// A root and an issuing authority below it.
@@ -257,7 +257,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    pub(crate) fn start(port: u16, name: &str) -> Self {
+    pub(crate) fn start(port: u16, name: &str, starttls: Option<StartTls>) -> Self {
         let running = Arc::new(AtomicBool::new(true));
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let clients = (0..2).map(|_| {
@@ -265,7 +265,7 @@ impl Load {
             tokio::spawn(async move {
                 let (mut served, mut failed) = (0, Vec::new());
                 while running.load(Ordering::Relaxed) {
-                    match probe::sight(address, Some(&name), None, PATIENCE).await {
+                    match probe::sight(address, Some(&name), starttls, PATIENCE).await {
                         Ok(_) => served += 1,
                         Err(error) => failed.push(error.to_string()),
                     }
@@ -297,7 +297,7 @@ pub(crate) async fn rotate_under_load(spec: &Spec, issuer: &Issuer, first: &Bund
     let names: Vec<String> = first.names().iter().map(ToString::to_string).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let asked = names.iter().find(|name| !name.contains('*')).expect("a plain name");
-    let load = Load::start(port, asked);
+    let load = Load::start(port, asked, spec.starttls());
     let mut previous = vec![first.fingerprint()];
     for version in 2..2 + rotations {
         let bundle = issuer.bundle(&names);
@@ -323,4 +323,26 @@ pub(crate) fn script(folder: &Folder, name: &str, content: &str) -> String {
     let path = folder.write(name, content);
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("permissions");
     folder.text(name)
+}
+
+/// A certificate whose key is kept elsewhere.
+pub(crate) fn keyless(issuer: &Issuer, names: &[&str]) -> Bundle {
+    let names = identifiers(names);
+    let key = generate(KeyAlgorithm::EcdsaP256);
+    let certificates = issuer.certificates(&key, &names);
+    let names = names.into_iter().collect();
+    Bundle::new(certificates, None, &names, Timestamp::now()).expect("whole")
+}
+
+/// The numbers of a user, from passwd(5).
+pub(crate) fn account(name: &str) -> (u32, u32) {
+    let table = fs::read_to_string("/etc/passwd").expect("readable");
+    let line = table.lines().find(|line| line.starts_with(&format!("{name}:"))).expect(name);
+    let numbers: Vec<u32> =
+        line.split(':').skip(2).take(2).filter_map(|n| n.parse().ok()).collect();
+    (numbers[0], numbers[1])
+}
+
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }

@@ -1,7 +1,7 @@
 //! What a `[[target]]` table may say.
 
 use jiff::SignedDuration;
-use push::{Kind, Spec};
+use push::{Kind, Spec, StartTls};
 
 #[test]
 fn defaults_are_those_that_are_documented_and_are_not_written() {
@@ -65,6 +65,28 @@ fn what_cannot_work_is_refused_with_what_to_do() {
         ("kind = \"haproxy\"\nsocket = \"/s\"\npath = \"a\"", "set file"),
         ("kind = \"haproxy\"\nsocket = \"/s\"\npath = \"/a; quit\"", "as commands"),
         ("kind = \"nginx\"\npath = \"/a\"\nconfig = \"c\"", "config"),
+        ("kind = \"acm\"\nregion = \"eu-west-1\"", "set arn, or tag"),
+        ("kind = \"acm\"\ntag = \"a\"", "set region"),
+        ("kind = \"acm\"\ntag = \"a\"\nregion = \"a.b/c\"", "like eu-west-1"),
+        ("kind = \"acm\"\ntag = \"a;b\"\nregion = \"eu-west-1\"", "letters, digits"),
+        ("kind = \"acm\"\narn = \"arn:aws:iam::1:server-certificate/a\"", "arn:aws:acm:REGION"),
+        (
+            "kind = \"acm\"\narn = \"arn:aws:acm:eu-west-1:1:certificate/a\"\nreplace = true",
+            "set tag instead",
+        ),
+        (
+            "kind = \"acm\"\narn = \"arn:aws:acm:eu-west-1:1:certificate/a\"\nregion = \"us-east-1\"",
+            "remove it",
+        ),
+        (
+            "kind = \"acm\"\ntag = \"a\"\nregion = \"eu-west-1\"\nendpoint = \"http://acm.test\"",
+            "https://",
+        ),
+        ("kind = \"postgresql\"\npath = \"/a\"", "set data_directory"),
+        (
+            "kind = \"postgresql\"\npath = \"/a\"\ndata_directory = \"/d\"\nreload = [\"r\"]",
+            "remove one",
+        ),
     ] {
         let spec: Spec = toml::from_str(&format!("name = \"a\"\n{table}")).expect(table);
         let error = spec.check().expect_err(table);
@@ -72,6 +94,24 @@ fn what_cannot_work_is_refused_with_what_to_do() {
     }
     let table = "name = \"a\"\nkind = \"files\"\npath = \"/k\"\nmode = \"0777\"";
     assert!(toml::from_str::<Spec>(table).expect_err("executable").to_string().contains("0640"));
+}
+
+#[test]
+fn what_is_spoken_before_tls_suits_the_kind_unless_it_is_said() {
+    let starttls = |kind: &str, more: &str| {
+        let table = format!("name = \"a\"\nkind = {kind:?}\npath = \"/a\"\n{more}");
+        toml::from_str::<Spec>(&table).expect("read").starttls()
+    };
+    for (kind, spoken) in [
+        ("nginx", None),
+        ("postgresql", Some(StartTls::Postgres)),
+        ("mariadb", Some(StartTls::Mysql)),
+        ("postfix", Some(StartTls::Smtp)),
+        ("dovecot", Some(StartTls::Imap)),
+    ] {
+        assert_eq!(starttls(kind, ""), spoken, "{kind}");
+        assert_eq!(starttls(kind, "starttls = \"pop3\""), Some(StartTls::Pop3), "{kind}");
+    }
 }
 
 #[test]
@@ -88,7 +128,7 @@ fn windows_suit_the_kind() {
 }
 
 /// One of each kind, with every field.
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 11] = [
     r#"name = "a"
 kind = "files"
 probe = ["10.0.0.5:443", "[::1]:8443", "shop.example.com:443"]
@@ -146,5 +186,46 @@ crt_list = "/etc/haproxy/list"
 bufsize = 32768
 master_socket = "/run/haproxy/master.sock"
 timeout = "10s"
+"#,
+    r#"name = "f"
+kind = "postgresql"
+directory = "/etc/postgresql/tls"
+data_directory = "/var/lib/postgresql/15/main"
+timeout = "10s"
+"#,
+    r#"name = "g"
+kind = "mariadb"
+directory = "/etc/mysql/tls"
+binary = "mysql"
+defaults_file = "/etc/perennial/mysql.cnf"
+timeout = "10s"
+"#,
+    r#"name = "h"
+kind = "postfix"
+path = "/etc/postfix/shop.pem"
+binary = "/usr/sbin/postfix"
+config = "/etc/postfix-edge"
+timeout = "10s"
+"#,
+    r#"name = "i"
+kind = "dovecot"
+directory = "/etc/dovecot/tls"
+binary = "/usr/bin/doveadm"
+config = "/etc/dovecot/edge.conf"
+timeout = "10s"
+"#,
+    r#"name = "j"
+kind = "acm"
+arn = "arn:aws-cn:acm:cn-north-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
+credentials_file = "/etc/perennial/aws"
+profile = "edge"
+timeout = "10s"
+"#,
+    r#"name = "k"
+kind = "acm"
+tag = "shop edge"
+replace = true
+region = "eu-west-1"
+endpoint = "https://vpce-1.acm.eu-west-1.vpce.amazonaws.com"
 "#,
 ];

@@ -1,10 +1,8 @@
-//! What is spoken before TLS: with real mail, directory and database servers, and for the other
-//! protocols with peers that follow the standard's own examples.
+//! What is spoken before TLS: with a real directory, and with peers that follow the standards' own
+//! examples. Real mail and database servers are in the tests of their kinds.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
-use std::process::Command;
+use std::os::unix::fs::PermissionsExt;
 
 use push::probe::{Expected, Found, prove};
 use push::{Bundle, StartTls};
@@ -27,19 +25,6 @@ fn material(folder: &Folder, bundle: &Bundle) -> (String, String) {
     (folder.text("tls.crt"), folder.text("tls.key"))
 }
 
-/// The numbers of a user, from passwd(5).
-fn account(name: &str) -> (u32, u32) {
-    let table = fs::read_to_string("/etc/passwd").expect("readable");
-    let line = table.lines().find(|line| line.starts_with(&format!("{name}:"))).expect(name);
-    let numbers: Vec<u32> =
-        line.split(':').skip(2).take(2).filter_map(|n| n.parse().ok()).collect();
-    (numbers[0], numbers[1])
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
 #[tokio::test]
 async fn slapd_is_proven_by_ldap() {
     let (folder, port, bundle) = (Folder::new(), port(), Issuer::new().bundle(&["shop.test"]));
@@ -56,151 +41,6 @@ async fn slapd_is_proven_by_ldap() {
     let arguments = ["-f", &config, "-h", &url, "-d", "0"];
     let _server = Server::start(&need("slapd", "slapd"), &arguments, port);
     is_proven(port, StartTls::Ldap, &bundle).await;
-}
-
-#[tokio::test]
-async fn dovecot_is_proven_by_imap() {
-    let (folder, port, bundle) = (Folder::new(), port(), Issuer::new().bundle(&["shop.test"]));
-    let dovecot = need("dovecot", "dovecot-imapd");
-    need("doveconf", "dovecot-imapd");
-    let (crt, key) = material(&folder, &bundle);
-    let user = String::from_utf8(Command::new("id").arg("-un").output().expect("id").stdout);
-    let user = user.expect("a name");
-    let user = user.trim();
-    let own = if is_root() {
-        String::new()
-    } else {
-        format!("default_internal_user = {user}\ndefault_login_user = {user}\n")
-    };
-    folder.write(
-        "dovecot.conf",
-        format!(
-            "{own}base_dir = {run}\nlog_path = {log}\nprotocols = imap\nlisten = 127.0.0.1\n\
-             ssl = yes\nssl_cert = <{crt}\nssl_key = <{key}\n\
-             service imap-login {{\n  chroot =\n  inet_listener imap {{\n    port = {port}\n  }}\n  \
-             inet_listener imaps {{\n    port = 0\n  }}\n}}\nservice anvil {{\n  chroot =\n}}\n\
-             passdb {{\n  driver = static\n  args = nopassword=y\n}}\n",
-            run = folder.text("run"),
-            log = folder.text("log"),
-        ),
-    );
-    let config = folder.text("dovecot.conf");
-    let _server = Server::start(&dovecot, &["-F", "-c", &config], port);
-    is_proven(port, StartTls::Imap, &bundle).await;
-}
-
-#[tokio::test]
-async fn postgres_is_proven() {
-    let (folder, port, bundle) = (Folder::new(), port(), Issuer::new().bundle(&["shop.test"]));
-    let bin = fs::read_dir("/usr/lib/postgresql").ok().and_then(|mut versions| versions.next());
-    let bin = bin.expect("PostgreSQL is not installed: run `sudo apt-get install postgresql`");
-    let bin = bin.expect("a directory").path().join("bin");
-    let (crt, key) = material(&folder, &bundle);
-    fs::create_dir(folder.path("data")).expect("a directory");
-    if is_root() {
-        let (uid, gid) = account("postgres");
-        for path in [folder.path("data"), key.clone().into()] {
-            chown(path, Some(uid), Some(gid)).expect("root may");
-        }
-    }
-    let data = folder.text("data");
-    let made = as_user("postgres", &bin.join("initdb"))
-        .args(["-D", &data, "-N", "-A", "trust", "--no-instructions"])
-        .output()
-        .expect("initdb runs");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let port_text = port.to_string();
-    let mut command = as_user("postgres", &bin.join("postgres"));
-    command.args(["-D", &data, "-p", &port_text, "-h", "127.0.0.1", "-k", ""]);
-    for setting in ["ssl=on", &format!("ssl_cert_file={crt}"), &format!("ssl_key_file={key}")] {
-        command.args(["-c", setting]);
-    }
-    let _server = Server::start_with(&mut command, port);
-    is_proven(port, StartTls::Postgres, &bundle).await;
-}
-
-/// PostgreSQL does not run as root.
-fn as_user(user: &str, program: &Path) -> Command {
-    if !is_root() {
-        return Command::new(program);
-    }
-    let mut command = Command::new(need("setpriv", "util-linux"));
-    command.args(["--reuid", user, "--regid", user, "--clear-groups"]).arg(program);
-    command
-}
-
-#[tokio::test]
-async fn postfix_is_proven_by_smtp() {
-    let postfix = need("postfix", "postfix");
-    if !is_root() {
-        // Its master runs as root or not at all; the protocol is covered by a peer below.
-        return;
-    }
-    let (folder, port, bundle) = (Folder::new(), port(), Issuer::new().bundle(&["shop.test"]));
-    folder.write("chain.pem", chain_key_first(&bundle));
-    for name in ["etc", "spool", "data"] {
-        fs::create_dir(folder.path(name)).expect("a directory");
-    }
-    chown(folder.path("data"), Some(account("postfix").0), None).expect("root may");
-    folder.write("etc/main.cf", main_cf(&folder));
-    folder.write(
-        "etc/master.cf",
-        format!(
-            "127.0.0.1:{port} inet n - n - - smtpd\npostlog unix-dgram n - n - 1 postlogd\n\
-             tlsmgr unix - - n 1000? 1 tlsmgr\nrewrite unix - - n - - trivial-rewrite\n\
-             proxymap unix - - n - - proxymap\nanvil unix - - n - 1 anvil\n"
-        ),
-    );
-    let _server = Postfix::start(postfix, folder.text("etc"), port);
-    is_proven(port, StartTls::Smtp, &bundle).await;
-}
-
-fn main_cf(folder: &Folder) -> String {
-    format!(
-        "compatibility_level = 3.6\nqueue_directory = {}\ndata_directory = {}\nmaillog_file = {}\n\
-         maillog_file_prefixes = /\ninet_protocols = ipv4\nmyhostname = shop.test\nmydestination =\n\
-         alias_maps =\nalias_database =\nlocal_recipient_maps =\nsmtpd_tls_chain_files = {}\n\
-         smtpd_tls_security_level = may\nsmtpd_tls_session_cache_database =\n",
-        folder.text("spool"),
-        folder.text("data"),
-        folder.text("log"),
-        folder.text("chain.pem"),
-    )
-}
-
-/// Postfix wants the key before its certificate.
-fn chain_key_first(bundle: &Bundle) -> String {
-    format!("{}{}", *bundle.key_pem().expect("a key"), bundle.fullchain_pem())
-}
-
-/// Postfix goes into the background by itself.
-struct Postfix {
-    program: String,
-    etc: String,
-}
-
-impl Postfix {
-    fn start(program: String, etc: String, port: u16) -> Self {
-        let postfix = Self { program, etc };
-        postfix.run("start");
-        let begun = std::time::Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(begun.elapsed() < crate::scene::PATIENCE, "Postfix does not listen");
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        postfix
-    }
-
-    fn run(&self, what: &str) {
-        let done = Command::new(&self.program).args(["-c", &self.etc, what]).output();
-        assert!(done.is_ok_and(|done| done.status.success()), "postfix {what} failed");
-    }
-}
-
-impl Drop for Postfix {
-    fn drop(&mut self) {
-        self.run("stop");
-    }
 }
 
 #[tokio::test]

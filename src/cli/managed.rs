@@ -284,7 +284,7 @@ fn camel(reason: &str) -> String {
 }
 
 /// What a timeline tells of an event.
-const TOLD: [&str; 13] = [
+const TOLD: [&str; 14] = [
     "why",
     "version",
     "issuer",
@@ -296,6 +296,7 @@ const TOLD: [&str; 13] = [
     "against_calendar",
     "proven",
     "failed",
+    "said",
     "note",
     "retry_at",
 ];

@@ -33,7 +33,7 @@ pub(super) fn put(
 ) -> Result<Option<Undo>, PushError> {
     let link = directory.join(CURRENT);
     let releases = directory.join(RELEASES);
-    if holds(&link, files)? {
+    if holds(&link, files, access)? {
         // Whoever put it there may have been interrupted before the last syncs.
         if releases.is_dir() {
             disk::sync_directory(&releases)?;
@@ -57,7 +57,7 @@ pub(super) fn put(
 }
 
 /// Writes a release, unless there is one of this version with the same files, and gives its name. A
-/// version whose files are to be different now (other formats, say) gets a name with a number.
+/// version whose files are to be different now (other formats, another owner) gets a name with a number.
 fn make(
     releases: &Path,
     version: u64,
@@ -70,7 +70,7 @@ fn make(
         if !place.exists() {
             break;
         }
-        if holds(&place, files)? {
+        if holds(&place, files, access)? {
             disk::sync_directory(releases)?;
             return Ok(name);
         }
@@ -94,14 +94,15 @@ fn make(
     Ok(name)
 }
 
-/// Whether a directory holds these files and no others.
-fn holds(directory: &Path, files: &[Content]) -> Result<bool, PushError> {
+/// Whether a directory holds these files and no others, readable by whom they should be.
+fn holds(directory: &Path, files: &[Content], access: Access) -> Result<bool, PushError> {
     let Ok(entries) = fs::read_dir(directory) else { return Ok(false) };
     if entries.count() != files.len() {
         return Ok(false);
     }
     for (file, content) in files {
-        if disk::read(&directory.join(file))?.as_ref() != Some(content) {
+        let file = directory.join(file);
+        if disk::read(&file)?.as_ref() != Some(content) || !access.is_of(&file) {
             return Ok(false);
         }
     }

@@ -128,13 +128,19 @@ struct Placed {
     target: String,
     proof: Option<Proof>,
     error: Option<String>,
+    /// What the target has to say for itself.
+    said: Option<String>,
     /// Whether the push failed before it changed anything.
     untouched: bool,
 }
 
 impl Placed {
     fn failed(target: &str, error: String) -> Self {
-        Self { target: target.to_owned(), proof: None, error: Some(error), untouched: false }
+        Self { error: Some(error), ..Self::of(target, None) }
+    }
+
+    fn of(target: &str, said: Option<String>) -> Self {
+        Self { target: target.to_owned(), proof: None, error: None, said, untouched: false }
     }
 
     fn complaint(&self) -> Option<String> {
@@ -194,23 +200,28 @@ async fn place(node: &Node, target: Option<&Target>, parcel: &Parcel, name: Stri
     };
     let probe = Probe::new(&target.spec.push, parcel.bundle.names());
     let expected = Expected::of(&parcel.bundle, parcel.old.as_slice());
-    if let Err(error) = target.way.push(&delivery).await {
-        let untouched = error.left_untouched();
-        // What it shows all the same: one that is down says nothing of the version.
-        let once = Probe { matches: 1, ..probe };
-        let proof = match untouched || once.is_empty() {
-            true => None,
-            false => Some(Proof { proven: false, ..probe::prove(&once, &expected).await }),
-        };
-        return Placed { untouched, proof, ..Placed::failed(&name, error.to_string()) };
-    }
+    let receipt = match target.way.push(&delivery).await {
+        Ok(receipt) => receipt,
+        Err(error) => {
+            let untouched = error.left_untouched();
+            // What it shows all the same: one that is down says nothing of the version.
+            let once = Probe { matches: 1, ..probe };
+            let proof = match untouched || once.is_empty() {
+                true => None,
+                false => Some(Proof { proven: false, ..probe::prove(&once, &expected).await }),
+            };
+            return Placed { untouched, proof, ..Placed::failed(&name, error.to_string()) };
+        }
+    };
+    let reports = target.spec.push.kind.reports() && !receipt.output.is_empty();
+    let placed = Placed::of(&name, reports.then_some(receipt.output));
     let placed = if probe.is_empty() {
-        held(target, parcel, &name).await
+        Placed { error: held(target, parcel).await, ..placed }
     } else {
         let window = target.spec.push.window().unsigned_abs();
         let proof = probe::wait_until_proven(&probe, &expected, window).await;
         let error = (!proof.proven).then(|| proof.to_string());
-        Placed { target: name.clone(), proof: Some(proof), error, untouched: false }
+        Placed { proof: Some(proof), error, ..placed }
     };
     if placed.error.is_none() {
         node.metrics.placed(target.spec.push.kind.name(), began.elapsed());
@@ -219,12 +230,11 @@ async fn place(node: &Node, target: Option<&Target>, parcel: &Parcel, name: Stri
 }
 
 /// Without an address to look at, what the target holds has to do.
-async fn held(target: &Target, parcel: &Parcel, name: &str) -> Placed {
-    let error = match target.way.observe().await {
+async fn held(target: &Target, parcel: &Parcel) -> Option<String> {
+    match target.way.observe().await {
         Ok(held) => held.complaint(parcel.bundle.fingerprint()).map(str::to_owned),
         Err(error) => Some(error.to_string()),
-    };
-    Placed { target: name.to_owned(), proof: None, error, untouched: false }
+    }
 }
 
 /// The placements as they are after `results`.
@@ -275,5 +285,7 @@ fn detail(version: &VersionRow, results: &[Placed]) -> serde_json::Value {
     let good: BTreeSet<_> = good.iter().map(|placed| placed.target.as_str()).collect();
     let bad: serde_json::Map<_, _> =
         (bad.iter()).map(|placed| (placed.target.clone(), json!(placed.error))).collect();
-    json!({ "version": version.number, "proven": good, "failed": bad })
+    let said = results.iter().filter_map(|p| Some((p.target.clone(), json!(p.said.as_ref()?))));
+    let said: serde_json::Map<_, _> = said.collect();
+    json!({ "version": version.number, "proven": good, "failed": bad, "said": said })
 }
