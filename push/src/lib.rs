@@ -23,6 +23,7 @@ mod process;
 mod pull;
 mod sds;
 mod spec;
+mod traefik;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -41,6 +42,7 @@ pub use probe::starttls::StartTls;
 pub use pull::Pull;
 pub use sds::Sds;
 pub use spec::{Kind, Spec};
+pub use traefik::{Traefik, dynamic as traefik_configuration};
 
 /// A place that serves certificates.
 pub trait Target: Send + Sync {

@@ -22,6 +22,7 @@ mod release;
 pub use account::group;
 pub(crate) use placed::Placed;
 use placed::Undo;
+pub(crate) use release::current;
 
 /// Where and how the files of a bundle are kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

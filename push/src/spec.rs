@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::placement::Placement;
 use crate::probe::Probe;
 use crate::probe::starttls::StartTls;
-use crate::{Apache, Exec, Files, Haproxy, Kubernetes, Nginx, Pull, Sds, Target};
+use crate::{Apache, Exec, Files, Haproxy, Kubernetes, Nginx, Pull, Sds, Target, Traefik};
 
 /// A declared target: what is delivered where, and how it is proven.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,6 +68,8 @@ pub enum Kind {
     Pull(Pull),
     /// Envoys, over streams that they hold open.
     Sds(Sds),
+    /// Traefik, by a file of its dynamic configuration.
+    Traefik(Traefik),
 }
 
 impl Kind {
@@ -83,6 +85,7 @@ impl Kind {
             Self::Kubernetes(_) => "kubernetes",
             Self::Pull(_) => "pull",
             Self::Sds(_) => "sds",
+            Self::Traefik(_) => "traefik",
         }
     }
 }
@@ -124,6 +127,7 @@ impl Spec {
             Kind::Kubernetes(kind) => kind.check(),
             Kind::Pull(_) => Ok(()),
             Kind::Sds(kind) => kind.check(),
+            Kind::Traefik(kind) => kind.check(),
         }
     }
 
@@ -139,6 +143,7 @@ impl Spec {
             Kind::Kubernetes(kind) => Box::new(kind),
             Kind::Pull(kind) => Box::new(kind),
             Kind::Sds(kind) => Box::new(kind),
+            Kind::Traefik(kind) => Box::new(kind),
         }
     }
 
@@ -152,6 +157,8 @@ impl Spec {
             Kind::Files(_) | Kind::Nginx(_) | Kind::Apache(_) | Kind::Sds(_) => {
                 SignedDuration::from_secs(15)
             }
+            // It may wait for two seconds before it takes what it read.
+            Kind::Traefik(_) => SignedDuration::from_secs(15),
             Kind::Exec(_) | Kind::Kubernetes(_) => SignedDuration::from_secs(60),
             // As often as a timer comes that does not wait for news.
             Kind::Pull(_) => SignedDuration::from_mins(10),
@@ -235,6 +242,7 @@ fn fields(kind: &str) -> Option<[&'static [&'static str]; 2]> {
         "kubernetes" => [&[], Kubernetes::FIELDS],
         "pull" => [&[], Pull::FIELDS],
         "sds" => [&[], Sds::FIELDS],
+        "traefik" => [&[], Traefik::FIELDS],
         _ => return None,
     })
 }
@@ -295,7 +303,7 @@ mod optional_duration {
 }
 
 const COMMON: &[&str] = &["name", "kind", "probe", "sni", "starttls", "matches", "over", "window"];
-const KINDS: &str = "files, exec, nginx, apache, haproxy, kubernetes, pull, sds";
+const KINDS: &str = "files, exec, nginx, apache, haproxy, kubernetes, pull, sds, traefik";
 const MAX_MATCHES: u32 = 1000;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const BELOW_WILDCARDS: &str = "probe";

@@ -1,4 +1,4 @@
-//! Deliveries to real servers: nginx, Apache, HAProxy, mail, LDAP and database servers, hooks.
+//! Deliveries to real servers: nginx, Apache, HAProxy, Traefik, mail, LDAP and database servers, hooks.
 //!
 //! Each test starts what it needs on loopback ports in a directory of its own, and ends it. What is
 //! not installed fails the test with the command that installs it. `PUSH_ROTATIONS` sets how many
@@ -20,3 +20,4 @@ mod probe;
 mod scene;
 mod spec;
 mod starttls;
+mod traefik;
