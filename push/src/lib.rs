@@ -6,6 +6,7 @@
 
 mod apache;
 mod bundle;
+mod caddy;
 mod command;
 mod disk;
 mod error;
@@ -30,6 +31,7 @@ use std::pin::Pin;
 
 pub use apache::Apache;
 pub use bundle::{Bundle, BundleError};
+pub use caddy::Caddy;
 pub use error::{Fault, PushError};
 pub use exec::Exec;
 pub use files::Files;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::placement::Placement;
 use crate::probe::Probe;
 use crate::probe::starttls::StartTls;
-use crate::{Apache, Exec, Files, Haproxy, Kubernetes, Nginx, Pull, Sds, Target, Traefik};
+use crate::{Apache, Caddy, Exec, Files, Haproxy, Kubernetes, Nginx, Pull, Sds, Target, Traefik};
 
 /// A declared target: what is delivered where, and how it is proven.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,6 +70,8 @@ pub enum Kind {
     Sds(Sds),
     /// Traefik, by a file of its dynamic configuration.
     Traefik(Traefik),
+    /// Caddy, over its admin API.
+    Caddy(Caddy),
 }
 
 impl Kind {
@@ -86,6 +88,7 @@ impl Kind {
             Self::Pull(_) => "pull",
             Self::Sds(_) => "sds",
             Self::Traefik(_) => "traefik",
+            Self::Caddy(_) => "caddy",
         }
     }
 }
@@ -128,6 +131,7 @@ impl Spec {
             Kind::Pull(_) => Ok(()),
             Kind::Sds(kind) => kind.check(),
             Kind::Traefik(kind) => kind.check(),
+            Kind::Caddy(kind) => kind.check(),
         }
     }
 
@@ -144,6 +148,7 @@ impl Spec {
             Kind::Pull(kind) => Box::new(kind),
             Kind::Sds(kind) => Box::new(kind),
             Kind::Traefik(kind) => Box::new(kind),
+            Kind::Caddy(kind) => Box::new(kind),
         }
     }
 
@@ -159,6 +164,7 @@ impl Spec {
             }
             // It may wait for two seconds before it takes what it read.
             Kind::Traefik(_) => SignedDuration::from_secs(15),
+            Kind::Caddy(_) => SignedDuration::from_secs(5),
             Kind::Exec(_) | Kind::Kubernetes(_) => SignedDuration::from_secs(60),
             // As often as a timer comes that does not wait for news.
             Kind::Pull(_) => SignedDuration::from_mins(10),
@@ -243,6 +249,7 @@ fn fields(kind: &str) -> Option<[&'static [&'static str]; 2]> {
         "pull" => [&[], Pull::FIELDS],
         "sds" => [&[], Sds::FIELDS],
         "traefik" => [&[], Traefik::FIELDS],
+        "caddy" => [&[], Caddy::FIELDS],
         _ => return None,
     })
 }
@@ -303,7 +310,7 @@ mod optional_duration {
 }
 
 const COMMON: &[&str] = &["name", "kind", "probe", "sni", "starttls", "matches", "over", "window"];
-const KINDS: &str = "files, exec, nginx, apache, haproxy, kubernetes, pull, sds, traefik";
+const KINDS: &str = "files, exec, nginx, apache, haproxy, kubernetes, pull, sds, traefik, caddy";
 const MAX_MATCHES: u32 = 1000;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const BELOW_WILDCARDS: &str = "probe";
