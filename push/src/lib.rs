@@ -23,6 +23,7 @@ pub mod probe;
 mod process;
 mod pull;
 mod sds;
+mod secret_file;
 mod spec;
 mod traefik;
 

@@ -1,4 +1,4 @@
-//! Deliveries to real servers: nginx, Apache, HAProxy, Traefik, Caddy, mail, LDAP and database servers, hooks.
+//! Deliveries to real servers: nginx, Apache, HAProxy, Traefik, Caddy, Envoy, mail, LDAP and database servers, hooks.
 //!
 //! Each test starts what it needs on loopback ports in a directory of its own, and ends it. What is
 //! not installed fails the test with the command that installs it. `PUSH_ROTATIONS` sets how many
@@ -9,6 +9,7 @@ mod bundle;
 mod caddy;
 #[path = "../../tests/cluster.rs"]
 mod cluster;
+mod envoy;
 mod exec;
 mod files;
 mod follow;
