@@ -46,6 +46,16 @@ fn envoy_is_rotated_without_a_failed_handshake() {
 }
 
 #[test]
+fn envoy_that_asks_for_what_is_new_is_rotated_without_a_failed_handshake() {
+    let envoy = Envoy::at(super::fleet::here()).incremental();
+    let stage = Stage::with_sds("rotations-envoy-delta", envoy.sds);
+    let envoy = envoy.start(&stage, "envoy-1.example.test");
+    rotate(&stage, envoy.address, |more| envoy.table("edge", more));
+    let target = stage.target("edge");
+    assert_eq!(target["streams"][0]["acknowledged"], true, "{target:#}");
+}
+
+#[test]
 fn traefik_is_rotated_by_file_without_a_failed_handshake() {
     let stage = Stage::set("rotations-traefik");
     let traefik = Traefik::start(&stage);
