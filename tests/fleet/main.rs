@@ -34,6 +34,7 @@ mod scrape;
 #[allow(dead_code, reason = "no client needs the directory here")]
 mod server;
 mod signed;
+mod streams;
 mod targets;
 mod wrk;
 
@@ -79,6 +80,7 @@ async fn run(arguments: &Arguments) -> Result<(), Error> {
             Part::Published => published::measure(arguments).await?,
             Part::Signed => signed::measure(arguments).await?,
             Part::Keysets => keysets::measure(arguments).await?,
+            Part::Streams => streams::measure(arguments).await?,
         };
         println!("{text}");
     }
