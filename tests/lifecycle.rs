@@ -1,4 +1,4 @@
-//! Managed certificates from outside: a real Perennial, real nginx, Apache and HAProxy. Each test is
+//! Managed certificates from outside: a real Perennial, real nginx, Apache, HAProxy, Envoy and Traefik. Each test is
 //! a story that an operator could tell. What is served is judged by handshakes made here, never by
 //! what Perennial says of it; what Perennial says is then compared with that.
 
@@ -14,5 +14,6 @@ mod revoked;
 mod rotations;
 mod sds;
 mod stage;
+mod traefik;
 mod traps;
 mod waves;

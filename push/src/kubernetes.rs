@@ -10,14 +10,11 @@ use std::time::Duration;
 use ca::Certificate;
 use cluster::{Access, ClusterError, Connection, Held, Place, TlsSecret};
 use jiff::SignedDuration;
-use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
 use crate::error::PushError;
 use crate::spec::{default_timeout, is_default_timeout, limit};
-use crate::{Delivery, Following, Observed, Receipt, Target};
+use crate::{Delivery, Following, Observed, Receipt, Target, pair};
 
 /// What a target of kind `kubernetes` says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -190,17 +187,8 @@ fn owner(held: &Held) -> Option<String> {
 }
 
 fn observed(held: Held) -> Observed {
-    let text = held.certificates.as_deref().map(String::from_utf8_lossy);
-    let certificates = text.and_then(|text| Certificate::from_pem(&text).ok()).unwrap_or_default();
-    let Some(leaf) = certificates.first() else { return Observed::Nothing };
-    let key = held.key.and_then(|key| {
-        let key = PrivateKeyDer::from_pem_slice(&key).ok()?;
-        Some(any_supported_type(&key).ok()?.public_key()?.as_ref().to_vec())
-    });
-    match key {
-        Some(spki) if spki == leaf.spki() => Observed::Leaf(leaf.fingerprint()),
-        _ => Observed::Torn,
-    }
+    let key = held.key.as_ref().map(|key| key.as_slice());
+    pair::observed(held.certificates.as_deref(), key)
 }
 
 fn is_ours(key: &str) -> bool {

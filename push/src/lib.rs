@@ -8,6 +8,7 @@
 mod acm;
 mod apache;
 mod bundle;
+mod caddy;
 mod command;
 mod disk;
 mod dovecot;
@@ -28,8 +29,10 @@ pub mod probe;
 mod process;
 mod pull;
 mod sds;
+mod secret_file;
 mod server;
 mod spec;
+mod traefik;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -37,6 +40,7 @@ use std::pin::Pin;
 pub use acm::Acm;
 pub use apache::Apache;
 pub use bundle::{Bundle, BundleError};
+pub use caddy::Caddy;
 pub use dovecot::Dovecot;
 pub use error::{Fault, PushError};
 pub use exec::Exec;
@@ -53,6 +57,7 @@ pub use probe::starttls::StartTls;
 pub use pull::Pull;
 pub use sds::Sds;
 pub use spec::{Kind, Spec};
+pub use traefik::{Traefik, dynamic as traefik_configuration};
 
 /// A place that serves certificates.
 pub trait Target: Send + Sync {

@@ -1,4 +1,4 @@
-//! Whether a certificate and a key that lie on disk belong together. Apache's own test does not look,
+//! Whether a certificate and a key that lie somewhere belong together. Apache's own test does not look,
 //! and its parent process dies of it at the next reload.
 
 use std::path::Path;
@@ -8,8 +8,8 @@ use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::disk;
 use crate::error::PushError;
+use crate::{Observed, disk};
 
 /// Checks that the first certificate of a PEM text, which is or will be at `path`, goes with the
 /// first key in the file at `key_path`.
@@ -28,5 +28,20 @@ pub(crate) fn check(path: &Path, certificates: &[u8], key_path: &Path) -> Result
         Some(spki) if spki.as_ref() == leaf.spki() => Ok(()),
         Some(_) => Err(refused("the key is another certificate's")),
         None => Err(refused("the key does not tell its public half")),
+    }
+}
+
+/// What somebody holds who has these PEM texts of certificates and of a key.
+pub(crate) fn observed(certificates: Option<&[u8]>, key: Option<&[u8]>) -> Observed {
+    let text = certificates.map(String::from_utf8_lossy);
+    let certificates = text.and_then(|text| Certificate::from_pem(&text).ok()).unwrap_or_default();
+    let Some(leaf) = certificates.first() else { return Observed::Nothing };
+    let key = key.and_then(|key| {
+        let key = PrivateKeyDer::from_pem_slice(key).ok()?;
+        Some(any_supported_type(&key).ok()?.public_key()?.as_ref().to_vec())
+    });
+    match key {
+        Some(spki) if spki == leaf.spki() => Observed::Leaf(leaf.fingerprint()),
+        _ => Observed::Torn,
     }
 }

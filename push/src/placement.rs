@@ -24,6 +24,7 @@ pub use account::group;
 pub(crate) use placed::Placed;
 use placed::Undo;
 pub(crate) use reader::{Owned, Reader};
+pub(crate) use release::current;
 
 /// Where and how the files of a bundle are kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -60,7 +61,7 @@ pub struct Placement {
     pub keystore_password_file: Option<PathBuf>,
 }
 
-/// A keystore format.
+/// A format besides PEM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -68,6 +69,14 @@ pub enum Format {
     Pkcs12,
     /// Java's own, as `keystore.jks`.
     Jks,
+    /// What an Envoy reads that has its secrets from files, as `sds.json`.
+    Sds,
+}
+
+impl Format {
+    fn is_keystore(self) -> bool {
+        matches!(self, Self::Pkcs12 | Self::Jks)
+    }
 }
 
 /// Permission bits, written in octal as chmod takes them: `"0640"`.
@@ -157,13 +166,16 @@ impl Placement {
         if named.iter().enumerate().any(|(at, path)| named[..at].contains(path)) {
             return Err("path, key_path and chain_path must be different files".into());
         }
-        match (self.formats.is_empty(), &self.directory, &self.keystore_password_file) {
-            (false, None, _) => Err("formats are kept in a directory: set directory".into()),
-            (false, _, None) => {
+        if !self.formats.is_empty() && self.directory.is_none() {
+            return Err("formats are kept in a directory: set directory".into());
+        }
+        let keystores = self.formats.iter().any(|format| format.is_keystore());
+        match (keystores, &self.keystore_password_file) {
+            (true, None) => {
                 Err("keystores need a password: set keystore_password_file to a file that holds it"
                     .into())
             }
-            (true, _, Some(_)) => {
+            (false, Some(_)) => {
                 Err("keystore_password_file is for keystores: set formats, or remove it".into())
             }
             _ => Ok(()),
@@ -304,14 +316,15 @@ impl Placement {
             files.push((KEY.to_owned(), Zeroizing::new(key.as_bytes().to_vec())));
             files.push((BUNDLE.to_owned(), Zeroizing::new(combined.as_bytes().to_vec())));
         }
-        let Some(password_file) = &self.keystore_password_file else { return Ok(files) };
-        let password = password(password_file)?;
+        let password = self.keystore_password_file.as_deref().map(password).transpose()?;
+        let password = password.unwrap_or_default();
         for format in &self.formats {
-            let keystore = match format {
+            let file = match format {
                 Format::Pkcs12 => ("keystore.p12", bundle.pkcs12(&password, alias)?),
                 Format::Jks => ("keystore.jks", bundle.jks(&password, alias)?),
+                Format::Sds => ("sds.json", bundle.secret_file(alias)?),
             };
-            files.push((keystore.0.to_owned(), keystore.1));
+            files.push((file.0.to_owned(), file.1));
         }
         Ok(files)
     }

@@ -13,8 +13,8 @@ use crate::placement::Placement;
 use crate::probe::Probe;
 use crate::probe::starttls::StartTls;
 use crate::{
-    Acm, Apache, Dovecot, Exec, Files, Haproxy, Kubernetes, Mariadb, Nginx, Postfix, Postgresql,
-    Pull, Sds, Target,
+    Acm, Apache, Caddy, Dovecot, Exec, Files, Haproxy, Kubernetes, Mariadb, Nginx, Postfix,
+    Postgresql, Pull, Sds, Target, Traefik,
 };
 
 /// A declared target: what is delivered where, and how it is proven.
@@ -81,6 +81,10 @@ pub enum Kind {
     Dovecot(Dovecot),
     /// AWS Certificate Manager.
     Acm(Acm),
+    /// Traefik, by a file of its dynamic configuration.
+    Traefik(Traefik),
+    /// Caddy, over its admin API.
+    Caddy(Caddy),
 }
 
 impl Kind {
@@ -101,6 +105,8 @@ impl Kind {
             Self::Postfix(_) => "postfix",
             Self::Dovecot(_) => "dovecot",
             Self::Acm(_) => "acm",
+            Self::Traefik(_) => "traefik",
+            Self::Caddy(_) => "caddy",
         }
     }
 }
@@ -156,6 +162,8 @@ impl Spec {
             Kind::Postfix(kind) => kind.check(),
             Kind::Dovecot(kind) => kind.check(),
             Kind::Acm(kind) => kind.check(),
+            Kind::Traefik(kind) => kind.check(),
+            Kind::Caddy(kind) => kind.check(),
         }
     }
 
@@ -176,6 +184,8 @@ impl Spec {
             Kind::Postfix(kind) => Box::new(kind),
             Kind::Dovecot(kind) => Box::new(kind),
             Kind::Acm(kind) => Box::new(kind),
+            Kind::Traefik(kind) => Box::new(kind),
+            Kind::Caddy(kind) => Box::new(kind),
         }
     }
 
@@ -197,13 +207,15 @@ impl Spec {
     #[must_use]
     pub fn window(&self) -> SignedDuration {
         self.window.unwrap_or(match self.kind {
-            Kind::Haproxy(_) => SignedDuration::from_secs(5),
+            Kind::Haproxy(_) | Kind::Caddy(_) => SignedDuration::from_secs(5),
             Kind::Files(_) | Kind::Nginx(_) | Kind::Apache(_) | Kind::Sds(_) => {
                 SignedDuration::from_secs(15)
             }
             Kind::Postgresql(_) | Kind::Mariadb(_) | Kind::Postfix(_) | Kind::Dovecot(_) => {
                 SignedDuration::from_secs(15)
             }
+            // It may wait for two seconds before it takes what it read.
+            Kind::Traefik(_) => SignedDuration::from_secs(15),
             Kind::Exec(_) | Kind::Kubernetes(_) => SignedDuration::from_secs(60),
             // What uses a certificate of a cloud is told in its own time.
             Kind::Acm(_) => SignedDuration::from_mins(30),
@@ -294,6 +306,8 @@ fn fields(kind: &str) -> Option<[&'static [&'static str]; 2]> {
         "postfix" => [Placement::FIELDS, Postfix::FIELDS],
         "dovecot" => [Placement::FIELDS, Dovecot::FIELDS],
         "acm" => [&[], Acm::FIELDS],
+        "traefik" => [&[], Traefik::FIELDS],
+        "caddy" => [&[], Caddy::FIELDS],
         _ => return None,
     })
 }
@@ -354,7 +368,7 @@ mod optional_duration {
 }
 
 const COMMON: &[&str] = &["name", "kind", "probe", "sni", "starttls", "matches", "over", "window"];
-const KINDS: &str = "files, exec, nginx, apache, haproxy, kubernetes, pull, sds, postgresql, mariadb, postfix, dovecot, acm";
+const KINDS: &str = "files, exec, nginx, apache, haproxy, traefik, caddy, kubernetes, pull, sds, postgresql, mariadb, postfix, dovecot, acm";
 const MAX_MATCHES: u32 = 1000;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const BELOW_WILDCARDS: &str = "probe";

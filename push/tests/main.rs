@@ -1,5 +1,5 @@
-//! Deliveries to real servers: nginx, Apache, HAProxy, mail, LDAP and database servers, hooks; and to moto,
-//! which plays AWS.
+//! Deliveries to real servers: nginx, Apache, HAProxy, Traefik, Caddy, Envoy, mail, LDAP and database servers,
+//! hooks; and to moto, which plays AWS.
 //!
 //! Each test starts what it needs on loopback ports in a directory of its own, and ends it. What is
 //! not installed fails the test with the command that installs it. `PUSH_ROTATIONS` sets how many
@@ -8,9 +8,11 @@
 mod acm;
 mod apache;
 mod bundle;
+mod caddy;
 #[path = "../../tests/cluster.rs"]
 mod cluster;
 mod dovecot;
+mod envoy;
 mod exec;
 mod files;
 mod follow;
@@ -26,3 +28,4 @@ mod probe;
 mod scene;
 mod spec;
 mod starttls;
+mod traefik;

@@ -292,6 +292,19 @@ impl Load {
 
 /// Rotates many times under load: no handshake fails, and each version is proven.
 pub(crate) async fn rotate_under_load(spec: &Spec, issuer: &Issuer, first: &Bundle, port: u16) {
+    let (_, served, failed) = rotate(spec, issuer, first, port).await;
+    let some: Vec<&String> = failed.iter().take(3).collect();
+    assert!(failed.is_empty(), "{} beside {served} failed: {some:?}", failed.len());
+}
+
+/// Rotates many times under load: each version is proven. How many, how many handshakes succeeded, and
+/// how the others failed.
+pub(crate) async fn rotate(
+    spec: &Spec,
+    issuer: &Issuer,
+    first: &Bundle,
+    port: u16,
+) -> (u64, u64, Vec<String>) {
     let rotations: u64 =
         std::env::var("PUSH_ROTATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
     let names: Vec<String> = first.names().iter().map(ToString::to_string).collect();
@@ -310,9 +323,8 @@ pub(crate) async fn rotate_under_load(spec: &Spec, issuer: &Issuer, first: &Bund
         previous.push(bundle.fingerprint());
     }
     let (served, failed) = load.end().await;
-    let some: Vec<&String> = failed.iter().take(3).collect();
-    assert!(failed.is_empty(), "{} beside {served} failed: {some:?}", failed.len());
     assert!(served > rotations * 20, "only {served} handshakes");
+    (rotations, served, failed)
 }
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

@@ -10,20 +10,25 @@ use crate::node::Node;
 use crate::store::ApiToken;
 use crate::token::{Kind, Token};
 
-/// The token a request comes with (RFC 6750 §2.1), if it is good for this.
+/// The token a request comes with, if it is good for this.
 pub(super) fn holder(
     node: &Node,
     head: &Parts,
     kind: Kind,
     name: &str,
 ) -> Result<ApiToken, Refusal> {
+    let row = bearer(node, head)?;
+    if row.scope.covers(kind, name) { Ok(row) } else { Err(Refusal::OutOfScope) }
+}
+
+/// The token a request comes with (RFC 6750 §2.1), whatever it is good for.
+pub(super) fn bearer(node: &Node, head: &Parts) -> Result<ApiToken, Refusal> {
     let field = head.headers.get(header::AUTHORIZATION).and_then(|field| field.to_str().ok());
     let (scheme, text) = field.and_then(|field| field.split_once(' ')).ok_or(Refusal::Stranger)?;
     let token = Token::parse(text.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer"));
     let token = token.ok_or(Refusal::Stranger)?;
     let row = node.store.token_by_hash(&token.hash()).map_err(unreadable)?;
-    let row = row.filter(|row| row.is_valid(node.world.now())).ok_or(Refusal::Stranger)?;
-    if row.scope.covers(kind, name) { Ok(row) } else { Err(Refusal::OutOfScope) }
+    row.filter(|row| row.is_valid(node.world.now())).ok_or(Refusal::Stranger)
 }
 
 /// Why nothing is given.

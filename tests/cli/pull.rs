@@ -187,6 +187,62 @@ fn who_pulls_for_a_target_gets_what_the_rotation_has_given_to_it() {
     assert_eq!(puller.get("shop?target=other", &[]).status, 404, "it is not its target");
 }
 
+#[test]
+fn a_traefik_gets_all_that_its_token_covers_in_one_answer_and_nothing_else() {
+    let more = "targets = [\"edge\"]\n[[target]]\nname = \"edge\"\nkind = \"pull\"\n\
+                [[certificate]]\nname = \"shop-2\"\nnames = [\"2.example.test\"]\n\
+                [[certificate]]\nname = \"mail\"\nnames = [\"mail.example.test\"]\n";
+    let scene = declared("pull-traefik", more);
+    let token = made(&scene, &["traefik", "--certificate", "shop*", "--certificate", "node"]);
+    let puller = Puller::new(&scene, &token);
+    for name in ["shop", "shop-2"] {
+        puller.first(name);
+    }
+    let all = puller.get("?format=traefik", &[]);
+    assert_eq!(all.status, 200, "{}", all.body);
+    assert!(all.headers.contains("cache-control: no-store"), "{}", all.headers);
+    let pairs = pairs(&all);
+    let combined = ["shop.pem", "shop-2.pem"].map(|file| puller.get(file, &[]).body);
+    assert_eq!(pairs, combined, "not the node's own, nor mail");
+    agree(&scene.directory("pulled"), &pairs[0]);
+    assert_eq!(puller.get("?format=traefik", &[&has(&all)]).status, 304);
+
+    // For a target only what has it.
+    let one = puller.get("?format=traefik&target=edge", &[]);
+    assert_eq!(self::pairs(&one), combined[..1]);
+    for (query, status) in [
+        ("?format=traefik&target=none", 404),
+        ("?format=caddy", 400),
+        ("", 400),
+        ("?format=traefik&more=1", 400),
+    ] {
+        assert_eq!(puller.get(query, &[]).status, status, "{query}");
+    }
+    let narrow = made(&scene, &["narrow", "--certificate", "other-*"]);
+    assert_eq!(Puller::new(&scene, &narrow).get("?format=traefik", &[]).status, 403);
+    assert_eq!(Puller::new(&scene, "").get("?format=traefik", &[]).status, 401);
+
+    // The same again and again is on record once, another version anew.
+    let given = |scene: &Scene| {
+        let pulls = pulls(scene).into_iter().map(|event| event["detail"].clone());
+        let pulls = pulls.filter(|detail| detail["representation"] == "traefik");
+        pulls.map(|detail| detail["version"].clone()).collect::<Vec<_>>()
+    };
+    puller.get("?format=traefik", &[]);
+    assert_eq!(given(&scene), [1, 1], "for itself, and for the target");
+    succeed(&mut scene.server.command(["renew", "shop"]));
+    assert_ne!(self::pairs(&puller.get("?format=traefik", &[&has(&all)]))[0], combined[0]);
+    assert_eq!(given(&scene), [1, 1, 2]);
+}
+
+/// Certificate and key of each pair in an answer for Traefik.
+fn pairs(pulled: &Pulled) -> Vec<String> {
+    let whole: Value = serde_json::from_str(&pulled.body).expect("JSON");
+    let pairs = whole["tls"]["certificates"].as_array().expect("certificates");
+    let text = |pair: &Value, field: &str| pair[field].as_str().expect("PEM").to_owned();
+    pairs.iter().map(|pair| text(pair, "certFile") + &text(pair, "keyFile")).collect()
+}
+
 /// A server that manages the certificate `shop`.
 fn declared(name: &str, more: &str) -> Scene {
     let scene = Scene::ours(name);
@@ -267,7 +323,8 @@ impl Puller {
         for header in headers {
             curl.args(["-H", header]);
         }
-        let said = succeed(curl.arg(format!("{}/{what}", self.base)));
+        let slash = if what.is_empty() || what.starts_with('?') { "" } else { "/" };
+        let said = succeed(curl.arg(format!("{}{slash}{what}", self.base)));
         let (headers, body) = said.split_once("\r\n\r\n").expect("an answer");
         let status = headers.split(' ').nth(1).and_then(|status| status.parse().ok());
         let (status, body) = (status.expect("a status"), body.to_owned());

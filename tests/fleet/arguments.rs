@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "decisions,fleet,targets,published,signed,keysets,scanned"
+        default_value = "decisions,fleet,targets,streams,published,signed,keysets,scanned"
     )]
     pub(crate) part: Vec<Part>,
     /// decisions: managed certificates in the large store.
@@ -39,7 +39,10 @@ pub(crate) struct Arguments {
     /// targets: what serves it.
     #[arg(long, value_enum, default_value_t = edge::Kind::Haproxy)]
     pub(crate) target_kind: edge::Kind,
-    /// targets: how often it is renewed.
+    /// streams: how many are open.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) streams: usize,
+    /// targets, streams: how often it is renewed.
     #[arg(long, default_value_t = 20)]
     pub(crate) renewals: usize,
     /// published, signed: how long each run of requests lasts.
@@ -91,4 +94,6 @@ pub(crate) enum Part {
     Keysets,
     /// Places looked at, beside bare handshakes, and a large inventory.
     Scanned,
+    /// One certificate over many streams of SDS.
+    Streams,
 }

@@ -35,6 +35,7 @@ mod scrape;
 #[allow(dead_code, reason = "no client needs the directory here")]
 mod server;
 mod signed;
+mod streams;
 mod targets;
 mod wrk;
 
@@ -81,6 +82,7 @@ async fn run(arguments: &Arguments) -> Result<(), Error> {
             Part::Signed => signed::measure(arguments).await?,
             Part::Keysets => keysets::measure(arguments).await?,
             Part::Scanned => scanned::measure(arguments).await?,
+            Part::Streams => streams::measure(arguments).await?,
         };
         println!("{text}");
     }

@@ -20,13 +20,21 @@ pub(super) struct Envoy {
     client: String,
     /// Whether it takes certificates only with an OCSP response, which it gets from nobody.
     demanding: bool,
+    /// Which variant of the protocol it speaks.
+    api: &'static str,
     daemon: Option<Daemon>,
 }
 
 impl Envoy {
     /// One that will listen at `address`.
     pub(super) fn at(address: SocketAddr) -> Self {
-        Self { address, sds: here(), client: String::new(), demanding: false, daemon: None }
+        let (client, api) = (String::new(), "GRPC");
+        Self { address, sds: here(), client, demanding: false, api, daemon: None }
+    }
+
+    /// The same, but so that it asks only for what is new.
+    pub(super) fn incremental(self) -> Self {
+        Self { api: "DELTA_GRPC", daemon: None, ..self }
     }
 
     /// The same, but so that it can use no certificate without an OCSP response.
@@ -82,13 +90,21 @@ impl Envoy {
                     "require_client_certificate": false,
                     "ocsp_staple_policy": policy,
                     "common_tls_context": {
-                        "tls_certificate_sds_secret_configs": [secret("shop")],
-                        "validation_context_sds_secret_config": secret("trust/root"),
+                        "tls_certificate_sds_secret_configs": [self.secret("shop")],
+                        "validation_context_sds_secret_config": self.secret("trust/root"),
                     },
                 }},
                 "filters": [{ "name": "http", "typed_config": answering() }],
             }],
         })
+    }
+
+    /// A secret of this name, from Perennial.
+    fn secret(&self, name: &str) -> Value {
+        let services = json!([{ "envoy_grpc": { "cluster_name": "perennial" } }]);
+        json!({ "name": name, "sds_config": { "resource_api_version": "V3", "api_config_source": {
+            "api_type": self.api, "transport_api_version": "V3", "grpc_services": services,
+        }}})
     }
 
     fn cluster(&self, root: &Path, chain: &Path, key: &Path) -> Value {
@@ -121,14 +137,6 @@ impl Envoy {
 fn at(address: SocketAddr) -> Value {
     let (ip, port) = (address.ip().to_string(), address.port());
     json!({ "socket_address": { "address": ip, "port_value": port } })
-}
-
-/// A secret of this name, from Perennial.
-fn secret(name: &str) -> Value {
-    let services = json!([{ "envoy_grpc": { "cluster_name": "perennial" } }]);
-    json!({ "name": name, "sds_config": { "resource_api_version": "V3", "api_config_source": {
-        "api_type": "GRPC", "transport_api_version": "V3", "grpc_services": services,
-    }}})
 }
 
 /// Every request is answered at once.

@@ -9,6 +9,7 @@ use super::client::{Load, Record};
 use super::envoy::Envoy;
 use super::fleet::{Apache, Haproxy, Nginx};
 use super::stage::{NAME, Stage, leaf, shop_on};
+use super::traefik::Traefik;
 
 #[test]
 fn nginx_is_rotated_without_a_failed_handshake() {
@@ -42,6 +43,36 @@ fn envoy_is_rotated_without_a_failed_handshake() {
     let target = stage.target("edge");
     assert_eq!(target["streams"].as_array().map(Vec::len), Some(1), "{target:#}");
     assert_eq!(target["streams"][0]["acknowledged"], true, "{target:#}");
+}
+
+#[test]
+fn envoy_that_asks_for_what_is_new_is_rotated_without_a_failed_handshake() {
+    let envoy = Envoy::at(super::fleet::here()).incremental();
+    let stage = Stage::with_sds("rotations-envoy-delta", envoy.sds);
+    let envoy = envoy.start(&stage, "envoy-1.example.test");
+    rotate(&stage, envoy.address, |more| envoy.table("edge", more));
+    let target = stage.target("edge");
+    assert_eq!(target["streams"][0]["acknowledged"], true, "{target:#}");
+}
+
+#[test]
+fn traefik_is_rotated_by_file_without_a_failed_handshake() {
+    let stage = Stage::set("rotations-traefik");
+    let traefik = Traefik::start(&stage);
+    rotate(&stage, traefik.address, |more| traefik.table("edge", more));
+}
+
+#[test]
+fn traefik_that_polls_is_rotated_without_a_failed_handshake() {
+    let stage = Stage::set("rotations-traefik-http");
+    let traefik = Traefik::polling(&stage);
+    rotate(&stage, traefik.address, |more| traefik.pulling("edge", more));
+    // It asked every second, and each version is on record once.
+    let events = stage.events();
+    let pulls = events.iter().filter(|event| event["action"] == "certificate.pull");
+    let versions: Vec<_> = pulls.map(|event| event["detail"]["version"].clone()).collect();
+    let newest = stage.shop()["version"].as_u64().expect("a number");
+    assert_eq!(versions, (1..=newest).map(serde_json::Value::from).collect::<Vec<_>>());
 }
 
 /// One rotation as it looked from here.

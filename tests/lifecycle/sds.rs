@@ -50,6 +50,48 @@ fn what_envoy_refuses_is_told_and_what_it_has_outlives_its_control_plane() {
 }
 
 #[test]
+fn what_an_envoy_has_already_is_not_sent_again_when_it_comes_back() {
+    let envoy = Envoy::at(here()).incremental();
+    let mut stage = Stage::with_sds("sds-delta", envoy.sds);
+    let envoy = envoy.start(&stage, "envoy-1.example.test");
+    let shop = stage.open(&(shop_on(&["edge"], "") + &envoy.table("edge", "window = \"30s\"")));
+    stage.assert_served(&shop, 1, &[envoy.address]);
+    let given = |stage: &Stage| {
+        let events = stage.events().into_iter();
+        events.filter(|event| event["action"] == "certificate.sds").count()
+    };
+    assert_eq!(given(&stage), 1);
+    stage.server.stop(Signal::TERM);
+    stage.assert_served(&shop, 1, &[envoy.address]);
+    stage.server.resume();
+    let begun = Instant::now();
+    while stage.target("edge")["streams"].as_array().is_none_or(Vec::is_empty) {
+        assert!(begun.elapsed() < Duration::from_secs(90), "it does not come back");
+        sleep(Duration::from_millis(100));
+    }
+    let stream = &stage.target("edge")["streams"][0];
+    assert_eq!((&stream["acknowledged"], &stream["sent"][0]["version"]), (&true.into(), &1.into()));
+    assert_eq!(given(&stage), 1, "it said that it has it");
+    stage.renew(&[]);
+    stage.assert_served(&stage.shop(), 2, &[envoy.address]);
+    assert_eq!(given(&stage), 2);
+}
+
+#[test]
+fn what_envoy_refuses_of_what_is_new_is_told() {
+    let envoy = Envoy::at(here()).incremental().demanding(true);
+    let stage = Stage::with_sds("sds-delta-refused", envoy.sds);
+    let envoy = envoy.start(&stage, "envoy-1.example.test");
+    sleep(Duration::from_secs(10));
+    stage.declare(&(shop_on(&["edge"], "") + &envoy.table("edge", "window = \"20s\"")));
+    let begun = Instant::now();
+    while !stage.say(&["status"]).out.contains("envoy-1.example.test refuses shop") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", stage.say(&["status"]));
+        sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
 fn a_key_goes_to_those_who_are_named_as_long_as_their_certificate_is_good() {
     let sds = here();
     let stage = Stage::with_sds("sds-clients", sds);

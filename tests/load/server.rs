@@ -27,6 +27,8 @@ pub(crate) struct Site {
     program: PathBuf,
     home: PathBuf,
     answers: Answers,
+    /// The port for Envoys, if there are any.
+    pub(crate) sds: Option<u16>,
 }
 
 /// A server that answers.
@@ -57,7 +59,7 @@ impl Site {
         let _ = fs::remove_dir_all(&home);
         fs::create_dir_all(home.join("data"))
             .map_err(Error::io(format!("create {}", home.display())))?;
-        Ok(Self { kind, program, home, answers: answers.clone() })
+        Ok(Self { kind, program, home, answers: answers.clone(), sds: None })
     }
 
     /// Where the server keeps what must survive it; Pebble keeps nothing.
@@ -147,11 +149,13 @@ impl Site {
 
     fn perennial(&self) -> Result<Start, Error> {
         let config = self.home.join("perennial.toml");
+        let sds = self.sds.map(|port| format!("sds = \"127.0.0.1:{port}\"\n"));
         let text = format!(
             "data_dir = {:?}\n\n[listen]\nhttps = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
-             admin = \"127.0.0.1:0\"\nkeysets_over_http = true\n\n[validation]\nhttp_port = {}\ntls_port = 443\n\
+             admin = \"127.0.0.1:0\"\nkeysets_over_http = true\n{}\n[validation]\nhttp_port = {}\ntls_port = 443\n\
              resolvers = [\"{}\"]\nallow = [\"127.0.0.0/8\"]\n",
             self.home.join("data"),
+            sds.unwrap_or_default(),
             self.answers.http.port(),
             self.answers.dns,
         );

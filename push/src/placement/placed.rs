@@ -1,7 +1,7 @@
 //! What was put in place, and how to put back what was there before.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -20,6 +20,25 @@ impl Placed {
     /// Whether anything was written.
     pub(crate) fn changed(&self) -> bool {
         !self.undo.is_empty()
+    }
+
+    /// Renames a file into place that whoever reads it watches, also if it is the same as before.
+    ///
+    /// # Errors
+    /// [`PushError`], one of [`PushError::Untouched`] until it took its place.
+    pub(crate) fn renew(
+        &mut self,
+        path: &Path,
+        content: &[u8],
+        access: Access,
+    ) -> Result<(), PushError> {
+        let before = disk::read(path).map_err(PushError::untouched)?;
+        let staged = Staged::new(path, content, access).map_err(PushError::untouched)?;
+        staged.take_place().map_err(PushError::untouched)?;
+        if before.as_ref().is_none_or(|before| **before != content) {
+            self.undo.push(Undo::File { path: path.to_owned(), before });
+        }
+        disk::sync_parent(path)
     }
 
     /// Makes a success a receipt; on failure puts back what was there before.

@@ -56,6 +56,13 @@ pub(super) fn put(
     Ok(Some(Undo::Link { link, before }))
 }
 
+/// The release that is current, by its own path.
+pub(crate) fn current(directory: &Path) -> Result<PathBuf, PushError> {
+    let link = directory.join(CURRENT);
+    let release = fs::read_link(&link).map_err(PushError::disk("read the link", &link))?;
+    Ok(directory.join(release))
+}
+
 /// Writes a release, unless there is one of this version with the same files, and gives its name. A
 /// version whose files are to be different now (other formats, another owner) gets a name with a number.
 fn make(

@@ -55,9 +55,20 @@ impl Expected {
         starttls: Option<StartTls>,
         limit: Duration,
     ) -> Found {
-        let chain = match sight_of(self.0.keys, address, sni, starttls, limit).await {
+        let keys = self.0.keys;
+        let chain = match sight_of(keys, address, sni, starttls, limit).await {
             Ok(seen) => seen.chain,
-            Err(Unseen::Alert(what)) => return Found::Alert(what),
+            Err(Unseen::Alert(what)) => {
+                // What a server has for nobody in particular may have a key of another kind.
+                let any = sight_of(Keys::Any, address, sni, starttls, limit).await;
+                let chain = any.map(|seen| seen.chain).unwrap_or_default();
+                return match chain.first() {
+                    Some(leaf) if is_default(leaf, Keys::Any, address, starttls, limit).await => {
+                        Found::Default
+                    }
+                    _ => Found::Alert(what),
+                };
+            }
             Err(Unseen::Unreachable(what)) => return Found::Unreachable(what),
         };
         let Some((leaf, above)) = chain.split_first() else {
@@ -70,18 +81,10 @@ impl Expected {
         if self.0.previous.contains(&fingerprint) {
             return Found::Old;
         }
-        let other = other(leaf, &fingerprint);
-        if is_made_by_the_server(&other) {
-            return Found::Default;
+        match is_default(leaf, keys, address, starttls, limit).await {
+            true => Found::Default,
+            false => other(leaf, &fingerprint),
         }
-        // What is shown to anybody, whatever they ask for, was not meant for this name.
-        for nobody in [None, Some(NOBODY)] {
-            let shown = sight_of(self.0.keys, address, nobody, starttls, limit).await;
-            if shown.is_ok_and(|seen| seen.chain.first() == Some(leaf)) {
-                return Found::Default;
-            }
-        }
-        other
     }
 
     /// A root after the chain is no harm: some servers add it.
@@ -99,6 +102,27 @@ impl Expected {
     }
 }
 
+/// Whether a server made this certificate for itself, or shows it to anybody, whatever they ask for:
+/// then it was not meant for the name that was asked for.
+async fn is_default(
+    leaf: &CertificateDer<'_>,
+    keys: Keys,
+    address: SocketAddr,
+    starttls: Option<StartTls>,
+    limit: Duration,
+) -> bool {
+    if is_made_by_the_server(leaf) {
+        return true;
+    }
+    for nobody in [None, Some(NOBODY)] {
+        let shown = sight_of(keys, address, nobody, starttls, limit).await;
+        if shown.is_ok_and(|seen| seen.chain.first() == Some(leaf)) {
+            return true;
+        }
+    }
+    false
+}
+
 fn other(leaf: &CertificateDer<'_>, fingerprint: &[u8; 32]) -> Found {
     let fingerprint = data_encoding::HEXLOWER.encode(fingerprint);
     match Certificate::from_der(leaf) {
@@ -112,11 +136,9 @@ fn other(leaf: &CertificateDer<'_>, fingerprint: &[u8; 32]) -> Found {
 }
 
 /// Certificates servers make for themselves where they have none.
-fn is_made_by_the_server(found: &Found) -> bool {
-    match found {
-        Found::Other { subject, .. } => SELF_MADE.iter().any(|known| subject.contains(known)),
-        _ => false,
-    }
+fn is_made_by_the_server(leaf: &CertificateDer<'_>) -> bool {
+    let leaf = Certificate::from_der(leaf);
+    leaf.is_ok_and(|leaf| SELF_MADE.iter().any(|known| leaf.subject().contains(known)))
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {

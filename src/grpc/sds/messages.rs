@@ -2,6 +2,7 @@
 //! they are used here: numbers and types of the fields are the protocol's. What is left out is skipped
 //! when it is read.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// `envoy.service.discovery.v3.DiscoveryRequest`: what a client wants, and what it makes of the last
@@ -52,6 +53,56 @@ pub(super) struct DiscoveryResponse {
     pub(super) type_url: String,
     #[prost(string, tag = "5")]
     pub(super) nonce: String,
+}
+
+/// `envoy.service.discovery.v3.DeltaDiscoveryRequest`: what a client wants from now on, or no more, and
+/// what it makes of an answer.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct DeltaDiscoveryRequest {
+    #[prost(message, optional, tag = "1")]
+    pub(super) node: Option<Node>,
+    #[prost(string, tag = "2")]
+    pub(super) type_url: String,
+    #[prost(string, repeated, tag = "3")]
+    pub(super) resource_names_subscribe: Vec<String>,
+    #[prost(string, repeated, tag = "4")]
+    pub(super) resource_names_unsubscribe: Vec<String>,
+    /// What it has from a stream before, in the first request of one.
+    #[prost(btree_map = "string, string", tag = "5")]
+    pub(super) initial_resource_versions: BTreeMap<String, String>,
+    /// Of the answer that this is about; empty if it is about none.
+    #[prost(string, tag = "6")]
+    pub(super) response_nonce: String,
+    /// Why it does not use that answer.
+    #[prost(message, optional, tag = "7")]
+    pub(super) error_detail: Option<Detail>,
+}
+
+/// `envoy.service.discovery.v3.DeltaDiscoveryResponse`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct DeltaDiscoveryResponse {
+    /// For people.
+    #[prost(string, tag = "1")]
+    pub(super) system_version_info: String,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) resources: Vec<Resource>,
+    #[prost(string, tag = "4")]
+    pub(super) type_url: String,
+    #[prost(string, tag = "5")]
+    pub(super) nonce: String,
+    #[prost(string, repeated, tag = "6")]
+    pub(super) removed_resources: Vec<String>,
+}
+
+/// `envoy.service.discovery.v3.Resource`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Resource {
+    #[prost(string, tag = "1")]
+    pub(super) version: String,
+    #[prost(message, optional, tag = "2")]
+    pub(super) resource: Option<Any>,
+    #[prost(string, tag = "3")]
+    pub(super) name: String,
 }
 
 /// `google.protobuf.Any`.

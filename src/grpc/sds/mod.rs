@@ -3,8 +3,10 @@
 //! reload. On a listener of its own, for clients with a certificate of an authority here.
 
 mod client;
+mod delta;
 mod messages;
 mod secret;
+mod seen;
 mod stream;
 pub(crate) mod streams;
 mod subscription;
@@ -27,7 +29,9 @@ use tonic_prost::ProstCodec;
 use tracing::debug;
 
 use self::client::Client;
-use self::messages::{DiscoveryRequest, DiscoveryResponse};
+use self::delta::Delta;
+use self::messages::DiscoveryRequest;
+use self::seen::Protocol;
 use self::subscription::Subscription;
 use super::{as_http, server, unary, unimplemented};
 use crate::http::peers::Peers;
@@ -46,11 +50,9 @@ pub(crate) async fn serve(
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let service = Service { node: Arc::clone(&node), drain: drain.clone() };
     let router = Router::new()
-        .route(
-            "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets",
-            routing::post(stream),
-        )
-        .route("/envoy.service.secret.v3.SecretDiscoveryService/FetchSecrets", routing::post(fetch))
+        .route(&method("StreamSecrets"), routing::post(stream::<Subscription>))
+        .route(&method("DeltaSecrets"), routing::post(stream::<Delta>))
+        .route(&method("FetchSecrets"), routing::post(fetch))
         .fallback(unimplemented)
         .with_state(Arc::new(service));
     loop {
@@ -112,19 +114,24 @@ struct Service {
 
 type Shared = State<Arc<Service>>;
 
+fn method(name: &str) -> String {
+    format!("/envoy.service.secret.v3.SecretDiscoveryService/{name}")
+}
+
 /// A stream of requests, answered by one of versions.
-async fn stream(
+async fn stream<P: Protocol>(
     State(service): Shared,
     Extension(client): Extension<Arc<Client>>,
     request: Request,
 ) -> Response<Body> {
-    let open = tower::service_fn(|call: tonic::Request<Streaming<DiscoveryRequest>>| {
+    let open = tower::service_fn(|call: tonic::Request<Streaming<P::Said>>| {
         let (answers, answered) = mpsc::channel(1);
         let (node, drain) = (Arc::clone(&service.node), service.drain.clone());
-        tokio::spawn(stream::run(node, Arc::clone(&client), call.into_inner(), answers, drain));
+        let run = stream::run::<P>(node, Arc::clone(&client), call.into_inner(), answers, drain);
+        tokio::spawn(run);
         std::future::ready(Ok::<_, Status>(tonic::Response::new(ReceiverStream::new(answered))))
     });
-    let codec = ProstCodec::<DiscoveryResponse, DiscoveryRequest>::default();
+    let codec = ProstCodec::<P::Answer, P::Said>::default();
     Grpc::new(codec).max_decoding_message_size(MAX_MESSAGE).streaming(open, request).await
 }
 
@@ -139,12 +146,13 @@ async fn fetch(
         let mut once = Subscription::default();
         once.hear(said)?;
         let answer = stream::answer(&service.node, &client, &mut once).await?;
-        answer.ok_or_else(|| match once.missing.is_empty() {
+        let missing = &once.seen().missing;
+        answer.ok_or_else(|| match missing.is_empty() {
             true => Status::unavailable("there is no version to give yet; ask again"),
             false => Status::permission_denied(format!(
                 "{} is not for {}: it must be a managed certificate with a target of kind sds whose \
                  clients name it, or trust/AUTHORITY",
-                once.missing.join(", "),
+                missing.join(", "),
                 client.name()
             )),
         })

@@ -13,29 +13,25 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::client::Client;
-use super::messages::{DiscoveryRequest, DiscoveryResponse, SECRET};
 use super::secret::{Content, Secret, find};
+use super::seen::Protocol;
 use super::streams::Seat;
-use super::subscription::Subscription;
 use crate::http::server::{Drain, begun};
 use crate::news::{Awaited, Listener};
 use crate::node::Node;
 use crate::store::{Commit, Event};
 
-/// What goes to the client.
-pub(super) type Answers = Sender<Result<DiscoveryResponse, Status>>;
-
 /// Serves the stream to its end.
-pub(super) async fn run(
+pub(super) async fn run<P: Protocol>(
     node: Arc<Node>,
     client: Arc<Client>,
-    requests: Streaming<DiscoveryRequest>,
-    answers: Answers,
+    requests: Streaming<P::Said>,
+    answers: Sender<Result<P::Answer, Status>>,
     mut drain: Drain,
 ) {
     let end = async {
         tokio::select! {
-            ended = serve(&node, &client, requests, &answers) => ended,
+            ended = serve::<P>(&node, &client, requests, &answers) => ended,
             () = answers.closed() => Ok(()),
             () = begun(&mut drain) => Err(Status::unavailable("the server stops; connect again")),
         }
@@ -46,15 +42,15 @@ pub(super) async fn run(
     }
 }
 
-async fn serve(
+async fn serve<P: Protocol>(
     node: &Arc<Node>,
     client: &Client,
-    requests: Streaming<DiscoveryRequest>,
-    answers: &Answers,
+    requests: Streaming<P::Said>,
+    answers: &Sender<Result<P::Answer, Status>>,
 ) -> Result<(), Status> {
     let seat = Seat::take(node, client.name());
     let mut requests = pin!(requests);
-    let mut stream = Subscription::default();
+    let mut stream = P::default();
     let (mut listeners, mut managed) = (Vec::new(), Vec::new());
     loop {
         tokio::select! {
@@ -66,16 +62,17 @@ async fn serve(
             // It may be revoked, or the declaration be another.
             () = tokio::time::sleep(LOOK) => {}
         }
-        if stream.names.is_empty() {
+        let names = &stream.seen().names;
+        if names.is_empty() {
             continue;
         }
-        let wanted = wanted(node, client, &stream.names)?;
+        let wanted = wanted(node, client, names)?;
         if wanted != managed {
             listeners = listen(node, client, &wanted)?;
             managed = wanted;
         }
         let answer = answer(node, client, &mut stream).await?;
-        seat.show(&stream);
+        seat.show(stream.seen());
         if let Some(answer) = answer
             && answers.send(Ok(answer)).await.is_err()
         {
@@ -84,40 +81,50 @@ async fn serve(
     }
 }
 
-/// The secrets that are wanted, unless they are those that were sent last. That keys are given is stored
-/// first.
-pub(super) async fn answer(
+/// What is to be sent now, if anything. That keys are given is stored first.
+pub(super) async fn answer<P: Protocol>(
     node: &Node,
     client: &Client,
-    stream: &mut Subscription,
-) -> Result<Option<DiscoveryResponse>, Status> {
+    stream: &mut P,
+) -> Result<Option<P::Answer>, Status> {
     if !client.is_good(node) {
         return Err(Status::unauthenticated("the client's certificate is not good any more"));
     }
     let (mut secrets, mut missing) = (Vec::<Secret>::new(), Vec::new());
-    for name in &stream.names {
+    for name in &stream.seen().names {
         match find(node, client, name)? {
             Some(found) => secrets.extend(found.secret),
             None => missing.push(name.clone()),
         }
     }
-    stream.missing = missing;
-    let Some((version, nonce)) = stream.send(&secrets) else { return Ok(None) };
+    stream.seen().missing = missing;
+    let Some(draft) = stream.send(&secrets) else { return Ok(None) };
+    secrets.retain(|secret| draft.parts.iter().any(|part| part.name == secret.name));
     let resources = secrets.iter().map(|secret| secret.open(node)).collect::<Result<_, _>>()?;
-    for secret in &secrets {
+    record(node, client, &stream.seen().node, &secrets).await?;
+    Ok(Some(P::answer(draft, resources)))
+}
+
+/// Stores that keys are given.
+async fn record(
+    node: &Node,
+    client: &Client,
+    called: &str,
+    secrets: &[Secret],
+) -> Result<(), Status> {
+    for secret in secrets {
         let Content::Certificate { target, offer } = &secret.content else { continue };
         let actor = format!("client/{}", client.name());
         let event = Event::new(actor, "certificate.sds", format!("managed/{}", offer.name));
         let event = event.with(json!({
-            "version": offer.version.number, "target": target, "node": stream.node,
+            "version": offer.version.number, "target": target, "node": called,
         }));
         node.store.commit(Commit::new(event), node.world.now()).await.map_err(|error| {
             tracing::error!(%error, "that a key is given cannot be stored");
             Status::unavailable("nothing can be given now; see the server's log")
         })?;
     }
-    let type_url = SECRET.to_owned();
-    Ok(Some(DiscoveryResponse { version_info: version, resources, type_url, nonce }))
+    Ok(())
 }
 
 /// The managed certificates among what is wanted.

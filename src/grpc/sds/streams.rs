@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::subscription::Subscription;
+use super::seen::Seen;
 
 /// Every open stream.
 #[derive(Default)]
@@ -14,17 +14,17 @@ pub(crate) struct Streams(Mutex<Open>);
 #[derive(Default)]
 struct Open {
     next: u64,
-    streams: BTreeMap<u64, (String, Subscription)>,
+    streams: BTreeMap<u64, (String, Seen)>,
 }
 
 impl Streams {
     /// The streams that a target was given something on.
     pub(crate) fn of(&self, target: &str) -> Vec<Value> {
         let open = lock(&self.0);
-        let its = |stream: &&(String, Subscription)| {
+        let its = |stream: &&(String, Seen)| {
             stream.1.sent.iter().any(|sent| sent.target.as_deref() == Some(target))
         };
-        let show = |(client, stream): &(String, Subscription)| {
+        let show = |(client, stream): &(String, Seen)| {
             let mut shown = json!(stream);
             shown["client"] = client.as_str().into();
             shown
@@ -62,12 +62,12 @@ impl Seat {
         let mut open = lock(&node.streams.0);
         open.next += 1;
         let number = open.next;
-        open.streams.insert(number, (client.to_owned(), Subscription::default()));
+        open.streams.insert(number, (client.to_owned(), Seen::default()));
         Self { of: Arc::clone(node), number }
     }
 
     /// Has `stream` shown as it is.
-    pub(super) fn show(&self, stream: &Subscription) {
+    pub(super) fn show(&self, stream: &Seen) {
         if let Some((_, shown)) = lock(&self.of.streams.0).streams.get_mut(&self.number) {
             shown.clone_from(stream);
         }

@@ -3,6 +3,8 @@
 //! is told only to who may have it; that a key was given is in the audit log before it leaves.
 
 mod form;
+mod handed;
+mod traefik;
 mod wish;
 
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Response, header};
-use axum::{Router, routing};
+use axum::{Extension, Router, routing};
 use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::json;
@@ -20,6 +22,7 @@ use tokio::time::Instant;
 use tracing::{debug, error};
 
 use self::form::Form;
+use self::handed::Handed;
 use self::wish::Wish;
 use super::RequestId;
 use super::bearer::{self, Refusal};
@@ -32,9 +35,11 @@ use crate::perform::offer::{Offer, known, offer};
 use crate::store::{ApiToken, Commit, Event};
 use crate::token::Kind;
 
-/// Everything under `/api/v1/pull/`.
+/// `/api/v1/pull` and everything under it.
 pub(super) fn router() -> Router<Arc<Node>> {
-    Router::new().route("/api/v1/pull/{file}", routing::get(answer))
+    let several = Router::new().route("/api/v1/pull", routing::get(traefik::answer));
+    let several = several.layer(Extension(Arc::<Handed>::default()));
+    several.route("/api/v1/pull/{file}", routing::get(answer))
 }
 
 async fn answer(
@@ -43,7 +48,11 @@ async fn answer(
     request: Request,
 ) -> Response<Body> {
     let (head, _) = request.into_parts();
-    let mut response = pull(&node, &file, &head).await.unwrap_or_else(Refusal::response);
+    guarded(pull(&node, &file, &head).await.unwrap_or_else(Refusal::response))
+}
+
+/// The answer, to be kept by nobody on its way.
+fn guarded(mut response: Response<Body>) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
@@ -63,9 +72,7 @@ struct Asked {
 async fn pull(node: &Node, file: &str, head: &Parts) -> Result<Response<Body>, Refusal> {
     let name = file.split_once('.').map_or(file, |(name, _)| name);
     let mut holder = bearer::holder(node, head, Kind::Certificate, name)?;
-    if let Err(error) = node.store.note_use(&holder, node.world.now()).await {
-        debug!(token = holder.name, %error, "the use of a token is not noted");
-    }
+    note_use(node, &holder).await;
     let missing = || absent(format!("there is no {file:?} for this target to pull"));
     let (_, form) = Form::split(file).ok_or_else(missing)?;
     let Query(asked) = Query::<Asked>::try_from_uri(&head.uri)
@@ -103,6 +110,12 @@ async fn pull(node: &Node, file: &str, head: &Parts) -> Result<Response<Body>, R
     }
 }
 
+async fn note_use(node: &Node, holder: &ApiToken) {
+    if let Err(error) = node.store.note_use(holder, node.world.now()).await {
+        debug!(token = holder.name, %error, "the use of a token is not noted");
+    }
+}
+
 /// The form that is asked for, if the version can be had in it.
 fn chosen(form: Option<Form>, head: &Parts, offer: &Offer) -> Result<Form, Problem> {
     let has_key = offer.version.sealed_key.is_some();
@@ -129,33 +142,43 @@ async fn give(
     form: Form,
     target: Option<&str>,
 ) -> Result<Response<Body>, Problem> {
-    let broken = |error: &dyn std::fmt::Display| {
-        error!(certificate = offer.name, version = offer.version.number, %error, "cannot be pulled");
-        Problem::new(
-            ProblemType::ServerInternal,
-            "the version cannot be read; see the server's log",
-        )
-    };
+    let broken = |error: &dyn std::fmt::Display| broken(offer, error);
     let bundle = offer.bundle(node).map_err(|e| broken(&e))?;
     let body = form.render(&offer.name, &offer.version, &bundle);
     let body = body.ok_or_else(|| broken(&"it has no such form"))?;
     if form.holds_key() && bundle.key_pkcs8().is_some() {
-        let actor = format!("token/{}", holder.name);
-        let event = Event::new(actor, "certificate.pull", format!("managed/{}", offer.name));
-        let mut event = event.with(json!({
-            "version": offer.version.number,
-            "representation": form.media_type(),
-            "target": target,
-        }));
-        if let Some(RequestId(id)) = head.extensions.get() {
-            event = event.asked_by(id);
-        }
-        node.store.commit(Commit::new(event), node.world.now()).await.map_err(uncommitted)?;
+        record(node, head, holder, offer, form.media_type(), target).await?;
     }
     let mut response = Response::new(Body::from(body));
     let media_type = HeaderValue::from_static(form.media_type());
     response.headers_mut().insert(header::CONTENT_TYPE, media_type);
     Ok(response)
+}
+
+/// Stores that a key is given.
+async fn record(
+    node: &Node,
+    head: &Parts,
+    holder: &ApiToken,
+    offer: &Offer,
+    representation: &str,
+    target: Option<&str>,
+) -> Result<(), Problem> {
+    let actor = format!("token/{}", holder.name);
+    let event = Event::new(actor, "certificate.pull", format!("managed/{}", offer.name));
+    let mut event = event.with(json!({
+        "version": offer.version.number, "representation": representation, "target": target,
+    }));
+    if let Some(RequestId(id)) = head.extensions.get() {
+        event = event.asked_by(id);
+    }
+    node.store.commit(Commit::new(event), node.world.now()).await.map_err(uncommitted)?;
+    Ok(())
+}
+
+fn broken(offer: &Offer, error: &dyn std::fmt::Display) -> Problem {
+    error!(certificate = offer.name, version = offer.version.number, %error, "cannot be pulled");
+    Problem::new(ProblemType::ServerInternal, "the version cannot be read; see the server's log")
 }
 
 /// The answer with the tag of what it is about, and the wait it was granted (RFC 7240 §3).
