@@ -95,7 +95,11 @@ async fn a_pair_that_does_not_match_would_cost_it_tls_and_is_found_before() {
         kind.placement.path = Some(server.folder.path("tls/releases/1/tls.crt"));
         kind.placement.key_path = Some(server.folder.path("tls/releases/1/tls.key"));
     }
-    let error = push(&spec, 2, &keyless(&issuer, &["shop.test"])).await.expect_err("no match");
+    let elsewhere = keyless(&issuer, &["shop.test"]);
+    // A release has no key then, where there was one.
+    let error = push(&server.spec(), 2, &elsewhere).await.expect_err("no key");
+    assert!(error.to_string().contains("no file with the key"), "{error}");
+    let error = push(&spec, 2, &elsewhere).await.expect_err("no match");
     assert!(error.to_string().contains("do not go together"), "{error}");
     assert_eq!(spec.open().observe().await.expect("readable"), Observed::Leaf(first.fingerprint()));
     server.serves(&first).await;

@@ -110,6 +110,9 @@ async fn a_key_of_another_is_found_before_the_server_is_told_and_refused_by_it_o
     let first = issuer.bundle(&["shop.test"]);
     let server = Mariadb::start(&first).await;
     let elsewhere = keyless(&issuer, &["shop.test"]);
+    // A release has no key then, where there was one.
+    let error = push(&server.spec(""), 2, &elsewhere).await.expect_err("no key");
+    assert!(error.to_string().contains("no file with the key"), "{error}");
     let error = push(&server.of_files(), 2, &elsewhere).await.expect_err("they do not match");
     assert!(error.to_string().contains("do not go together"), "{error}");
     let held = server.of_files().open().observe().await.expect("readable");

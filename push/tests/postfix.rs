@@ -137,6 +137,9 @@ async fn a_pair_that_does_not_match_would_cost_it_tls_and_is_found_before() {
     let first = issuer.bundle(&["shop.test"]);
     let Some(server) = Postfix::start(&first).await else { return };
     let elsewhere = keyless(&issuer, &["shop.test"]);
+    // A release has no key then, where there was one.
+    let error = push(&server.spec(), 2, &elsewhere).await.expect_err("no key");
+    assert!(error.to_string().contains("no file with the key"), "{error}");
     let mut spec = server.spec();
     if let push::Kind::Postfix(kind) = &mut spec.kind {
         kind.placement.directory = None;

@@ -169,6 +169,9 @@ async fn a_key_of_another_is_found_before_the_server_is_told() {
         kind.placement.key_path = Some(server.folder.path("tls/releases/1/tls.key"));
     }
     let elsewhere = crate::scene::keyless(&issuer, &["shop.test"]);
+    // A release has no key then, where there was one.
+    let error = push(&server.by_signal(""), 2, &elsewhere).await.expect_err("no key");
+    assert!(error.to_string().contains("no file with the key"), "{error}");
     let error = push(&spec, 2, &elsewhere).await.expect_err("they do not match");
     assert!(error.to_string().contains("do not go together"), "{error}");
     assert_eq!(spec.open().observe().await.expect("readable"), Observed::Leaf(first.fingerprint()));
