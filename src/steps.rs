@@ -22,6 +22,8 @@ pub(crate) enum Subject {
     Placement(i64),
     Keyset(i64),
     Notification(i64),
+    /// What people are to be told.
+    Notices,
     /// The CRL of an authority.
     Crl(i64),
     /// What is no longer needed.

@@ -58,6 +58,7 @@ pub(crate) fn start_due(node: &Arc<Node>) {
         error!(%error, "what other nodes changed of keysets cannot be published");
     }
     start_rows::<KeysetRow>(node, perform::keyset::begin);
+    node.steps.start(Subject::Notices, perform::notices::tell(Arc::clone(node)));
     start_rows::<NotificationRow>(node, perform::notify::begin);
     start_rows::<PlacementRow>(node, |node, id| {
         steps.start(Subject::Placement(id), perform::watch::look(Arc::clone(node), id));

@@ -2,12 +2,13 @@
 //! means.
 
 use std::fmt;
-use std::str::FromStr;
 
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 
 /// How grave an event is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// It goes as it should.
     Info,
@@ -30,22 +31,18 @@ impl Severity {
             Self::Emergency => "emergency",
         }
     }
+
+    /// The severity of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::Info, Self::Warning, Self::Failure, Self::Emergency];
+        all.into_iter().find(|severity| severity.name() == name)
+    }
 }
 
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl FromStr for Severity {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let all = [Self::Info, Self::Warning, Self::Failure, Self::Emergency];
-        all.into_iter().find(|severity| severity.name() == text).ok_or_else(|| {
-            format!("severity {text:?} is none of info, warning, failure and emergency")
-        })
     }
 }
 

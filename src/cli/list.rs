@@ -52,7 +52,10 @@ enum Kind {
     /// Signing keys of JWT issuers
     #[value(alias = "keysets")]
     Keyset,
-    /// Addresses that are told of events
+    /// Who is told of events: webhooks, mails and chats
+    #[value(alias = "receivers")]
+    Receiver,
+    /// Of those, the webhooks
     #[value(alias = "webhooks")]
     Webhook,
     /// Runs from trigger to retirement, by id
@@ -76,6 +79,7 @@ impl Kind {
             Self::Issuer => "/issuers",
             Self::Target => "/targets",
             Self::Keyset => "/keysets",
+            Self::Receiver => "/receivers",
             Self::Webhook => "/webhooks",
             Self::Rotation => "/rotations",
             Self::Account => "/accounts",
@@ -92,6 +96,9 @@ impl Kind {
             Self::Issuer => &["name", "directory", "account", "resting_until"],
             Self::Target => &["name", "kind", "probe"],
             Self::Keyset => &["name", "status", "algorithm", "kid", "rotates_at", "keys", "error"],
+            Self::Receiver => {
+                &["name", "kind", "status", "origin", "severity", "waiting", "delivered", "error"]
+            }
             Self::Webhook => &["name", "status", "origin", "events", "latest", "error"],
             Self::Rotation => &["id", "because", "phase", "from", "to"],
             Self::Account => &["id", "directory", "status", "contact", "created_at"],

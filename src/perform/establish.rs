@@ -193,6 +193,8 @@ fn build(
     }
     let webhooks =
         (declared.webhooks.into_iter()).map(|(name, spec)| (name, Arc::new(spec))).collect();
+    let mails = (declared.mails.into_iter()).map(|(name, spec)| (name, Arc::new(spec))).collect();
+    let chats = (declared.chats.into_iter()).map(|(name, spec)| (name, Arc::new(spec))).collect();
     let cluster_signers =
         (declared.cluster_signers.into_iter()).map(|(name, spec)| (name, Arc::new(spec))).collect();
     let mut catalog = Catalog {
@@ -204,6 +206,8 @@ fn build(
         targets,
         keysets,
         webhooks,
+        mails,
+        chats,
         cluster_signers,
     };
     own::declare(node, &mut catalog);

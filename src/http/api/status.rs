@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde_json::json;
 
-use super::{Answer, keyset, keyset_status, managed, webhook};
+use super::{Answer, keyset, keyset_status, managed, receiver};
 use crate::node::Node;
 
 /// The node at a glance, and what asks for attention.
@@ -29,7 +29,7 @@ pub(super) async fn status(State(node): State<Arc<Node>>) -> Answer {
         Err(problem) => return Answer(Err(problem)),
     }
     attention.extend(keyset_status::attention(&node));
-    match webhook::attention(&node) {
+    match receiver::attention(&node) {
         Ok(lines) => attention.extend(lines),
         Err(problem) => return Answer(Err(problem)),
     }
