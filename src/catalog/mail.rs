@@ -133,3 +133,44 @@ fn mailbox(what: &str, text: &str) -> Result<Mailbox, String> {
 
 const LOCAL: &str = "localhost";
 const MAX_RECIPIENTS: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+
+    #[test]
+    fn what_could_not_reach_anybody_is_refused() {
+        let good = "[[mail]]\nname = \"ops\"\nserver = \"mail.example.com\"\n\
+                    from = \"Perennial <pki@example.com>\"\nto = [\"ops@example.com\"]\n";
+        let check = |text: &str| match parse([("a.toml", text)]) {
+            Ok(declared) => declared.check().map_err(|wrong| wrong.to_string()),
+            Err(mistake) => Err(mistake.to_string()),
+        };
+        assert_eq!(check(good), Ok(()));
+        for server in ["10.0.0.5", "[fd00::5]:2525", "fd00::5", "localhost:25", "mail:25"] {
+            assert_eq!(check(&good.replace("mail.example.com", server)), Ok(()), "{server}");
+        }
+        for (from, to, why) in [
+            ("\"mail.example.com\"", "\"https://mail\"", "is no mail server"),
+            ("\"mail.example.com\"", "\"mail:0\"", "is no mail server"),
+            ("Perennial <pki@example.com>", "pki", "is no address"),
+            ("[\"ops@example.com\"]", "[\"ops\"]", "is no address"),
+            ("[\"ops@example.com\"]", "[]", "to is empty"),
+            ("to =", "login_file = \"/l\"\ntls = \"none\"\nto =", "in the clear"),
+            ("to =", "login_file = \"l\"\nto =", "whole path"),
+            ("to =", "tls = \"maybe\"\nto =", "unknown variant"),
+            ("to =", "password = \"x\"\nto =", "unknown field"),
+            ("to =", "events = [\"rotation.fial\"]\nto =", "nobody is told of"),
+            ("to =", "severity = \"fatal\"\nto =", "unknown variant"),
+            ("to =", "wait = \"2h\"\nto =", "wait must lie"),
+            ("to =", "repeat = \"1m\"\nto =", "repeat must lie"),
+            ("to =", "quiet = [\"daily 00:00-24:00\"]\nto =", "leaves no time"),
+            ("to =", "quiet = [\"at night\"]\nto =", "no maintenance window"),
+        ] {
+            let told = check(&good.replace(from, to)).expect_err(to);
+            assert!(told.contains(why), "{to}: {told}");
+        }
+        let twice = format!("{good}[[chat]]\nname = \"ops\"\nurl_file = \"/u\"\n");
+        assert!(check(&twice).expect_err("one name").contains("there is a mail of this name"));
+    }
+}

@@ -300,3 +300,6 @@ const MAX_AT_ONCE: usize = 64;
 /// More than are sent within an hour.
 const MAX_LATEST: u32 = 64;
 const MAX_NAMED: usize = 5;
+
+#[cfg(test)]
+mod tests;

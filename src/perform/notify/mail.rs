@@ -58,7 +58,7 @@ async fn attempt(node: &Node, spec: &MailSpec, sent: &Sent<'_>) -> Result<Answer
     if let Some(login) = login {
         let done = client.auth(&[Mechanism::Plain, Mechanism::Login], &login).await;
         // The server is not to be told off for what an operator can mend: it is tried again.
-        done.map_err(|error| Answer::Failed(format!("the login is refused: {}", causes(&error))))?;
+        done.map_err(|error| Answer::Failed(format!("the login is refused: {error}")))?;
     }
     let answer = hand_over(&mut client, spec, &mail).await;
     // What was said is said; how it says goodbye matters to nobody.
@@ -84,7 +84,7 @@ async fn hand_over(
             Err(error) => return Err(refused("the connection is lost", &error)),
         }
     }
-    let each = not.iter().map(|(address, error)| format!("{address}: {}", causes(error)));
+    let each = not.iter().map(|(address, error)| format!("{address}: {error}"));
     let complaints = each.collect::<Vec<_>>().join("; ");
     if taken == 0 {
         let transient = not.iter().any(|(_, error)| !error.is_permanent());
@@ -103,7 +103,7 @@ async fn hand_over(
 
 /// What a refusal means: what is said to be for good (RFC 5321 §4.2.1, 5yz) is not tried again.
 fn refused(what: &str, error: &SmtpError) -> Answer {
-    let why = format!("{what}: {}", causes(error));
+    let why = format!("{what}: {error}");
     if error.is_permanent() { Answer::Refused(why) } else { Answer::Failed(why) }
 }
 
@@ -131,7 +131,7 @@ fn written(spec: &MailSpec, sent: &Sent<'_>) -> Result<Vec<u8>, String> {
         // Lines of any length, and no octet that a server would have to understand.
         .header(ContentTransferEncoding::QuotedPrintable)
         .body(text);
-    let mail = mail.singlepart(part).map_err(|error| causes(&error))?;
+    let mail = mail.singlepart(part).map_err(|error| error.to_string())?;
     Ok(mail.formatted())
 }
 

@@ -161,8 +161,8 @@ impl Stage {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("private");
         let text = declared(&file);
         let wanted = parse([("a.toml", text.as_str())]).expect("parses");
-        wanted.check().expect("it could work");
         let standing = establish::declared(&node).await.expect("readable");
+        standing.clone().with(&wanted).check().expect("it could work");
         let catalog = establish::apply(&node, "admin", &standing, &wanted).await;
         node.catalog.replace(catalog.expect("stands"));
         let begun = clock.load(Ordering::SeqCst);
