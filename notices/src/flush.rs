@@ -32,13 +32,27 @@ pub struct Plan {
     pub dropped: Vec<Notice>,
 }
 
-/// What a receiver is told now of these notices, which are due or could wait no longer than `wait`.
-/// A trouble that lasts is told again after `repeat`.
+/// Until when the notices are that may go into a message now: those that are due within `wait`, and the
+/// reminders of the next part of `repeat`, so that many of them become one.
 #[must_use]
-pub fn flush(notices: Vec<Notice>, repeat: SignedDuration, now: Timestamp) -> Plan {
+pub fn horizon(wait: SignedDuration, repeat: SignedDuration, now: Timestamp) -> Timestamp {
+    now + wait.max(repeat / SLACK)
+}
+
+/// What a receiver is told now of these notices, as far as their [`horizon`]. A trouble that lasts is
+/// told again after `repeat`.
+#[must_use]
+pub fn flush(
+    notices: Vec<Notice>,
+    wait: SignedDuration,
+    repeat: SignedDuration,
+    now: Timestamp,
+) -> Plan {
     let mut plan = Plan::default();
     let mut told = Vec::new();
-    for notice in notices {
+    // What nobody was told of has its time: it may mend itself.
+    let ripe = |notice: &Notice| notice.due_at <= now + wait || notice.told_at.is_some();
+    for notice in notices.into_iter().filter(ripe) {
         let reminder = notice.told_at.is_some_and(|at| at + repeat <= now + repeat / SLACK);
         match notice.state {
             State::Open if notice.is_news() || reminder => told.push(notice),

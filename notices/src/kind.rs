@@ -135,6 +135,6 @@ pub const KINDS: &[Kind] = &[
     kind("keyset.retire", Info, Happens, 0, "a key signs no more"),
     kind("keyset.remove", Info, Happens, 0, "a key is published no more"),
     kind("keyset.rotate", Info, Happens, 0, "an operator asked for the next key"),
-    kind("keyset.roll-back", Info, Happens, 0, "an operator withdrew a key"),
+    kind("keyset.roll-back", Info, Ends("edge"), 0, "an operator withdrew a key"),
     kind("keyset.undeclare", Info, EndsAll, 0, "it is not declared any more"),
 ];

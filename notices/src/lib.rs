@@ -7,7 +7,7 @@ mod kind;
 mod message;
 mod notice;
 
-pub use flush::{Plan, flush, held_until};
+pub use flush::{Plan, flush, held_until, horizon};
 pub use kind::{Effect, KINDS, Kind, Severity};
 pub use message::{Message, for_chat};
 pub use notice::{Change, Happening, Notice, State, happen, one_line};

@@ -105,11 +105,10 @@ pub fn happen(
     repeat: SignedDuration,
 ) -> Vec<Change> {
     let due_at = happening.at + wait.max(kind.patience);
-    let old = |topic: &str| notices.iter().find(|notice| notice.topic == topic);
     match kind.effect {
         Effect::Begins(name) => {
             let topic = topic(name, happening);
-            match old(&topic) {
+            match notices.iter().find(|notice| notice.topic == topic) {
                 Some(old) => vec![Change::Put(again(old, kind, happening, due_at, repeat))],
                 None if told => {
                     vec![Change::Put(fresh(topic, State::Open, kind, happening, due_at))]
@@ -117,30 +116,39 @@ pub fn happen(
                 None => Vec::new(),
             }
         }
-        Effect::Happens => match old(kind.event) {
-            Some(old) => vec![Change::Put(again(old, kind, happening, old.due_at, repeat))],
-            None if told => {
-                vec![Change::Put(fresh(kind.event.into(), State::Once, kind, happening, due_at))]
-            }
-            None => Vec::new(),
-        },
+        Effect::Happens if told => vec![Change::Put(once(notices, kind, happening, due_at))],
+        Effect::Happens => Vec::new(),
         Effect::Ends(name) => {
             let topic = topic(name, happening);
-            old(&topic).into_iter().filter_map(|old| over(old, happening, due_at)).collect()
+            end(notices, kind, happening, told, |old| old.topic == topic, due_at)
         }
-        Effect::EndsAll => {
-            let mut changes: Vec<_> =
-                notices.iter().filter_map(|old| over(old, happening, due_at)).collect();
-            let is_told = changes.iter().any(|change| matches!(change, Change::Put(_)));
-            if told && !is_told {
-                let topic = kind.event.to_owned();
-                changes.push(Change::Put(match old(&topic) {
-                    Some(old) => again(old, kind, happening, old.due_at, repeat),
-                    None => fresh(topic, State::Once, kind, happening, due_at),
-                }));
-            }
-            changes
-        }
+        Effect::EndsAll => end(notices, kind, happening, told, |_| true, due_at),
+    }
+}
+
+/// Troubles end. Whoever is told of that is not told besides that it happened.
+fn end(
+    notices: &[Notice],
+    kind: &Kind,
+    happening: &Happening,
+    told: bool,
+    ends: impl Fn(&Notice) -> bool,
+    due_at: Timestamp,
+) -> Vec<Change> {
+    let ended = notices.iter().filter(|old| ends(old));
+    let mut changes: Vec<_> = ended.filter_map(|old| over(old, happening, due_at)).collect();
+    let is_told = changes.iter().any(|change| matches!(change, Change::Put(_)));
+    if told && !is_told {
+        changes.push(Change::Put(once(notices, kind, happening, due_at)));
+    }
+    changes
+}
+
+/// What only happens, perhaps not for the first time since it was told.
+fn once(notices: &[Notice], kind: &Kind, happening: &Happening, due_at: Timestamp) -> Notice {
+    match notices.iter().find(|notice| notice.topic == kind.event) {
+        Some(old) => again(old, kind, happening, old.due_at, SignedDuration::ZERO),
+        None => fresh(kind.event.into(), State::Once, kind, happening, due_at),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use notices::{
     Change, Effect, Happening, KINDS, Kind, Message, Notice, Severity, State, flush, for_chat,
-    happen, held_until,
+    happen, held_until, horizon,
 };
 use proptest::prelude::*;
 
@@ -80,8 +80,9 @@ impl Receiver {
         if !self.notices.values().any(|n| n.due_at <= self.now && due(n)) {
             return;
         }
-        let taken = self.notices.values().filter(|n| n.due_at <= self.now + WAIT && due(n));
-        let plan = flush(taken.cloned().collect(), REPEAT, self.now);
+        let until = horizon(WAIT, REPEAT, self.now);
+        let taken = self.notices.values().filter(|n| n.due_at <= until && due(n));
+        let plan = flush(taken.cloned().collect(), WAIT, REPEAT, self.now);
         for notice in plan.put {
             self.notices.insert((notice.subject.clone(), notice.topic.clone()), notice);
         }
@@ -156,6 +157,24 @@ fn ten_thousand_failures_are_one_bounded_message() {
     assert!(text.contains("managed/shop: a target serves or holds something else"), "{text}");
     ops.pass(2 * 86_400);
     assert_eq!(ops.told.len(), 3, "and one reminder a day");
+}
+
+#[test]
+fn reminders_of_what_failed_one_after_the_other_go_together() {
+    let mut ops = Receiver::new();
+    for number in 0..200 {
+        ops.event("rotation.fail", &format!("managed/c-{number}"), "no answer", None);
+        ops.pass(10);
+    }
+    ops.pass(3600);
+    let first = ops.told.len();
+    assert!(first <= 12, "{:?}", ops.titles());
+    ops.event("placement.unreachable", "managed/shop", "", None);
+    ops.pass(86_400);
+    let titles = ops.titles();
+    let reminders: Vec<_> = titles[first..].iter().filter(|t| t.contains("still")).collect();
+    assert_eq!(reminders.len(), 1, "{titles:?}");
+    assert!(titles[first].contains("cannot be looked at"), "{titles:?}");
 }
 
 #[test]

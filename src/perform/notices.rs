@@ -186,13 +186,13 @@ async fn flush(
     if held && !urgent {
         return Ok(());
     }
-    let until = now + audience.wait;
+    let until = notices::horizon(audience.wait, audience.repeat, now);
     let rows = node.store.notices_due(name.to_owned(), until, held, MAX_NOTICES).await?;
     let is_moot =
         |row: &NoticeRow| row.notice.state == State::Open && !catalog.stands(&row.notice.subject);
     let (moot, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_moot);
-    let plan =
-        notices::flush(rows.iter().map(|row| row.notice.clone()).collect(), audience.repeat, now);
+    let standing = rows.iter().map(|row| row.notice.clone()).collect();
+    let plan = notices::flush(standing, audience.wait, audience.repeat, now);
     let messages: Vec<_> =
         plan.messages.iter().map(|message| written(node, &receiver, message)).collect();
     if !messages.is_empty() {

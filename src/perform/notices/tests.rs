@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -65,6 +66,36 @@ async fn a_crash_at_any_commit_loses_no_message_and_repeats_only_what_may_not_ha
 }
 
 #[tokio::test]
+async fn a_thousand_failures_are_one_message_and_their_end_is_one() {
+    let chat = Receiver::answering(&["200 OK"]);
+    let stage = stage_with(&chat, "", |_, _| {
+        let one = |n| format!("[[certificate]]\nname = \"c-{n}\"\nnames = [\"c-{n}.test\"]\n");
+        (0..1000).map(one).collect()
+    })
+    .await;
+    for (action, title) in [
+        ("rotation.not-obtained", "*1000 times: no new certificate is given*"),
+        ("rotation.prove", "*1000 times: resolved: every target is proven to serve it*"),
+    ] {
+        for number in 0..1000 {
+            let why = json!({ "why": format!("issuer le: attempt {number}: connection refused") });
+            let event = Event::new("test", action, format!("managed/c-{number}"));
+            store(&stage, event.with(why).of_rotation(number)).await;
+        }
+        let before = chat.taken().len();
+        turn(&stage, 599).await;
+        let patient = usize::from(action == "rotation.prove");
+        assert_eq!(chat.taken().len(), before + patient, "it may mend itself");
+        turn(&stage, 31).await;
+        assert_eq!(chat.taken().len(), before + 1);
+        let last = texts(&chat).pop().expect("a message");
+        assert!(last.contains(title) && last.len() < 1000, "{last}");
+    }
+    let counts = stage.node.store.notice_counts("ops").expect("a read");
+    assert_eq!(counts, (0, 0), "nothing remains");
+}
+
+#[tokio::test]
 async fn a_chat_that_is_told_too_much_is_left_alone_as_long_as_it_says() {
     let chat = Receiver::answering(&["429 Too Many\r\nRetry-After: 120", "200 OK"]);
     let stage = stage(&chat, "").await;
@@ -107,7 +138,18 @@ async fn quiet_times_hold_up_what_is_not_urgent_and_nobody_is_told_of_what_is_de
 #[tokio::test]
 async fn events_go_to_whom_they_belong() {
     let chat = Receiver::answering(&["200 OK"]);
-    let stage = stage_of(&chat, "", true).await;
+    let stage = stage_with(&chat, "", |file, secret| {
+        format!(
+            "[[certificate]]\nname = \"paid\"\nnames = [\"paid.test\"]\nowner = \"payments\"\n\
+             [[webhook]]\nname = \"program\"\nurl = \"http://127.0.0.1:9/\"\n\
+             secret_file = {secret:?}\nevents = [\"*\"]\n\
+             [[chat]]\nname = \"payments\"\nurl_file = {file:?}\nowners = [\"payments\"]\n\
+             severity = \"failure\"\n\
+             [[chat]]\nname = \"all\"\nurl_file = {file:?}\nowners = [\"*\"]\n\
+             severity = \"failure\"\n"
+        )
+    })
+    .await;
     let catalog = stage.node.catalog.load();
     let receivers = catalog.receivers();
     let told = |event: &str, subject: &str| {
@@ -123,33 +165,26 @@ async fn events_go_to_whom_they_belong() {
 
 /// A node that tells a chat.
 async fn stage(chat: &Receiver, more: &str) -> Stage {
-    stage_of(chat, more, false).await
+    stage_with(chat, more, |_, _| String::new()).await
 }
 
-/// A node that tells a chat, and if it is `routed`, others besides.
-async fn stage_of(chat: &Receiver, more: &str, routed: bool) -> Stage {
-    let (url, more) = (format!("{}/secret-path", chat.url), more.to_owned());
+/// A node that tells a chat, for which something else is declared besides: by the paths of the chat's URL
+/// and of a secret.
+async fn stage_with(
+    chat: &Receiver,
+    more: &str,
+    besides: impl FnOnce(&Path, &Path) -> String,
+) -> Stage {
+    let url = format!("{}/secret-path", chat.url);
     Stage::with(move |secret| {
         let file = secret.with_file_name("url");
         fs::write(&file, format!("{url}\n")).expect("written");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("private");
-        let certificate = |name: &str, more: &str| {
-            format!("[[certificate]]\nname = {name:?}\nnames = [\"{name}.test\"]\n{more}")
-        };
-        let mut text = certificate("shop", "")
-            + &certificate("paid", "owner = \"payments\"\n")
-            + &format!("[[chat]]\nname = \"ops\"\nurl_file = {file:?}\n{more}");
-        if routed {
-            text += &format!(
-                "[[webhook]]\nname = \"program\"\nurl = \"http://127.0.0.1:9/\"\n\
-                 secret_file = {secret:?}\nevents = [\"*\"]\n\
-                 [[chat]]\nname = \"payments\"\nurl_file = {file:?}\nowners = [\"payments\"]\n\
-                 severity = \"failure\"\n\
-                 [[chat]]\nname = \"all\"\nurl_file = {file:?}\nowners = [\"*\"]\n\
-                 severity = \"failure\"\n"
-            );
-        }
-        text
+        format!(
+            "[[certificate]]\nname = \"shop\"\nnames = [\"shop.test\"]\n\
+             [[chat]]\nname = \"ops\"\nurl_file = {file:?}\n{more}{}",
+            besides(&file, secret)
+        )
     })
     .await
 }

@@ -7,6 +7,7 @@ mod mail;
 mod signature;
 #[cfg(test)]
 pub(super) mod tests;
+mod turns;
 mod wire;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 use tracing::{error, info, warn};
 
 use signature::Secrets;
+pub(crate) use turns::Turns;
 
 use crate::catalog::{Receiver, WebhookSpec};
 use crate::node::Node;
@@ -105,8 +107,10 @@ pub(crate) async fn test(node: &Node, receiver: &Receiver) -> Result<String, Str
     let sent = Sent { message: &message, body: &body.to_string(), created_at: now };
     match send(node, receiver, &sent).await {
         Answer::Taken => Ok(message),
-        Answer::Partly(why) | Answer::Refused(why) | Answer::Failed(why) => Err(why),
-        Answer::Later(_, why) => Err(why),
+        Answer::Partly(why)
+        | Answer::Refused(why)
+        | Answer::Failed(why)
+        | Answer::Later(_, why) => Err(notices::one_line(&why)),
     }
 }
 
@@ -122,6 +126,9 @@ async fn deliver(node: &Node, id: i64) -> Result<(), NotifyError> {
     let Some(row) = row.filter(|row| row.due_at.is_some_and(|at| at <= node.world.now())) else {
         return Ok(());
     };
+    // It is due still, and has its turn when another is done.
+    let name = row.receiver.clone();
+    let Some(_turn) = node.turns.take(&name) else { return Ok(()) };
     let receiver = node.catalog.load().receiver(&row.receiver);
     let sent = Sent { message: &row.message, body: &row.body, created_at: row.created_at };
     let answer = match &receiver {
@@ -131,7 +138,8 @@ async fn deliver(node: &Node, id: i64) -> Result<(), NotifyError> {
     let now = node.world.now();
     let attempts = row.attempts + 1;
     let again = wait(attempts, row.id);
-    let cut = |why: String| Some(why.chars().take(MAX_ERROR).collect());
+    // Others said it: it is not to do anything to a terminal.
+    let cut = |why: String| Some(notices::one_line(&why));
     let (action, after) = match answer {
         // Whoever was to be told is declared no more.
         None => ("notification.abandon", NotificationRow { due_at: None, error: None, ..row }),
@@ -251,4 +259,3 @@ pub(crate) enum NotifyError {
 
 /// Seconds between attempts: as Standard Webhooks has it, three days in all.
 const WAITS: [i64; 9] = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
-const MAX_ERROR: usize = 500;
