@@ -18,6 +18,7 @@ use crate::http::metrics::Metrics;
 use crate::keys::Keys;
 use crate::news::News;
 use crate::perform::keyset::{Edges, Keysets};
+use crate::perform::notify::Turns;
 use crate::perform::obtain::Issuers;
 use crate::perform::obtain::acme::Answers;
 use crate::perform::published::Published;
@@ -50,6 +51,8 @@ pub(crate) struct Node {
     pub(crate) keysets: Current<Keysets>,
     /// Where kube-apiservers ask.
     pub(crate) sockets: Sockets,
+    /// The messages on their way to each receiver.
+    pub(crate) turns: Turns,
     /// Envoys that have a stream open.
     pub(crate) streams: Streams,
     /// Keys known to be compromised, by file.
@@ -165,6 +168,7 @@ pub(crate) mod tests {
             fetches: Fetches::default(),
             keysets: Current::new(Keysets::new()),
             sockets: Sockets::default(),
+            turns: Turns::default(),
             streams: Streams::default(),
             blocked: ca::BlockedKeys::default(),
             http_url: "http://localhost:8080".into(),

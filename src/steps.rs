@@ -24,6 +24,8 @@ pub(crate) enum Subject {
     Notification(i64),
     /// An address that is watched.
     Endpoint(i64),
+    /// What people are to be told.
+    Notices,
     /// The CRL of an authority.
     Crl(i64),
     /// What is no longer needed.

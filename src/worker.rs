@@ -60,6 +60,7 @@ pub(crate) fn start_due(node: &Arc<Node>) {
         error!(%error, "what other nodes changed of keysets cannot be published");
     }
     start_rows::<KeysetRow>(node, perform::keyset::begin);
+    node.steps.start(Subject::Notices, perform::notices::tell(Arc::clone(node)));
     start_rows::<NotificationRow>(node, perform::notify::begin);
     start_rows::<EndpointRow>(node, |node, id| {
         steps.start(Subject::Endpoint(id), perform::endpoint::look(Arc::clone(node), id));

@@ -4,6 +4,7 @@
 mod external_key;
 mod issue;
 mod keyset;
+mod mail;
 mod node;
 mod publication;
 mod pull;

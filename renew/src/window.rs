@@ -76,6 +76,32 @@ impl Window {
         });
         begins.min().map_or(at, |start| start.max(at))
     }
+
+    /// When it closes, if it is open at `at`.
+    fn closes(&self, at: Timestamp) -> Option<Timestamp> {
+        let midnight = at.as_second() - at.as_second().rem_euclid(DAY);
+        let ends = (-1..=0).filter_map(|day| {
+            let start = Timestamp::from_second(midnight + day * DAY + self.from).ok()?;
+            let bit = start.to_zoned(TimeZone::UTC).weekday().to_monday_zero_offset();
+            let end = plus(start, self.length);
+            (self.days >> bit & 1 == 1 && start <= at && at < end).then_some(end)
+        });
+        ends.max()
+    }
+}
+
+/// The first instant at `now` or later when none of the windows is open; none within a month.
+#[must_use]
+pub fn all_closed(windows: &[Window], now: Timestamp) -> Option<Timestamp> {
+    let horizon = plus(now, SignedDuration::from_hours(31 * 24));
+    let mut at = now;
+    while at < horizon {
+        match windows.iter().filter_map(|window| window.closes(at)).max() {
+            Some(end) => at = end,
+            None => return Some(at),
+        }
+    }
+    None
 }
 
 impl FromStr for Window {
@@ -221,6 +247,26 @@ mod tests {
         {
             assert!(text.parse::<Window>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn windows_end_when_the_last_of_them_does() {
+        let windows = |texts: &[&str]| -> Vec<Window> {
+            texts.iter().map(|text| text.parse().expect("a window")).collect()
+        };
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let nights = windows(&["daily 22:00-02:00", "Sat 01:00-06:00"]);
+        for (now, end) in [
+            ("2026-11-27T21:59:59Z", "2026-11-27T21:59:59Z"),
+            ("2026-11-27T22:00:00Z", "2026-11-28T06:00:00Z"),
+            ("2026-11-28T01:59:59Z", "2026-11-28T06:00:00Z"),
+            ("2026-11-28T06:00:00Z", "2026-11-28T06:00:00Z"),
+            ("2026-11-29T01:00:00Z", "2026-11-29T02:00:00Z"),
+        ] {
+            assert_eq!(all_closed(&nights, at(now)), Some(at(end)), "{now}");
+        }
+        let always = windows(&["daily 00:00-12:00", "daily 12:00-24:00"]);
+        assert_eq!(all_closed(&always, at("2026-11-27T21:59:59Z")), None);
     }
 
     #[test]

@@ -25,9 +25,7 @@ impl Declared {
         self.check_managed()?;
         self.check_keysets()?;
         self.check_signers()?;
-        for spec in self.webhooks.values() {
-            spec.check().map_err(|why| Wrong::new("webhook", &spec.name, why))?;
-        }
+        self.check_receivers()?;
         self.check_endpoints()?;
         check_sockets(&self.keysets)?;
         for spec in self.cluster_signers.values() {
@@ -110,6 +108,22 @@ impl Declared {
                 if !self.authorities.contains_key(authority) {
                     return Err(Wrong::missing("keyset", &spec.name, "authority", authority));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether everybody can be told, and is called otherwise than the others.
+    fn check_receivers(&self) -> Result<(), Wrong> {
+        let mut kinds = BTreeMap::new();
+        let webhooks = self.webhooks.values().map(|spec| ("webhook", &spec.name, spec.check()));
+        let mails = self.mails.values().map(|spec| ("mail", &spec.name, spec.check()));
+        let chats = self.chats.values().map(|spec| ("chat", &spec.name, spec.check()));
+        for (kind, name, checked) in webhooks.chain(mails).chain(chats) {
+            checked.map_err(|why| Wrong::new(kind, name, why))?;
+            if let Some(other) = kinds.insert(name, kind) {
+                let why = format!("there is a {other} of this name; rename one of them");
+                return Err(Wrong::new(kind, name, why));
             }
         }
         Ok(())

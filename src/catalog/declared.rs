@@ -11,7 +11,9 @@ use super::cluster_signer::ClusterSignerSpec;
 use super::endpoint::{AlertSpec, EndpointSpec};
 use super::issuing::{AuthoritySpec, DirectorySpec};
 use super::keyset::KeysetSpec;
+use super::mail::MailSpec;
 use super::managed::{CertificateSpec, TargetSpec};
+use super::receiver::ChatSpec;
 use super::webhook::WebhookSpec;
 use super::wrong::{self, Wrong};
 use crate::perform::obtain::acme::AcmeSpec;
@@ -109,6 +111,8 @@ kinds! {
     targets: TargetSpec, "target", |spec: &TargetSpec| spec.name().to_owned();
     keysets: KeysetSpec, "keyset", |spec: &KeysetSpec| spec.name.clone();
     webhooks: WebhookSpec, "webhook", |spec: &WebhookSpec| spec.name.clone();
+    mails: MailSpec, "mail", |spec: &MailSpec| spec.name.clone();
+    chats: ChatSpec, "chat", |spec: &ChatSpec| spec.name.clone();
     cluster_signers: ClusterSignerSpec, "cluster_signer", |spec: &ClusterSignerSpec| spec.name.clone();
     endpoints: EndpointSpec, "endpoint", |spec: &EndpointSpec| spec.name.clone();
     alerts: AlertSpec, "alert", |spec: &AlertSpec| spec.name.clone();

@@ -9,9 +9,11 @@ mod endpoint;
 mod issuing;
 mod keyset;
 mod kubernetes;
+mod mail;
 mod managed;
 mod payloads;
 mod plan;
+mod receiver;
 mod recognition;
 mod signer;
 mod webhook;
@@ -32,8 +34,10 @@ pub(crate) use endpoint::{AlertSpec, EndpointSpec};
 pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
 pub(crate) use keyset::KeysetSpec;
 pub(crate) use kubernetes::KubernetesSpec;
+pub(crate) use mail::{MailSpec, MailTls};
 pub(crate) use managed::{Care, CertificateSpec, TargetSpec, digest_of};
 pub(crate) use plan::{Change, plan, prune};
+pub(crate) use receiver::{Audience, ChatSpec, Receiver};
 pub(crate) use recognition::{LONGEST_NAME, Recognition};
 pub(crate) use signer::{KeyFormat, SignerSpec};
 pub(crate) use webhook::WebhookSpec;
@@ -171,6 +175,8 @@ pub(crate) struct Catalog {
     pub(crate) targets: BTreeMap<String, Arc<Target>>,
     pub(crate) keysets: BTreeMap<String, Arc<Keyset>>,
     pub(crate) webhooks: BTreeMap<String, Arc<WebhookSpec>>,
+    pub(crate) mails: BTreeMap<String, Arc<MailSpec>>,
+    pub(crate) chats: BTreeMap<String, Arc<ChatSpec>>,
     pub(crate) cluster_signers: BTreeMap<String, Arc<ClusterSignerSpec>>,
     pub(crate) endpoints: BTreeMap<String, Arc<EndpointSpec>>,
     pub(crate) alerts: BTreeMap<String, Arc<AlertSpec>>,

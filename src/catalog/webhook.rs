@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use jwks::token::Pattern;
+use notices::{Kind, Severity};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::keyset::patterns;
+use super::receiver::{check_events, check_path, owns, wants};
 
 /// An address that is told of events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,17 +30,24 @@ pub(crate) struct WebhookSpec {
     /// Of those, only what happens to these.
     #[serde(default, with = "patterns", skip_serializing_if = "Vec::is_empty")]
     pub(crate) subjects: Vec<Pattern>,
+    /// Of those, only what belongs to these.
+    #[serde(default, with = "patterns", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) owners: Vec<Pattern>,
+    /// Of those, only what is as grave as this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) severity: Option<Severity>,
     /// PEM certificates to trust for it, in place of the system's roots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) roots: Option<PathBuf>,
 }
 
 impl WebhookSpec {
-    /// Whether it is told when `event` happens to `subject`.
-    pub(crate) fn wants(&self, event: &str, subject: &str) -> bool {
-        NOTIFIED.contains(&event)
-            && self.events.iter().any(|pattern| pattern.allows(event))
-            && (self.subjects.is_empty() || self.subjects.iter().any(|p| p.allows(subject)))
+    /// Whether it is told when `event` happens to `subject`, which is `owner`'s.
+    pub(crate) fn wants(&self, event: &str, subject: &str, owner: Option<&str>) -> bool {
+        let Some(kind) = Kind::of(event) else { return false };
+        self.severity.is_none_or(|least| kind.severity >= least)
+            && wants(&self.events, &self.subjects, event, subject)
+            && (self.owners.is_empty() || owns(&self.owners, owner))
     }
 
     /// Whether it could work.
@@ -54,38 +63,14 @@ impl WebhookSpec {
             return Err("url must be without user, password and fragment".into());
         }
         match (&self.secret_file, &self.secret_env) {
-            (Some(file), None) if file.is_absolute() => {}
-            (Some(_), None) => return Err("secret_file must be the whole path, from / on".into()),
+            (Some(file), None) => check_path("secret_file", file)?,
             (None, Some(_)) => {}
             _ => return Err("set either secret_file or secret_env: messages are signed".into()),
         }
-        let unknown =
-            self.events.iter().find(|pattern| !NOTIFIED.iter().any(|e| pattern.allows(e)));
-        match unknown {
-            Some(pattern) => Err(format!(
-                "nobody is told of {:?}: events are {}",
-                pattern.to_string(),
-                NOTIFIED.join(", ")
-            )),
-            None if self.events.is_empty() => Err("events is empty: name some".into()),
-            None => Ok(()),
-        }
+        check_events(&self.events)
     }
 }
 
 fn default_events() -> Vec<Pattern> {
     "keyset.emergency".parse().into_iter().collect()
 }
-
-/// What may be told, as the audit log calls it.
-const NOTIFIED: [&str; 9] = [
-    "keyset.announce",
-    "keyset.emergency",
-    "keyset.export",
-    "keyset.prove",
-    "keyset.remove",
-    "keyset.retire",
-    "keyset.roll-back",
-    "keyset.rotate",
-    "keyset.sign",
-];

@@ -62,7 +62,10 @@ enum Kind {
     /// Scans for certificates
     #[value(alias = "scans")]
     Scan,
-    /// Addresses that are told of events
+    /// Who is told of events: webhooks, mails and chats
+    #[value(alias = "receivers")]
+    Receiver,
+    /// Of those, the webhooks
     #[value(alias = "webhooks")]
     Webhook,
     /// Runs from trigger to retirement, by id
@@ -90,6 +93,7 @@ impl Kind {
             Self::Endpoint => "/endpoints",
             Self::Expiring => "/expiring",
             Self::Scan => "/scans",
+            Self::Receiver => "/receivers",
             Self::Webhook => "/webhooks",
             Self::Rotation => "/rotations",
             Self::Account => "/accounts",
@@ -112,6 +116,9 @@ impl Kind {
             Self::Endpoint => &["name", "address", "status", "owner", "looked_at", "error"],
             Self::Expiring => &["subject", "called", "level", "ends_at", "owner", "place"],
             Self::Scan => &["id", "status", "done", "total", "seen", "failed", "started_at"],
+            Self::Receiver => {
+                &["name", "kind", "status", "origin", "severity", "waiting", "delivered", "error"]
+            }
             Self::Webhook => &["name", "status", "origin", "events", "latest", "error"],
             Self::Rotation => &["id", "because", "phase", "from", "to"],
             Self::Account => &["id", "directory", "status", "contact", "created_at"],

@@ -11,6 +11,7 @@ mod keyset;
 mod list;
 mod listing;
 mod managed;
+mod notify;
 mod output;
 mod process;
 mod revoke;
@@ -18,7 +19,6 @@ mod scan;
 mod serve;
 mod token;
 mod url;
-mod webhook;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -77,8 +77,8 @@ enum Command {
     #[command(subcommand)]
     Token(token::Command),
     /// Try out who is told of events
-    #[command(subcommand)]
-    Webhook(webhook::Command),
+    #[command(subcommand, alias = "webhook")]
+    Notify(notify::Command),
     /// Print a script that completes commands in a shell
     Completions {
         /// The shell to complete in
@@ -119,7 +119,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Audit(arguments) => list::audit(&arguments, &client()),
         Command::Eab(command) => external_key::run(&command, &client()),
         Command::Token(command) => token::run(&command, &client()),
-        Command::Webhook(command) => webhook::run(&command, &client()),
+        Command::Notify(command) => notify::run(&command, &client()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "perennial", &mut script);

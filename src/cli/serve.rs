@@ -31,6 +31,7 @@ use crate::keys::Keys;
 use crate::news::News;
 use crate::node::{Current, Inventory, Node};
 use crate::perform::keyset::{self, Edges, Keysets};
+use crate::perform::notify::Turns;
 use crate::perform::obtain::Issuers;
 use crate::perform::obtain::acme::Answers;
 use crate::perform::published::Published;
@@ -183,6 +184,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         fetches: Fetches::resume(store.fetches(Fetches::MOST_STORED)?),
         keysets: Current::new(Keysets::new()),
         sockets: Sockets::default(),
+        turns: Turns::default(),
         streams: Streams::default(),
         catalog: Current::new(Catalog::default()),
         inventory: Current::new(Inventory::default()),

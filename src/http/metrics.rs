@@ -86,7 +86,7 @@ struct Ended {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Told {
-    webhook: String,
+    receiver: String,
     outcome: &'static str,
 }
 
@@ -176,7 +176,7 @@ impl Metrics {
         r.register("rollbacks", "Rotations taken back from targets", metrics.rollbacks.clone());
         r.register(
             "notifications",
-            "Attempts to deliver a message to a webhook",
+            "Attempts to deliver a message to a webhook, a mailbox or a chat",
             metrics.notifications.clone(),
         );
         r.register(
@@ -237,10 +237,10 @@ impl Metrics {
         self.rollbacks.inc();
     }
 
-    /// A message to a webhook was delivered, failed or was given up.
-    pub(crate) fn notified(&self, webhook: &str, outcome: &'static str) {
-        let webhook = webhook.to_owned();
-        self.notifications.get_or_create(&Told { webhook, outcome }).inc();
+    /// A message to a receiver was delivered, failed or was given up.
+    pub(crate) fn notified(&self, receiver: &str, outcome: &'static str) {
+        let receiver = receiver.to_owned();
+        self.notifications.get_or_create(&Told { receiver, outcome }).inc();
     }
 
     /// The worker took so long to find what is due and to begin it.

@@ -155,7 +155,7 @@ async fn record(
         Event::new("worker", action, format!("endpoint/{}", spec.name)).with(json!({
             "address": spec.address,
             "owner": spec.owner,
-            "wrong": error,
+            "why": error.clone().or_else(|| told(&changes)),
             "changes": changes,
         }))
     });
@@ -196,6 +196,18 @@ fn complaint(seen: &[(SocketAddr, Assessed)]) -> Option<String> {
     });
     let wrong: Vec<_> = wrong.collect();
     (!wrong.is_empty()).then(|| wrong.join("; "))
+}
+
+/// The first changes, in words.
+fn told(changes: &[serde_json::Value]) -> Option<String> {
+    let told = changes.iter().take(3).map(|change| {
+        let word = |of: &serde_json::Value| of[1].as_str().unwrap_or_default().to_owned();
+        let address = change["address"].as_str().unwrap_or_default();
+        let (issuer, until) = (word(&change["issuer"]), word(&change["not_after"]));
+        format!("{address} shows another certificate, of {issuer}, until {until}")
+    });
+    let told: Vec<_> = told.collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 /// Which addresses show another certificate than before.

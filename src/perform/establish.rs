@@ -201,6 +201,8 @@ fn build(
         cluster_signers: shared(declared.cluster_signers),
         endpoints: shared(declared.endpoints),
         alerts: shared(declared.alerts),
+        mails: shared(declared.mails),
+        chats: shared(declared.chats),
     };
     own::declare(node, &mut catalog);
     Ok(catalog)

@@ -110,6 +110,7 @@ async fn tell(
         warn!(subject, called, owner = placed.owner, %ends_at, "{action}");
     }
     let event = Event::new("worker", action, subject.clone()).with(json!({
+        "why": format!("{} ends at {}", placed.called, placed.ends_at),
         "called": placed.called,
         "owner": placed.owner,
         "ends_at": placed.ends_at.to_string(),

@@ -197,7 +197,9 @@ async fn ask(
     };
     if (revoked_at, &suggestion) != (version.revoked_at, &version.suggestion) {
         let learned = VersionRow { revoked_at, suggestion, ..version.clone() };
-        let event = Event::new("worker", "version.learn", format!("managed/{}", known.row.name))
+        let news = revoked_at.is_some() && version.revoked_at.is_none();
+        let action = if news { "version.revoked" } else { "version.learn" };
+        let event = Event::new("worker", action, format!("managed/{}", known.row.name))
             .with(json!({ "version": learned.number, "revoked": revoked_at.is_some() }));
         node.store.commit(Commit::new(event).put(learned.clone()), now).await?;
         *version = VersionRow { version: learned.version + 1, ..learned };

@@ -14,6 +14,7 @@ pub(crate) mod issuers;
 pub(crate) mod keyset;
 pub(crate) mod known;
 pub(crate) mod managed;
+pub(crate) mod notices;
 pub(crate) mod notify;
 pub(crate) mod obtain;
 pub(crate) mod offer;

@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode, params, params_from_iter};
 use super::audit::Event;
 use super::fetch::{FetchRow, KnownBy};
 use super::found::{Alarm, Sighted};
+use super::notification::TOLD_UP_TO;
 use super::rows::{Stored, TABLES};
 
 /// Rows to write together, and the event that says why.
@@ -32,6 +33,8 @@ pub(crate) enum Row {
     CertificateName { certificate: i64, name: String },
     /// That no certificate is issued for a key any more.
     BlockedKey { key_hash: [u8; 32], reason: String },
+    /// Notices that are stored no more.
+    NoNotices(Vec<i64>),
     /// A small fact of the node's own.
     Meta { name: &'static str, value: Vec<u8> },
     /// That a token was used now.
@@ -103,6 +106,13 @@ impl Commit {
     /// A commit of what was seen where. It has no event: nothing changes by it but when that was.
     pub(crate) fn note_sightings(rows: impl IntoIterator<Item = Row>) -> Self {
         Self { event: None, rows: rows.into_iter().collect() }
+    }
+
+    /// A commit of what is to be told up to event `id`, and of how that becomes messages. It has no event:
+    /// nothing changes by it but who is told, and what is told was recorded when it happened.
+    pub(crate) fn note_notices(id: Option<i64>, rows: Vec<Row>) -> Self {
+        let told = id.map(|id| Row::Meta { name: TOLD_UP_TO, value: id.to_string().into_bytes() });
+        Self { event: None, rows: rows.into_iter().chain(told).collect() }
     }
 
     /// The same commit, whose event is part of rotation `id`.
@@ -218,6 +228,11 @@ impl Row {
                  ON CONFLICT DO NOTHING",
                 params![key_hash, at.as_second(), reason],
             ),
+            Self::NoNotices(ids) => {
+                keep_ids(connection)?;
+                let delete = "DELETE FROM notice WHERE id = ?1";
+                ids.iter().try_for_each(|id| run(connection, delete, params![id]))
+            }
             Self::Meta { name, value } => run(
                 connection,
                 "INSERT INTO meta (name, value) VALUES (?1, ?2)

@@ -34,6 +34,36 @@ impl Store {
         })
         .await
     }
+
+    /// Of the events after `after`, those that somebody may be told of, oldest first, `limit` at the most;
+    /// and up to which event that is all of them.
+    pub(crate) async fn events_told(
+        &self,
+        after: i64,
+        limit: u32,
+    ) -> Result<(Vec<Recorded>, i64), ReadError> {
+        let newest = "SELECT coalesce(max(id), 0) FROM event";
+        let newest: i64 = self.read(|c| c.prepare_cached(newest)?.query_row([], |r| r.get(0)))?;
+        let until = newest.min(after.saturating_add(STRIDE));
+        if until <= after {
+            return Ok((Vec::new(), after));
+        }
+        let events: Vec<_> =
+            notices::KINDS.iter().map(|kind| format!("'{}'", kind.event)).collect();
+        let events = events.join(", ");
+        let sql = format!(
+            "{SELECT} WHERE id > ?1 AND id <= ?2 AND action IN ({events}) ORDER BY id LIMIT ?3"
+        );
+        let found: Vec<_> = self
+            .scan(move |c| {
+                let mut statement = c.prepare_cached(&sql)?;
+                statement.query_map(rusqlite::params![after, until, limit], recorded)?.collect()
+            })
+            .await?;
+        let until =
+            if found.len() < limit as usize { until } else { found.last().map_or(until, |e| e.id) };
+        Ok((found, until))
+    }
 }
 
 fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
@@ -51,3 +81,5 @@ fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
 }
 
 const SELECT: &str = "SELECT id, at, actor, action, subject, request, rotation, detail FROM event";
+/// So many events are looked at in one read.
+const STRIDE: i64 = 10_000;

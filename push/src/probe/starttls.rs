@@ -35,7 +35,7 @@ pub enum StartTls {
 ///
 /// # Errors
 /// A sentence with what the server said instead.
-pub(super) async fn negotiate(
+pub async fn negotiate(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     protocol: StartTls,
     name: Option<&str>,

@@ -11,10 +11,10 @@ mod issuer;
 mod keyset;
 mod keyset_status;
 mod managed;
+mod receiver;
 mod status;
 mod token;
 mod views;
-mod webhook;
 mod wish;
 
 use std::convert::Infallible;
@@ -73,9 +73,6 @@ pub(super) fn router() -> Router<Arc<Node>> {
         .route("/external-keys/{kid}/revoke", post(external_key::revoke))
         .route("/tokens", get(token::list).post(token::create))
         .route("/tokens/{name}/revoke", post(token::revoke))
-        .route("/webhooks", get(webhook::list))
-        .route("/webhooks/{name}", get(webhook::show))
-        .route("/webhooks/{name}/test", post(webhook::test))
         .route("/found", get(found::list))
         .route("/found/{id}", get(found::show))
         .route("/endpoints", get(found::endpoints))
@@ -85,6 +82,12 @@ pub(super) fn router() -> Router<Arc<Node>> {
         .route("/scans", get(found::scans).post(found::begin))
         .route("/scans/{id}", get(found::scan_of))
         .route("/scans/{id}/findings", post(found::tell))
+        .route("/receivers", get(receiver::list))
+        .route("/receivers/{name}", get(receiver::show))
+        .route("/receivers/{name}/test", post(receiver::test))
+        .route("/webhooks", get(receiver::webhooks))
+        .route("/webhooks/{name}", get(receiver::show))
+        .route("/webhooks/{name}/test", post(receiver::test))
         .route("/plan", post(declare::plan))
         .route("/apply", post(declare::apply));
     Router::new().nest("/api/v1", v1)

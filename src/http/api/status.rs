@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde_json::json;
 
-use super::{Answer, found, keyset, keyset_status, managed, webhook};
+use super::{Answer, found, keyset, keyset_status, managed, receiver};
 use crate::node::Node;
 
 /// The node at a glance, and what asks for attention.
@@ -21,7 +21,7 @@ pub(super) async fn status(State(node): State<Arc<Node>>) -> Answer {
     attention.extend(node.sockets.attention());
     attention.extend(node.streams.attention());
     attention.extend(keyset_status::attention(&node));
-    for of in [managed::attention, keyset::attention, webhook::attention, found::attention] {
+    for of in [managed::attention, keyset::attention, receiver::attention, found::attention] {
         match of(&node) {
             Ok(lines) => attention.extend(lines),
             Err(problem) => return Answer(Err(problem)),

@@ -11,7 +11,6 @@ use tracing::{info, warn};
 use super::standing::still_exposed;
 use super::{KeysetError, Known, certificate, live, told};
 use crate::node::Node;
-use crate::perform::notify;
 use crate::store::{Actor, Commit, Event, Exposed, KeysetRow, SigningKeyRow};
 
 /// What is stored of a transition.
@@ -121,10 +120,12 @@ pub(super) async fn store(
     let phases: serde_json::Map<_, _> =
         (change.changed.iter()).map(|key| (key.kid.to_string(), json!(key.phase.name()))).collect();
     let subject = format!("keyset/{name}");
-    let data = told::news(node, known, &change);
-    let messages = notify::messages(node, change.action, &subject, &data);
-    let event = Event::new(actor, change.action, subject)
-        .with(json!({ "keys": phases, "detail": change.detail }));
+    let is_told = notices::Kind::of(change.action).is_some();
+    let mut detail = json!({ "keys": phases, "detail": change.detail });
+    if is_told {
+        detail["news"] = told::news(node, known, &change);
+    }
+    let event = Event::new(actor, change.action, subject).with(detail);
     let row = KeysetRow {
         published: after.published,
         sequence: known.row.sequence + i64::from(differs),
@@ -134,9 +135,7 @@ pub(super) async fn store(
         due_at: Some(now),
         ..known.row.clone()
     };
-    let is_told = !messages.is_empty();
     let commit = rows.into_iter().fold(Commit::new(event).put(row), Commit::put);
-    let commit = messages.into_iter().fold(commit, Commit::put);
     node.store.commit(commit, now).await?;
     if is_told {
         node.steps.hurry();

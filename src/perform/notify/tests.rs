@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +13,6 @@ use aws_lc_rs::hmac;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-use super::messages;
 use crate::catalog::{Catalog, parse};
 use crate::node::Node;
 use crate::perform::establish;
@@ -85,15 +85,26 @@ async fn what_is_refused_is_tried_again_under_its_id_and_given_up_after_days() {
 async fn only_what_is_wanted_is_told_and_nothing_after_it_is_declared_no_more() {
     let receiver = Receiver::answering(&["200 OK"]);
     let stage = Stage::new(&receiver.url).await;
-    assert_eq!(messages(&stage.node, "keyset.lease", "keyset/auth", &Value::Null).len(), 0);
-    assert_eq!(messages(&stage.node, "keyset.emergency", "keyset/other", &Value::Null).len(), 0);
-    assert_eq!(messages(&stage.node, "keyset.emergency", "keyset/auth", &Value::Null).len(), 1);
+    for (event, subject) in [
+        ("keyset.lease", "keyset/auth"),
+        ("keyset.emergency", "keyset/other"),
+        ("keyset.sign", "keyset/auth"),
+        ("keyset.emergency", "keyset/auth"),
+    ] {
+        stage.tell(event, subject).await;
+    }
+    stage.work().await;
+    assert_eq!(receiver.taken().len(), 1);
     stage.tell("keyset.emergency", "keyset/auth").await;
+    // It is read, and not sent yet.
+    stage.node.store.crash_after(1, true);
+    stage.work().await;
+    assert!(stage.node.store.recover());
     stage.node.catalog.replace(Catalog::default());
     stage.work().await;
-    assert_eq!(receiver.taken().len(), 0);
     let rows = stage.node.store.notifications("ops", 10).expect("a read");
-    assert_eq!(rows[0].due_at, None);
+    assert_eq!(rows.len(), 2);
+    assert_eq!((rows[0].due_at, rows[0].delivered_at), (None, None));
 }
 
 #[tokio::test]
@@ -104,8 +115,8 @@ async fn addresses_that_lead_to_the_machine_or_its_cloud_are_not_connected_to() 
         ("http://0.0.0.0:9/", "unspecified"),
     ] {
         let stage = Stage::new(url).await;
-        let spec = stage.node.catalog.load().webhooks["ops"].clone();
-        let error = super::test(&stage.node, &spec).await.expect_err(url);
+        let ops = stage.node.catalog.load().receiver("ops").expect("declared");
+        let error = super::test(&stage.node, &ops).await.expect_err(url);
         assert!(error.contains(why), "{error}");
     }
 }
@@ -115,7 +126,7 @@ async fn a_crash_between_delivery_and_its_record_delivers_the_same_message_again
     let receiver = Receiver::answering(&["200 OK"]);
     let stage = Stage::new(&receiver.url).await;
     stage.tell("keyset.emergency", "keyset/auth").await;
-    stage.node.store.crash_after(0, true);
+    stage.node.store.crash_after(1, true);
     stage.work().await;
     assert!(stage.node.store.recover());
     stage.work().await;
@@ -127,45 +138,50 @@ async fn a_crash_between_delivery_and_its_record_delivers_the_same_message_again
 }
 
 /// A node that tells `ops` of emergencies of the keyset `auth`.
-struct Stage {
-    node: Arc<Node>,
+pub(in crate::perform) struct Stage {
+    pub(in crate::perform) node: Arc<Node>,
     clock: Arc<AtomicI64>,
     begun: i64,
 }
 
 impl Stage {
     async fn new(url: &str) -> Self {
+        let declared = format!("url = {url:?}\nsubjects = [\"keyset/auth\"]\n");
+        Self::with(|secret| {
+            format!("[[webhook]]\nname = \"ops\"\nsecret_file = {secret:?}\n{declared}")
+        })
+        .await
+    }
+
+    /// A node for which this is declared, by the path of a file with a secret.
+    pub(in crate::perform) async fn with(declared: impl FnOnce(&Path) -> String) -> Self {
         let (node, clock) = crate::node::tests::node().await;
         let file = node.config.data_dir.join("secret");
         fs::write(&file, format!("whsec_{}\n", BASE64.encode(&SECRET))).expect("written");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("private");
-        let text = format!(
-            "[[webhook]]\nname = \"ops\"\nurl = {url:?}\nsecret_file = {file:?}\n\
-             subjects = [\"keyset/auth\"]\n"
-        );
+        let text = declared(&file);
         let wanted = parse([("a.toml", text.as_str())]).expect("parses");
-        wanted.check().expect("it could work");
         let standing = establish::declared(&node).await.expect("readable");
+        standing.clone().with(&wanted).check().expect("it could work");
         let catalog = establish::apply(&node, "admin", &standing, &wanted).await;
         node.catalog.replace(catalog.expect("stands"));
         let begun = clock.load(Ordering::SeqCst);
         Self { node, clock, begun }
     }
 
-    /// Something happens, and is told in the same commit.
+    /// Something happens.
     async fn tell(&self, event: &'static str, subject: &str) {
-        let rows = messages(&self.node, event, subject, &json!({ "removed": ["old"] }));
-        let commit = Commit::new(Event::new("test", event, subject));
-        let commit = rows.into_iter().fold(commit, Commit::put);
+        let news = json!({ "news": { "removed": ["old"] } });
+        let commit = Commit::new(Event::new("test", event, subject).with(news));
         self.node.store.commit(commit, self.node.world.now()).await.expect("stored");
     }
 
-    async fn work(&self) {
+    pub(in crate::perform) async fn work(&self) {
         start_due(&self.node);
         self.node.steps.rest(Duration::from_secs(60)).await;
     }
 
-    fn pass(&self, seconds: i64) {
+    pub(in crate::perform) fn pass(&self, seconds: i64) {
         self.clock.fetch_add(seconds, Ordering::SeqCst);
     }
 }
@@ -176,16 +192,16 @@ impl Drop for Stage {
     }
 }
 
-type Taken = Vec<(Vec<String>, String)>;
+pub(in crate::perform) type Taken = Vec<(Vec<String>, String)>;
 
 /// A server that gives these answers in turn, the last one again and again.
-struct Receiver {
-    url: String,
+pub(in crate::perform) struct Receiver {
+    pub(in crate::perform) url: String,
     taken: Arc<Mutex<Taken>>,
 }
 
 impl Receiver {
-    fn answering(answers: &'static [&'static str]) -> Self {
+    pub(in crate::perform) fn answering(answers: &'static [&'static str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
         let taken = Arc::new(Mutex::new(Taken::new()));
@@ -221,7 +237,7 @@ impl Receiver {
         Self { url, taken }
     }
 
-    fn taken(&self) -> Taken {
+    pub(in crate::perform) fn taken(&self) -> Taken {
         self.taken.lock().expect("no panic").clone()
     }
 }

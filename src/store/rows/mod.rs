@@ -24,7 +24,7 @@ pub(crate) use keyset::{Exposed, KeysetRow, SigningKeyRow};
 pub(crate) use managed::{
     ClientAccountRow, Managed, Pending, PlacementRow, RotationRow, VersionRow,
 };
-pub(crate) use notification::NotificationRow;
+pub(crate) use notification::{NoticeRow, NotificationRow};
 pub(crate) use pki::{AuthorityRow, CertificatePhase, CertificateRow, CrlRow, Declaration};
 pub(crate) use token::ApiToken;
 
@@ -89,6 +89,7 @@ tables!(
     NotificationRow,
     EndpointRow,
     ScanRow,
+    NoticeRow,
 );
 
 /// The statements that write one table, spelled once.
@@ -180,6 +181,11 @@ impl<'row, 'statement> Columns<'row, 'statement> {
 
     fn parse<T: std::str::FromStr>(&self, text: &str) -> rusqlite::Result<T> {
         text.parse().map_err(|_| self.unreadable("a word that means nothing here"))
+    }
+
+    fn named<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+        let text: String = self.next()?;
+        find(&text).ok_or_else(|| self.unreadable("a word that means nothing here"))
     }
 
     fn json<T: DeserializeOwned>(&mut self) -> rusqlite::Result<T> {
