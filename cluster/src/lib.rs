@@ -1,19 +1,29 @@
-//! Speaks with Kubernetes API servers: reads and applies TLS Secrets, follows what becomes of them, and
-//! answers signing requests. Which cluster it is says a kubeconfig or the service account of the pod this runs in; both
+//! Speaks with Kubernetes API servers: reads and applies TLS Secrets, follows what becomes of them, finds
+//! out which objects ask for certificates, and answers signing requests. Which cluster it is says a kubeconfig or the service account of the pod this runs in; both
 //! are read again all the time, since tokens are short-lived. What should be in a Secret, and what
 //! to do when it is not, is decided by callers.
 
 mod access;
+mod asking;
+mod config_map;
 mod connection;
+mod discover;
 mod error;
+mod events;
 mod exec;
 mod follow;
 mod kubeconfig;
+mod pages;
+mod scan;
 mod secret;
 mod signing;
 
 pub use access::Access;
+pub use asking::{Asker, Asking};
+pub use config_map::{ConfigMap, HeldConfigMap};
 pub use connection::Connection;
+pub use discover::Askings;
 pub use error::ClusterError;
-pub use secret::{Held, MANAGER, Place, TlsSecret};
+pub use scan::{Keeper, SecretScan, SeenSecret};
+pub use secret::{Held, MANAGER, Place, TlsSecret, check_namespace};
 pub use signing::SigningRequest;

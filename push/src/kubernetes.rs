@@ -231,6 +231,7 @@ fn failed(place: &Place, error: ClusterError) -> PushError {
         | ClusterError::Missing(_)
         | ClusterError::Invalid { .. }
         | ClusterError::Gone
+        | ClusterError::TooLarge { .. }
         | ClusterError::Broken { .. } => PushError::Refused { what: place.to_string(), output },
     }
 }

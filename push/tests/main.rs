@@ -8,6 +8,7 @@ mod apache;
 mod bundle;
 #[path = "../../tests/cluster.rs"]
 mod cluster;
+mod discover;
 mod exec;
 mod files;
 mod follow;
@@ -17,6 +18,7 @@ mod kubernetes;
 mod nginx;
 mod peer;
 mod probe;
+mod scan;
 mod scene;
 mod spec;
 mod starttls;
