@@ -17,6 +17,7 @@ use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::keys::Keys;
 use crate::news::News;
+use crate::perform::discovery::Discoveries;
 use crate::perform::keyset::{Edges, Keysets};
 use crate::perform::obtain::Issuers;
 use crate::perform::obtain::acme::Answers;
@@ -52,6 +53,8 @@ pub(crate) struct Node {
     pub(crate) sockets: Sockets,
     /// Envoys that have a stream open.
     pub(crate) streams: Streams,
+    /// What discoveries report.
+    pub(crate) discoveries: Discoveries,
     /// Keys known to be compromised, by file.
     pub(crate) blocked: ca::BlockedKeys,
     /// `http://host:port`: what certificates name for CRLs and issuers.
@@ -166,6 +169,7 @@ pub(crate) mod tests {
             keysets: Current::new(Keysets::new()),
             sockets: Sockets::default(),
             streams: Streams::default(),
+            discoveries: Discoveries::default(),
             blocked: ca::BlockedKeys::default(),
             http_url: "http://localhost:8080".into(),
             https_url: "https://localhost:8443".into(),

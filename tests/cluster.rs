@@ -102,18 +102,11 @@ impl Cluster {
         self.say("rbac", &json!({ "perennial": rules }));
     }
 
-    /// Lets the user `perennial` do what the manifest in `deploy` says of its service account, with
-    /// `replaced` in it, and nothing else.
+    /// Lets the user `perennial` do what this manifest in `deploy` says of its service account, and
+    /// nothing else.
     #[allow(dead_code, reason = "not every test needs it")]
-    pub(crate) fn allow_as_deployed(&self, replaced: &[(&str, &str)]) {
-        let manifest = in_tree("deploy/kubernetes.yaml").expect("deploy/kubernetes.yaml");
-        let mut text = std::fs::read_to_string(manifest).expect("a manifest");
-        for (from, to) in replaced {
-            assert!(text.contains(from), "{from}");
-            text = text.replace(from, to);
-        }
-        let path = self.directory.join("deployed.yaml");
-        std::fs::write(&path, text).expect("written");
+    pub(crate) fn allow_as_deployed(&self, manifest: &str) {
+        let path = in_tree(&format!("deploy/{manifest}")).expect("a manifest");
         let path = path.to_str().expect("a plain path");
         succeed(&self.kubectl_anywhere(&["apply", "--validate=false", "-f", path]));
         self.say("rbac", &json!({}));

@@ -5,6 +5,7 @@
 mod client;
 mod cluster_signer;
 mod crash;
+mod discovery;
 mod envoy;
 mod fleet;
 mod hooks;

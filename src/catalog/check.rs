@@ -39,6 +39,7 @@ impl Declared {
                 return Err(Wrong::missing("cluster_signer", name, "profile", &spec.profile));
             }
         }
+        self.check_discoveries()?;
         for spec in self.authorities.values() {
             self.check_issuers(spec)?;
         }

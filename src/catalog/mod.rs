@@ -3,6 +3,7 @@
 //! requests under way with the one they began with.
 
 mod check;
+mod cluster_discovery;
 mod cluster_signer;
 mod declared;
 mod issuing;
@@ -17,14 +18,17 @@ mod webhook;
 mod wrong;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use acme::ChallengeType;
+use cluster::Asker;
 use jiff::{SignedDuration, Timestamp};
 use renew::Calendar;
 
 pub(crate) use check::check_name;
+pub(crate) use cluster_discovery::{Allowance, ClusterDiscoverySpec};
 pub(crate) use cluster_signer::ClusterSignerSpec;
 pub(crate) use declared::{Declared, Entry, parse};
 pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
@@ -79,12 +83,30 @@ pub(crate) struct Certificate {
     pub(crate) spec: CertificateSpec,
     /// Digest of what is asked of an issuer.
     pub(crate) request: [u8; 32],
+    /// What asked for it, if it was not declared.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// What asked for a certificate: an object of a Kubernetes cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Origin {
+    /// The discovery that found it.
+    pub(crate) discovery: String,
+    pub(crate) kind: Asker,
+    pub(crate) namespace: String,
+    pub(crate) object: String,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.object)
+    }
 }
 
 impl Certificate {
     /// The certificate that `spec` declares.
     pub(crate) fn new(spec: CertificateSpec) -> Self {
-        Self { request: spec.request(), spec }
+        Self { request: spec.request(), spec, origin: None }
     }
 }
 
@@ -159,7 +181,7 @@ impl Keyset {
 }
 
 /// Everything the node manages at one instant.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Catalog {
     pub(crate) authorities: BTreeMap<String, Arc<Authority>>,
     pub(crate) profiles: BTreeMap<String, Arc<ca::Profile>>,
@@ -170,6 +192,7 @@ pub(crate) struct Catalog {
     pub(crate) keysets: BTreeMap<String, Arc<Keyset>>,
     pub(crate) webhooks: BTreeMap<String, Arc<WebhookSpec>>,
     pub(crate) cluster_signers: BTreeMap<String, Arc<ClusterSignerSpec>>,
+    pub(crate) cluster_discoveries: BTreeMap<String, Arc<ClusterDiscoverySpec>>,
 }
 
 impl Catalog {

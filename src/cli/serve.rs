@@ -30,6 +30,7 @@ use crate::http::{self, server, tls};
 use crate::keys::Keys;
 use crate::news::News;
 use crate::node::{Current, Inventory, Node};
+use crate::perform::discovery::{self, Discoveries};
 use crate::perform::keyset::{self, Edges, Keysets};
 use crate::perform::obtain::Issuers;
 use crate::perform::obtain::acme::Answers;
@@ -121,6 +122,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     tasks.spawn(sockets::run(Arc::clone(&node), draining.clone()));
     tasks.spawn(follow::run(Arc::clone(&node), draining.clone()));
     tasks.spawn(cluster_signer::run(Arc::clone(&node), draining.clone()));
+    tasks.spawn(discovery::run(Arc::clone(&node), draining.clone()));
     tasks.spawn(worker::run(Arc::clone(&node), draining));
     writeln!(io::stdout(), "{ready}")?;
     process::notify(process::State::Ready);
@@ -183,6 +185,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         keysets: Current::new(Keysets::new()),
         sockets: Sockets::default(),
         streams: Streams::default(),
+        discoveries: Discoveries::default(),
         catalog: Current::new(Catalog::default()),
         inventory: Current::new(Inventory::default()),
         crls: Current::new(BTreeMap::new()),

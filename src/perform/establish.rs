@@ -14,8 +14,8 @@ use crate::catalog::{
     defaults,
 };
 use crate::node::Node;
-use crate::perform::own;
 use crate::perform::validate::Validator;
+use crate::perform::{discovery, own};
 use crate::store::{Actor, AuthorityRow, Commit, CommitError, Declaration, Event, ReadError};
 
 /// What is declared, from the store; a node that was told nothing declares its defaults first.
@@ -97,6 +97,10 @@ pub(crate) async fn establish(node: &Node) -> Result<Catalog, EstablishError> {
     record(node, &"serve".into(), made).await?;
     Ok(catalog)
 }
+
+/// Held by whoever changes what the node manages, from deciding what to putting it in place: each
+/// builds on what the one before left.
+pub(crate) static CONVERGING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Makes everything in `wanted` stand besides what stands. All of it is made before any of it is
 /// stored: what cannot stand must not be declared, or the node would not start again.
@@ -195,6 +199,9 @@ fn build(
         (declared.webhooks.into_iter()).map(|(name, spec)| (name, Arc::new(spec))).collect();
     let cluster_signers =
         (declared.cluster_signers.into_iter()).map(|(name, spec)| (name, Arc::new(spec))).collect();
+    let cluster_discoveries = (declared.cluster_discoveries.into_iter())
+        .map(|(name, spec)| (name, Arc::new(spec)))
+        .collect();
     let mut catalog = Catalog {
         authorities,
         profiles,
@@ -205,8 +212,10 @@ fn build(
         keysets,
         webhooks,
         cluster_signers,
+        cluster_discoveries,
     };
     own::declare(node, &mut catalog);
+    discovery::place_all(node.store.found()?, &mut catalog);
     Ok(catalog)
 }
 

@@ -65,7 +65,7 @@ async fn follow(node: Arc<Node>, target: Arc<Target>) {
                 warn!(target = target.spec.name(), %error, "a target is not followed; it is looked at all the same");
                 said = Some(error);
             }
-            sleep(rest(&target, failures)).await;
+            sleep(rest(target.digest, failures)).await;
             // What happened meanwhile nobody told.
             tell();
         }
@@ -114,9 +114,8 @@ async fn look_soon(node: &Node, target: &Target) -> Result<bool, ReadError> {
 }
 
 /// A second, and longer the more often it failed in a row; not at the same time for all.
-fn rest(target: &Target, failures: u32) -> Duration {
-    let seed =
-        target.digest.iter().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(*byte));
+pub(super) fn rest(seed: [u8; 32], failures: u32) -> Duration {
+    let seed = seed.iter().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(*byte));
     let whole = LONGEST.min(SignedDuration::from_secs(1 << failures.min(16)));
     (whole / 2 + jitter::part(whole / 2, seed, failures.into())).unsigned_abs()
 }
@@ -128,5 +127,5 @@ const GATHER: Duration = Duration::from_secs(1);
 /// Until a rotation may have ended.
 const BUSY: Duration = Duration::from_secs(15);
 /// What went well for this long begins to fail anew.
-const LASTING: Duration = Duration::from_secs(60);
+pub(super) const LASTING: Duration = Duration::from_secs(60);
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);

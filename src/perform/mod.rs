@@ -4,6 +4,7 @@
 pub(crate) mod again;
 pub(crate) mod calendar;
 pub(crate) mod cluster_signer;
+pub(crate) mod discovery;
 pub(crate) mod establish;
 pub(crate) mod follow;
 pub(crate) mod inventory;

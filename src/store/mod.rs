@@ -11,6 +11,7 @@ mod damage;
 mod error;
 mod events;
 mod fetch;
+mod found;
 mod keyset;
 mod managed;
 mod notification;

@@ -348,15 +348,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Merged migrations never change; a new one is appended.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("schema.sql"),
     include_str!("managed.sql"),
     include_str!("keysets.sql"),
     include_str!("fetches.sql"),
     include_str!("signers.sql"),
     include_str!("publication.sql"),
+    include_str!("found.sql"),
 ];
-const SCHEMA_VERSION: i64 = 6;
+const SCHEMA_VERSION: i64 = 7;
 /// Large enough that a checkpoint's own syncs are rare, small enough to replay in no time (16 MiB).
 const CHECKPOINT_PAGES: i64 = 4096;
 const WRITER_CACHE_KIB: i64 = 16 * 1024;

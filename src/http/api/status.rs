@@ -20,6 +20,7 @@ pub(super) async fn status(State(node): State<Arc<Node>>) -> Answer {
     let mut attention = attention(&node);
     attention.extend(node.sockets.attention());
     attention.extend(node.streams.attention());
+    attention.extend(node.discoveries.attention());
     match managed::attention(&node) {
         Ok(lines) => attention.extend(lines),
         Err(problem) => return Answer(Err(problem)),

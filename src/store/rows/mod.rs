@@ -2,6 +2,7 @@
 //! what a row means and what may become of it is decided elsewhere.
 
 mod acme;
+mod found;
 mod keyset;
 mod managed;
 mod notification;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use acme::{Account, Authorization, ExternalKey, Order};
+pub(crate) use found::FoundRow;
 pub(crate) use keyset::{Exposed, KeysetRow, SigningKeyRow};
 pub(crate) use managed::{
     ClientAccountRow, Managed, Pending, PlacementRow, RotationRow, VersionRow,
@@ -85,6 +87,7 @@ tables!(
     KeysetRow,
     SigningKeyRow,
     NotificationRow,
+    FoundRow,
 );
 
 /// The statements that write one table, spelled once.
