@@ -3,6 +3,7 @@
 //! what Perennial says of it; what Perennial says is then compared with that.
 
 mod client;
+mod cluster_bundle;
 mod cluster_signer;
 mod crash;
 mod discovery;

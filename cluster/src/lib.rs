@@ -25,5 +25,5 @@ pub use connection::Connection;
 pub use discover::Askings;
 pub use error::ClusterError;
 pub use scan::{Keeper, SecretScan, SeenSecret};
-pub use secret::{Held, MANAGER, Place, TlsSecret, check_namespace};
+pub use secret::{Held, MANAGED_BY, MANAGER, Place, TlsSecret, check_namespace};
 pub use signing::SigningRequest;

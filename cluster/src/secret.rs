@@ -314,6 +314,8 @@ fn null_is_empty<'de, D: serde::Deserializer<'de>>(
 
 /// The name under which we own fields.
 pub const MANAGER: &str = "perennial";
+/// The label of what is ours, with [`MANAGER`].
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The type of Secrets with a certificate.
 pub(crate) const TLS: &str = "kubernetes.io/tls";
 /// Asks for an object without its content.

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use ca::Certificate;
-use cluster::{Access, ClusterError, Connection, Held, Place, TlsSecret};
+use cluster::{Access, ClusterError, Connection, Held, MANAGED_BY, Place, TlsSecret};
 use jiff::SignedDuration;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::PrivateKeyDer;
@@ -237,7 +237,6 @@ fn failed(place: &Place, error: ClusterError) -> PushError {
 }
 
 const TLS: &str = "kubernetes.io/tls";
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// What we annotate begins with it.
 const PREFIX: &str = "perennial/";
 /// cert-manager writes it on the Secrets it makes, and applies those by force.

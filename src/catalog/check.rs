@@ -40,6 +40,7 @@ impl Declared {
             }
         }
         self.check_discoveries()?;
+        self.check_bundles()?;
         for spec in self.authorities.values() {
             self.check_issuers(spec)?;
         }

@@ -7,6 +7,7 @@ use ca::Profile;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::cluster_bundle::ClusterBundleSpec;
 use super::cluster_discovery::ClusterDiscoverySpec;
 use super::cluster_signer::ClusterSignerSpec;
 use super::issuing::{AuthoritySpec, DirectorySpec};
@@ -111,6 +112,7 @@ kinds! {
     webhooks: WebhookSpec, "webhook", |spec: &WebhookSpec| spec.name.clone();
     cluster_signers: ClusterSignerSpec, "cluster_signer", |spec: &ClusterSignerSpec| spec.name.clone();
     cluster_discoveries: ClusterDiscoverySpec, "cluster_discovery", |spec: &ClusterDiscoverySpec| spec.name.clone();
+    cluster_bundles: ClusterBundleSpec, "cluster_bundle", |spec: &ClusterBundleSpec| spec.name.clone();
 }
 
 /// Reads the declarations of several files as one set.

@@ -3,6 +3,7 @@
 //! requests under way with the one they began with.
 
 mod check;
+mod cluster_bundle;
 mod cluster_discovery;
 mod cluster_signer;
 mod declared;
@@ -28,6 +29,7 @@ use jiff::{SignedDuration, Timestamp};
 use renew::Calendar;
 
 pub(crate) use check::check_name;
+pub(crate) use cluster_bundle::ClusterBundleSpec;
 pub(crate) use cluster_discovery::{Allowance, ClusterDiscoverySpec};
 pub(crate) use cluster_signer::ClusterSignerSpec;
 pub(crate) use declared::{Declared, Entry, parse};
@@ -193,6 +195,7 @@ pub(crate) struct Catalog {
     pub(crate) webhooks: BTreeMap<String, Arc<WebhookSpec>>,
     pub(crate) cluster_signers: BTreeMap<String, Arc<ClusterSignerSpec>>,
     pub(crate) cluster_discoveries: BTreeMap<String, Arc<ClusterDiscoverySpec>>,
+    pub(crate) cluster_bundles: BTreeMap<String, Arc<ClusterBundleSpec>>,
 }
 
 impl Catalog {

@@ -30,6 +30,7 @@ use crate::http::{self, server, tls};
 use crate::keys::Keys;
 use crate::news::News;
 use crate::node::{Current, Inventory, Node};
+use crate::perform::cluster_bundle::{self, Bundles};
 use crate::perform::discovery::{self, Discoveries};
 use crate::perform::keyset::{self, Edges, Keysets};
 use crate::perform::obtain::Issuers;
@@ -122,6 +123,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     tasks.spawn(sockets::run(Arc::clone(&node), draining.clone()));
     tasks.spawn(follow::run(Arc::clone(&node), draining.clone()));
     tasks.spawn(cluster_signer::run(Arc::clone(&node), draining.clone()));
+    tasks.spawn(cluster_bundle::run(Arc::clone(&node), draining.clone()));
     tasks.spawn(discovery::run(Arc::clone(&node), draining.clone()));
     tasks.spawn(worker::run(Arc::clone(&node), draining));
     writeln!(io::stdout(), "{ready}")?;
@@ -186,6 +188,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         sockets: Sockets::default(),
         streams: Streams::default(),
         discoveries: Discoveries::default(),
+        bundles: Bundles::default(),
         catalog: Current::new(Catalog::default()),
         inventory: Current::new(Inventory::default()),
         crls: Current::new(BTreeMap::new()),

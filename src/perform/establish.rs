@@ -173,15 +173,12 @@ fn build(
     declared: Declared,
     authorities: BTreeMap<String, Arc<Authority>>,
 ) -> Result<Catalog, EstablishError> {
-    let profiles: BTreeMap<_, _> =
-        declared.profiles.into_iter().map(|(name, profile)| (name, Arc::new(profile))).collect();
+    let profiles = shared(declared.profiles);
     let mut directories = BTreeMap::new();
     for (name, spec) in declared.directories {
         let directory = directory(node, spec, &authorities, &profiles)?;
         directories.insert(name, Arc::new(directory));
     }
-    let issuers =
-        (declared.issuers.into_iter()).map(|(name, spec)| (name, Arc::new(spec))).collect();
     let certificates = (declared.certificates.into_iter())
         .map(|(name, spec)| (name, Arc::new(crate::catalog::Certificate::new(spec))))
         .collect();
@@ -195,28 +192,27 @@ fn build(
         let keyset = Keyset::new(spec).map_err(EstablishError::Declared)?;
         keysets.insert(name, Arc::new(keyset));
     }
-    let webhooks =
-        (declared.webhooks.into_iter()).map(|(name, spec)| (name, Arc::new(spec))).collect();
-    let cluster_signers =
-        (declared.cluster_signers.into_iter()).map(|(name, spec)| (name, Arc::new(spec))).collect();
-    let cluster_discoveries = (declared.cluster_discoveries.into_iter())
-        .map(|(name, spec)| (name, Arc::new(spec)))
-        .collect();
     let mut catalog = Catalog {
         authorities,
         profiles,
         directories,
-        issuers,
+        issuers: shared(declared.issuers),
         certificates,
         targets,
         keysets,
-        webhooks,
-        cluster_signers,
-        cluster_discoveries,
+        webhooks: shared(declared.webhooks),
+        cluster_signers: shared(declared.cluster_signers),
+        cluster_discoveries: shared(declared.cluster_discoveries),
+        cluster_bundles: shared(declared.cluster_bundles),
     };
     own::declare(node, &mut catalog);
     discovery::place_all(node.store.found()?, &mut catalog);
     Ok(catalog)
+}
+
+/// The same, each to be shared.
+fn shared<T>(specs: BTreeMap<String, T>) -> BTreeMap<String, Arc<T>> {
+    specs.into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect()
 }
 
 /// What is declared, from the stored rows.

@@ -21,6 +21,7 @@ pub(super) async fn status(State(node): State<Arc<Node>>) -> Answer {
     attention.extend(node.sockets.attention());
     attention.extend(node.streams.attention());
     attention.extend(node.discoveries.attention());
+    attention.extend(node.bundles.attention());
     match managed::attention(&node) {
         Ok(lines) => attention.extend(lines),
         Err(problem) => return Answer(Err(problem)),
