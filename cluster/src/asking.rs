@@ -251,9 +251,10 @@ impl Asking {
     }
 }
 
-/// At most `longest` characters of what others wrote.
+/// At most `longest` characters of what others wrote, as they can stand in a log. With a question mark it is
+/// no name.
 fn cut(text: &str, longest: usize) -> String {
-    text.chars().take(longest).collect()
+    text.chars().take(longest).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// By which an object asks, as annotation or label.
@@ -343,10 +344,12 @@ mod tests {
         let tls: Vec<_> = (0..1000)
             .map(|i| json!({ "hosts": ["a.test"], "secretName": format!("s{i}") }))
             .chain([json!({ "hosts": hosts, "secretName": "s0" })])
+            .chain([json!({ "hosts": ["a.test\u{1b}"], "secretName": "s1" })])
             .collect();
         let asked = asking(Asker::Ingress, annotated(), json!({ "tls": tls })).expect("it asks");
         assert_eq!((asked.wants.len(), asked.faults.len()), (MOST_SECRETS, 1));
         assert_eq!(asked.wants["s0"].len(), MOST_NAMES + 1);
+        assert_eq!(asked.wants["s1"], ["a.test", "a.test?"]);
         assert!(asked.wants["s0"].iter().all(|name| name.len() <= LONGEST_NAME));
     }
 }

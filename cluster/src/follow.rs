@@ -111,9 +111,9 @@ impl Known {
 }
 
 /// Events carry metadata, of which annotations have 256 KiB at most.
-const MAX_LINE: usize = 1024 * 1024;
-const SLACK: Duration = Duration::from_secs(15);
-const SHORT: Duration = Duration::from_secs(1);
+pub(crate) const MAX_LINE: usize = 1024 * 1024;
+pub(crate) const SLACK: Duration = Duration::from_secs(15);
+pub(crate) const SHORT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,8 @@
-//! Speaks with Kubernetes API servers: reads and applies TLS Secrets, follows what becomes of them, finds
-//! out which objects ask for certificates, and answers signing requests. Which cluster it is says a kubeconfig or the service account of the pod this runs in; both
-//! are read again all the time, since tokens are short-lived. What should be in a Secret, and what
-//! to do when it is not, is decided by callers.
+//! Speaks with Kubernetes API servers: reads and applies TLS Secrets and ConfigMaps, follows what becomes of
+//! them, finds out which objects ask for certificates and which Secrets there are, and answers signing
+//! requests. Which cluster it is says a kubeconfig or the service account of the pod this runs in; both are
+//! read again all the time, since tokens are short-lived. What should be in an object, and what to do when it
+//! is not, is decided by callers.
 
 mod access;
 mod asking;
@@ -12,6 +13,7 @@ mod error;
 mod events;
 mod exec;
 mod follow;
+mod follow_ours;
 mod kubeconfig;
 mod pages;
 mod scan;

@@ -33,7 +33,15 @@ pub(crate) async fn run(node: Arc<Node>, mut drain: Drain) {
                 }
                 same
             });
-            let new = catalog.targets.iter().filter(|(name, _)| !followed.contains_key(*name));
+            // What was found in clusters is followed by who found it, all of it at once.
+            let found = |name: &String| {
+                catalog
+                    .certificates
+                    .get(name)
+                    .is_some_and(|certificate| certificate.origin.is_some())
+            };
+            let new = catalog.targets.iter();
+            let new = new.filter(|(name, _)| !followed.contains_key(*name) && !found(name));
             let new: Vec<_> =
                 new.filter(|(_, target)| target.way.follow(&|| {}).is_some()).collect();
             for (name, target) in new {
@@ -93,7 +101,7 @@ async fn follow(node: Arc<Node>, target: Arc<Target>) {
 
 /// Makes the placements on a target due now. False if some could not be, for a rotation is at work
 /// on them: it proves what it did by itself, but not what comes after.
-async fn look_soon(node: &Node, target: &Target) -> Result<bool, ReadError> {
+pub(super) async fn look_soon(node: &Node, target: &Target) -> Result<bool, ReadError> {
     let (catalog, now, name) = (node.catalog.load(), node.world.now(), target.spec.name());
     let mut all = true;
     for certificate in catalog.certificates.values() {

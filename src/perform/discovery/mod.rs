@@ -2,11 +2,12 @@
 //! each with the Secret as its target, as far as the declaration allows. What is allowed is stored, so that
 //! it goes on when the cluster cannot be reached; what is refused is reported, and the rest goes on.
 //!
-//! Here the objects are watched. What may be had is decided in `admission`, who gets it in
+//! Here the objects are watched, and the Secrets in `heed`. What may be had is decided in `admission`, who gets it in
 //! `decide`; `settle` puts it in place, and `report` tells what became of it.
 
 mod admission;
 mod decide;
+mod heed;
 mod report;
 mod settle;
 
@@ -71,13 +72,14 @@ async fn discover(node: Arc<Node>, spec: Arc<ClusterDiscoverySpec>) {
     let found = Arc::new(Found::default());
     let mut watches = JoinSet::new();
     for namespace in spec.namespaces() {
+        watches.spawn(heed::heed(Arc::clone(&node), Arc::clone(&spec), namespace.clone()));
         for kind in &spec.kinds {
             let (node, spec, found) = (Arc::clone(&node), Arc::clone(&spec), Arc::clone(&found));
             watches.spawn(watch(node, spec, found, *kind, namespace.clone()));
         }
     }
     // What was stored may be more than is declared now.
-    let mut again = Some(Instant::now());
+    let (mut again, mut anew) = (Some(Instant::now()), true);
     loop {
         tokio::select! {
             () = found.told.notified() => {}
@@ -86,7 +88,9 @@ async fn discover(node: Arc<Node>, spec: Arc<ClusterDiscoverySpec>) {
         // What comes together is put in place together.
         sleep(GATHER).await;
         let seen = found.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let wait = match settle::settle(&node, &spec, &seen).await {
+        let settled = settle::settle(&node, &spec, &seen, anew).await;
+        anew = settled.is_err();
+        let wait = match settled {
             Ok(wait) => wait,
             Err(error) => {
                 error!(discovery = spec.name, %error, "what was found is not in place; it will be retried");

@@ -40,14 +40,16 @@ fn place(catalog: &mut Catalog, name: String, certificate: Certificate, target: 
     catalog.targets.insert(name, Arc::new(target));
 }
 
-/// Decides on what was seen and puts it in place. Gives when to do so again, if something has to wait.
+/// Decides on what was seen and puts it in place; with `anew`, also what seems to be there already. Gives
+/// when to do so again, if something has to wait.
 ///
 /// # Errors
-/// When the store fails.
+/// When the store fails. What was done until then stays, and doing it anew does the rest.
 pub(super) async fn settle(
     node: &Node,
     spec: &Arc<ClusterDiscoverySpec>,
     seen: &Seen,
+    anew: bool,
 ) -> Result<Option<Duration>, ManagedError> {
     let _turn = CONVERGING.lock().await;
     let catalog = node.catalog.load();
@@ -62,10 +64,12 @@ pub(super) async fn settle(
     let again = change.slow_down(node, spec, &mut refused);
     node.discoveries.refuses(&spec.name, refused);
     change.store(node, spec).await?;
-    let changed = change.put_in_place(node);
+    let stored = node.store.found_by(&spec.name)?.into_iter().map(|row| row.name).collect();
+    let changed = change.put_in_place(node, spec, &stored);
     let catalog = node.catalog.load();
+    let names = if anew { &stored } else { &changed };
     let certificates: Vec<_> =
-        changed.iter().filter_map(|name| catalog.certificates.get(name)).collect();
+        names.iter().filter_map(|name| catalog.certificates.get(name)).collect();
     let actor = format!("discovery/{}", spec.name);
     managed::enlist_these(node, actor, &catalog, &certificates).await?;
     Ok(again)
@@ -193,8 +197,14 @@ impl Change {
         Ok(())
     }
 
-    /// Puts it into the catalog; gives the names of what is not as it was there.
-    fn put_in_place(self, node: &Node) -> Vec<String> {
+    /// Puts it into the catalog, in which nothing stays of this discovery that is not `stored`; gives the
+    /// names of what is not as it was there.
+    fn put_in_place(
+        self,
+        node: &Node,
+        spec: &ClusterDiscoverySpec,
+        stored: &BTreeSet<String>,
+    ) -> BTreeSet<String> {
         let before = node.catalog.load();
         let put =
             self.put.into_iter().map(|(row, certificate, target)| (row.name, certificate, target));
@@ -207,17 +217,20 @@ impl Change {
             })
         };
         let changed: Vec<_> = put.chain(self.same).filter(differs).collect();
+        let found_here = |certificate: &Certificate| {
+            certificate.origin.as_ref().is_some_and(|origin| origin.discovery == spec.name)
+        };
+        let gone = before.certificates.iter().filter(|(_, certificate)| found_here(certificate));
+        let gone: Vec<_> =
+            gone.map(|(name, _)| name).filter(|name| !stored.contains(*name)).collect();
         let names = changed.iter().map(|(name, ..)| name.clone()).collect();
-        if changed.is_empty() && self.gone.is_empty() {
+        if changed.is_empty() && gone.is_empty() {
             return names;
         }
         node.catalog.update(|catalog| {
-            for row in &self.gone {
-                let found = catalog.certificates.get(&row.name);
-                if found.is_some_and(|certificate| certificate.origin.is_some()) {
-                    catalog.certificates.remove(&row.name);
-                    catalog.targets.remove(&row.name);
-                }
+            for name in gone {
+                catalog.certificates.remove(name);
+                catalog.targets.remove(name);
             }
             for (name, certificate, target) in changed {
                 place(catalog, name, certificate, target);
@@ -230,3 +243,109 @@ impl Change {
 /// Rows of one commit.
 const AT_ONCE: usize = 200;
 const SHORTEST: SignedDuration = SignedDuration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use cluster::{Asker, Asking, Askings};
+
+    use super::*;
+    use crate::catalog::{Declared, parse};
+    use crate::node::tests::node;
+    use crate::perform::{establish, removal};
+
+    const DECLARED: &str = "[[cluster_discovery]]\nname = 'prod'\n\
+        [[cluster_discovery.allow]]\nnamespaces = ['web']\nprofiles = ['default']\n\
+        names.permitted = ['*.test']\nmax_certificates = 2\n";
+    const NAME: &str = "prod_web_tls";
+
+    async fn declare(node: &Node, text: &str) -> Declared {
+        let wanted = parse([("a.toml", text)]).expect("it parses");
+        let standing = establish::declared(node).await.expect("defaults");
+        let catalog = establish::apply(node, "admin", &standing, &wanted).await.expect("stands");
+        node.catalog.replace(catalog);
+        standing.with(&wanted)
+    }
+
+    /// Has an Ingress ask for the Secret `tls` under `host`, or nobody.
+    async fn see(node: &Node, host: Option<&str>) -> Option<Duration> {
+        let asking = host.map(|host| Asking {
+            kind: Asker::Ingress,
+            namespace: "web".into(),
+            name: "shop".into(),
+            created: "2026".into(),
+            profile: "default".into(),
+            wants: BTreeMap::from([("tls".to_owned(), vec![host.to_owned()])]),
+            faults: Vec::new(),
+        });
+        let by_name = asking.into_iter().map(|one| (one.name.clone(), Arc::new(one))).collect();
+        let askings = Askings { by_name, too_many: false };
+        let seen = Seen::from([((Asker::Ingress, "web".to_owned()), askings)]);
+        let spec = Arc::clone(&node.catalog.load().cluster_discoveries["prod"]);
+        settle(node, &spec, &seen, false).await.expect("settled")
+    }
+
+    fn host(node: &Node) -> Option<String> {
+        let catalog = node.catalog.load();
+        let certificate = catalog.certificates.get(NAME)?;
+        assert!(catalog.targets.contains_key(NAME) || certificate.origin.is_none());
+        certificate.spec.names.first().map(ToString::to_string)
+    }
+
+    #[tokio::test]
+    async fn what_is_found_is_managed_and_stays_whatever_is_applied_or_pruned() {
+        let (node, _) = node().await;
+        let whole = declare(&node, DECLARED).await;
+        see(&node, Some("a.test")).await;
+        assert_eq!(host(&node).as_deref(), Some("a.test"));
+        assert!(node.store.managed_by_name(NAME).expect("read").is_some());
+        removal::prune(&node, "admin".into(), &whole, &whole).await.expect("pruned");
+        assert_eq!(host(&node).as_deref(), Some("a.test"));
+        // As after a restart.
+        node.catalog.replace(establish::establish(&node).await.expect("it starts"));
+        assert_eq!(host(&node).as_deref(), Some("a.test"));
+        see(&node, None).await;
+        assert_eq!(host(&node), None);
+        assert!(node.store.found().expect("read").is_empty());
+    }
+
+    #[tokio::test]
+    async fn without_its_discovery_nothing_is_found_and_it_is_forgotten() {
+        let (node, _) = node().await;
+        let whole = declare(&node, DECLARED).await;
+        see(&node, Some("a.test")).await;
+        let mut without = whole.clone();
+        without.cluster_discoveries.clear();
+        removal::prune(&node, "admin".into(), &whole, &without).await.expect("pruned");
+        assert_eq!(host(&node), None);
+        forget_undeclared(&node).await.expect("forgotten");
+        assert!(node.store.found().expect("read").is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_declared_under_its_name_takes_its_place() {
+        let (node, _) = node().await;
+        declare(&node, DECLARED).await;
+        see(&node, Some("a.test")).await;
+        declare(&node, &format!("[[certificate]]\nname = '{NAME}'\nnames = ['b.test']\n")).await;
+        assert_eq!(host(&node).as_deref(), Some("b.test"));
+        see(&node, Some("a.test")).await;
+        assert_eq!(host(&node).as_deref(), Some("b.test"));
+        assert!(node.discoveries.attention()[0].contains("is declared already"));
+    }
+
+    #[tokio::test]
+    async fn who_changes_an_object_again_and_again_has_to_wait() {
+        let (node, clock) = node().await;
+        declare(&node, DECLARED).await;
+        assert_eq!(see(&node, Some("a.test")).await, None);
+        assert_eq!(see(&node, Some("b.test")).await, None);
+        let wait = see(&node, Some("c.test")).await.expect("it has to wait");
+        assert_eq!(host(&node).as_deref(), Some("b.test"));
+        assert!(node.discoveries.attention()[0].contains("has to wait"));
+        let wait = i64::try_from(wait.as_secs()).expect("seconds") + 1;
+        clock.fetch_add(wait, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(see(&node, Some("c.test")).await, None);
+        assert_eq!(host(&node).as_deref(), Some("c.test"));
+        assert!(node.discoveries.attention().is_empty());
+    }
+}
