@@ -17,6 +17,8 @@ use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::keys::Keys;
 use crate::news::News;
+use crate::perform::cluster_bundle::Bundles;
+use crate::perform::discovery::Discoveries;
 use crate::perform::keyset::{Edges, Keysets};
 use crate::perform::notify::Turns;
 use crate::perform::obtain::Issuers;
@@ -55,6 +57,10 @@ pub(crate) struct Node {
     pub(crate) turns: Turns,
     /// Envoys that have a stream open.
     pub(crate) streams: Streams,
+    /// What discoveries report.
+    pub(crate) discoveries: Discoveries,
+    /// Why trust bundles are not in their clusters.
+    pub(crate) bundles: Bundles,
     /// Keys known to be compromised, by file.
     pub(crate) blocked: ca::BlockedKeys,
     /// `http://host:port`: what certificates name for CRLs and issuers.
@@ -170,6 +176,8 @@ pub(crate) mod tests {
             sockets: Sockets::default(),
             turns: Turns::default(),
             streams: Streams::default(),
+            discoveries: Discoveries::default(),
+            bundles: Bundles::default(),
             blocked: ca::BlockedKeys::default(),
             http_url: "http://localhost:8080".into(),
             https_url: "https://localhost:8443".into(),

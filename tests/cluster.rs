@@ -96,6 +96,27 @@ impl Cluster {
         self.say("rbac", &json!({ "perennial": [rule] }));
     }
 
+    /// Lets the user `perennial` do what these rules say, and nothing else.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub(crate) fn allow_by(&self, rules: &Value) {
+        self.say("rbac", &json!({ "perennial": rules }));
+    }
+
+    /// Lets the user `perennial` do what this manifest in `deploy` says of its service account, and
+    /// nothing else.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub(crate) fn allow_as_deployed(&self, manifest: &str) {
+        let path = in_tree(&format!("deploy/{manifest}")).expect("a manifest");
+        let path = path.to_str().expect("a plain path");
+        succeed(&self.kubectl_anywhere(&["apply", "--validate=false", "-f", path]));
+        self.say("rbac", &json!({}));
+        let tokens = json!({
+            "admin-token": { "user": "admin", "groups": ["system:masters"] },
+            "perennial-token": { "user": "system:serviceaccount:perennial:perennial" },
+        });
+        self.say("tokens", &tokens);
+    }
+
     /// Lets the user `perennial` sign for `signer`, or only see what waits for it.
     #[allow(dead_code, reason = "not every test needs it")]
     pub(crate) fn allow_signing(&self, signer: &str, sign: bool) {
@@ -146,9 +167,14 @@ impl Cluster {
 
     /// Runs kubectl as somebody who may do everything.
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> Output {
+        self.kubectl_anywhere(&[arguments, &["--namespace", &self.namespace]].concat())
+    }
+
+    /// The same, in the namespaces that it says itself.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub(crate) fn kubectl_anywhere(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new("kubectl");
         command.env("KUBECONFIG", &self.admin).env("HOME", &self.directory).args(arguments);
-        command.args(["--namespace", &self.namespace]);
         command
             .output()
             .expect("kubectl is not installed: run `sudo apt-get install kubernetes-client`")

@@ -4,8 +4,10 @@
 
 mod acm;
 mod client;
+mod cluster_bundle;
 mod cluster_signer;
 mod crash;
+mod discovery;
 mod envoy;
 mod fleet;
 mod hooks;

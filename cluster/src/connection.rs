@@ -274,8 +274,7 @@ async fn body(
     let mut bytes = Zeroizing::new(Vec::new());
     while let Some(piece) = response.chunk().await.map_err(|error| failed(server, &error))? {
         if bytes.len() + piece.len() > limit {
-            let what = format!("it answered with more than {limit} bytes");
-            return Err(ClusterError::broken(server, what));
+            return Err(ClusterError::TooLarge { server: server.to_owned(), limit });
         }
         // Grown by hand: a buffer that reallocates leaves copies of what it held in freed memory.
         if bytes.len() + piece.len() > bytes.capacity() {

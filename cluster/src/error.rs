@@ -47,6 +47,14 @@ pub enum ClusterError {
     /// It has too much to do, and still had after it was left alone for as long as it said.
     #[error("the cluster has too much to do (429: {0})")]
     Busy(String),
+    /// What it answered is longer than an answer may be.
+    #[error("the cluster at {server} answered with more than {limit} bytes")]
+    TooLarge {
+        /// Its URL.
+        server: String,
+        /// How long an answer may be.
+        limit: usize,
+    },
     /// It cannot be reached.
     #[error("cannot reach the cluster at {server}: {why}")]
     Unreachable {
@@ -77,7 +85,7 @@ impl ClusterError {
     /// Whether the server surely did not do what it was asked.
     #[must_use]
     pub fn is_without_effect(&self) -> bool {
-        !matches!(self, Self::TimedOut { .. } | Self::Broken { .. })
+        !matches!(self, Self::TimedOut { .. } | Self::Broken { .. } | Self::TooLarge { .. })
     }
 
     /// The server at this URL failed.

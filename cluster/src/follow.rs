@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, Response};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use reqwest::Method;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
-use crate::connection::{Call, Connection, failed};
-use crate::error::{ClusterError, Status};
+use crate::connection::{Call, Connection};
+use crate::error::ClusterError;
+use crate::events::{Lines, event};
 use crate::secret::{METADATA, Object, Place};
 
 impl Connection {
@@ -69,7 +68,7 @@ impl Connection {
             body: None,
         };
         let (response, server) = self.open(&call).await?;
-        let mut lines = Lines { response, rest: Vec::new(), server };
+        let mut lines = Lines::new(response, server, MAX_LINE);
         loop {
             let Ok(line) = timeout(turn + SLACK, lines.next()).await else {
                 debug!(%place, "a watch is silent; it is opened again");
@@ -78,7 +77,7 @@ impl Connection {
                 return Ok(());
             };
             let Some(line) = line? else { return Ok(()) };
-            known.take_in(&line, &lines.server, changed)?;
+            known.take_in(&line, lines.server(), changed)?;
         }
     }
 }
@@ -99,16 +98,9 @@ impl Known {
         server: &str,
         changed: &(dyn Fn() + Send + Sync),
     ) -> Result<(), ClusterError> {
-        let broken = |_| ClusterError::broken(server, "its watch sent what is no event");
-        let event: Event<'_> = serde_json::from_slice(line).map_err(broken)?;
-        if event.kind == "ERROR" {
-            let status: Status = serde_json::from_str(event.object.get()).map_err(broken)?;
-            let object = event.object.get().as_bytes();
-            return Err(ClusterError::answered(server, status.code, object));
-        }
-        let object: Object = serde_json::from_str(event.object.get()).map_err(broken)?;
+        let (kind, object) = event::<Object>(line, server)?;
         let first = !std::mem::replace(&mut self.begun, true) && self.since.is_none();
-        match (event.kind, first) {
+        match (kind, first) {
             // The state from which it starts.
             ("BOOKMARK", _) | ("ADDED", true) => {}
             _ => changed(),
@@ -118,47 +110,10 @@ impl Known {
     }
 }
 
-#[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    #[serde(borrow)]
-    object: &'a RawValue,
-}
-
-/// The lines of a response.
-struct Lines {
-    response: Response,
-    rest: Vec<u8>,
-    server: String,
-}
-
-impl Lines {
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, ClusterError> {
-        let mut searched = 0;
-        loop {
-            if let Some(end) = self.rest[searched..].iter().position(|byte| *byte == b'\n') {
-                let tail = self.rest.split_off(searched + end + 1);
-                return Ok(Some(std::mem::replace(&mut self.rest, tail)));
-            }
-            searched = self.rest.len();
-            if searched > MAX_LINE {
-                let what = format!("its watch sent a line of more than {MAX_LINE} bytes");
-                return Err(ClusterError::broken(&self.server, what));
-            }
-            let piece = self.response.chunk().await;
-            match piece.map_err(|error| failed(&self.server, &error))? {
-                Some(piece) => self.rest.extend_from_slice(&piece),
-                None => return Ok(None),
-            }
-        }
-    }
-}
-
 /// Events carry metadata, of which annotations have 256 KiB at most.
-const MAX_LINE: usize = 1024 * 1024;
-const SLACK: Duration = Duration::from_secs(15);
-const SHORT: Duration = Duration::from_secs(1);
+pub(crate) const MAX_LINE: usize = 1024 * 1024;
+pub(crate) const SLACK: Duration = Duration::from_secs(15);
+pub(crate) const SHORT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::connection::{Call, Connection};
 use crate::error::ClusterError;
 
-/// Where a Secret is. The names have been checked, so that they can stand in a URL.
+/// Where a Secret is, or a ConfigMap. The names have been checked, so that they can stand in a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     namespace: String,
@@ -25,18 +25,8 @@ impl Place {
     /// # Errors
     /// When no Secret or namespace can be called so, in words.
     pub fn new(namespace: &str, name: &str) -> Result<Self, String> {
-        let label = |text: &str| {
-            let edge =
-                |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-            text.chars().all(plain) && edge(text.chars().next()) && edge(text.chars().last())
-        };
-        if namespace.len() > 63 || !label(namespace) {
-            return Err(format!(
-                "namespace = {namespace:?} can be no namespace: use lower-case letters, digits and hyphens"
-            ));
-        }
-        if name.len() > 253 || !name.split('.').all(label) {
+        check_namespace(namespace)?;
+        if name.len() > 253 || !name.split('.').all(is_label) {
             return Err(format!(
                 "secret = {name:?} can be no name of a Secret: use lower-case letters, digits, hyphens and dots"
             ));
@@ -49,13 +39,41 @@ impl Place {
         &self.name
     }
 
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     pub(crate) fn collection(&self) -> String {
         format!("/api/v1/namespaces/{}/secrets", self.namespace)
     }
 
     fn path(&self) -> String {
-        format!("{}/{}", self.collection(), self.name)
+        self.path_of("secrets")
     }
+
+    /// Where what is called so is among `plural`.
+    pub(crate) fn path_of(&self, plural: &str) -> String {
+        format!("/api/v1/namespaces/{}/{plural}/{}", self.namespace, self.name)
+    }
+}
+
+/// Whether a namespace can be called so: then it can stand in a URL.
+///
+/// # Errors
+/// When none can, in words.
+pub fn check_namespace(namespace: &str) -> Result<(), String> {
+    match namespace.len() <= 63 && is_label(namespace) {
+        true => Ok(()),
+        false => Err(format!(
+            "namespace = {namespace:?} can be no namespace: use lower-case letters, digits and hyphens"
+        )),
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    text.chars().all(plain) && edge(text.chars().next()) && edge(text.chars().last())
 }
 
 impl std::fmt::Display for Place {
@@ -186,8 +204,8 @@ impl From<Object> for Held {
             BASE64.decode(text.as_bytes()).ok()
         };
         let (certificates, key) = (bytes("tls.crt"), bytes("tls.key").map(Zeroizing::new));
-        let others = metadata.managed_fields.iter();
-        let others = others.filter(|entry| entry.manager != MANAGER && entry.writes_content());
+        let mut others = metadata.content_writers();
+        others.remove(MANAGER);
         Self {
             kind: r#type,
             immutable,
@@ -200,7 +218,7 @@ impl From<Object> for Held {
                 .iter()
                 .map(|o| format!("{} {}", o.kind, o.name))
                 .collect(),
-            others: others.map(|entry| entry.manager.clone()).collect(),
+            others,
         }
     }
 }
@@ -243,9 +261,12 @@ pub(crate) struct Object {
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Metadata {
+    pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) resource_version: String,
-    annotations: BTreeMap<String, String>,
+    pub(crate) deletion_timestamp: Option<String>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) annotations: BTreeMap<String, String>,
     owner_references: Vec<Owner>,
     managed_fields: Vec<Managed>,
 }
@@ -264,6 +285,19 @@ struct Managed {
     fields_v1: Value,
 }
 
+impl Metadata {
+    /// Whether anything of it is ours.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.managed_fields.iter().any(|entry| entry.manager == MANAGER)
+    }
+
+    /// The managers of what we write in a TLS Secret.
+    pub(crate) fn content_writers(&self) -> BTreeSet<String> {
+        let writers = self.managed_fields.iter().filter(|entry| entry.writes_content());
+        writers.map(|entry| entry.manager.clone()).collect()
+    }
+}
+
 impl Managed {
     /// Whether it says that the manager wrote one of the fields that we write.
     fn writes_content(&self) -> bool {
@@ -280,8 +314,10 @@ fn null_is_empty<'de, D: serde::Deserializer<'de>>(
 
 /// The name under which we own fields.
 pub const MANAGER: &str = "perennial";
+/// The label of what is ours, with [`MANAGER`].
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The type of Secrets with a certificate.
-const TLS: &str = "kubernetes.io/tls";
+pub(crate) const TLS: &str = "kubernetes.io/tls";
 /// Asks for an object without its content.
 pub(crate) const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 const CONTENT: [&str; 3] = ["f:tls.crt", "f:tls.key", "f:ca.crt"];

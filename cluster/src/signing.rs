@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::connection::{Call, Connection};
 use crate::error::ClusterError;
+use crate::pages::Pages;
 use crate::secret::MANAGER;
 
 /// A request that was approved, and that no signer has answered.
@@ -32,25 +33,19 @@ pub struct SigningRequest {
 }
 
 impl Connection {
-    /// The requests that wait for `signer`, oldest names first, at most 5,000.
+    /// The requests that wait for `signer`, by name; of very many, some.
     ///
     /// # Errors
     /// [`ClusterError`].
     pub async fn waiting_for(&self, signer: &str) -> Result<Vec<SigningRequest>, ClusterError> {
-        let (mut waiting, mut next) = (Vec::new(), String::new());
-        for _ in 0..PAGES {
-            let mut query = vec![
-                ("fieldSelector", format!("spec.signerName={signer}")),
-                ("limit", PAGE.to_string()),
-            ];
-            if !next.is_empty() {
-                query.push(("continue", next));
-            }
-            let answer = self.call(&call(Method::GET, REQUESTS.into(), query, None)).await?;
-            let list: List = self.parse(&answer)?;
-            waiting.extend(list.items.into_iter().filter_map(|object| object.waiting(signer)));
-            next = list.metadata.r#continue;
-            if next.is_empty() {
+        let mut waiting = Vec::new();
+        let selected = vec![("fieldSelector", format!("spec.signerName={signer}"))];
+        let mut pages = Pages::new(REQUESTS.into(), selected);
+        while let Some(page) = pages.next::<Object>(self).await? {
+            let (items, _) = page.into_parts();
+            waiting.extend(items.into_iter().filter_map(|object| object.waiting(signer)));
+            // The others wait until these are answered.
+            if waiting.len() >= MOST {
                 break;
             }
         }
@@ -97,34 +92,14 @@ impl Connection {
         });
         let path = format!("{REQUESTS}/{}/status", request.name);
         let query = vec![("fieldManager", MANAGER.to_owned())];
-        self.call(&call(Method::PATCH, path, query, Some(&patch))).await.map(|_| ())
+        self.call(&call(path, query, &patch)).await.map(|_| ())
     }
 }
 
-fn call(
-    method: Method,
-    path: String,
-    query: Vec<(&'static str, String)>,
-    patch: Option<&Value>,
-) -> Call {
-    let body = patch.map(|patch| {
-        ("application/merge-patch+json", Zeroizing::new(patch.to_string().into_bytes()))
-    });
-    Call { method, path, query, accept: "application/json", body }
-}
-
-#[derive(Deserialize)]
-struct List {
-    #[serde(default)]
-    metadata: ListMetadata,
-    #[serde(default)]
-    items: Vec<Object>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ListMetadata {
-    r#continue: String,
+fn call(path: String, query: Vec<(&'static str, String)>, patch: &Value) -> Call {
+    let body = Zeroizing::new(patch.to_string().into_bytes());
+    let body = Some(("application/merge-patch+json", body));
+    Call { method: Method::PATCH, path, query, accept: "application/json", body }
 }
 
 #[derive(Deserialize)]
@@ -196,8 +171,8 @@ const DENIED: &str = "Denied";
 const FAILED: &str = "Failed";
 const LONGEST: usize = 128;
 const LONGEST_WHY: usize = 500;
-const PAGE: u32 = 250;
-const PAGES: u32 = 20;
+/// From so many on no more are looked for at once.
+const MOST: usize = 5000;
 
 #[cfg(test)]
 mod tests {

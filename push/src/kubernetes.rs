@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use ca::Certificate;
-use cluster::{Access, ClusterError, Connection, Held, Place, TlsSecret};
+use cluster::{Access, ClusterError, Connection, Held, MANAGED_BY, Place, TlsSecret};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
@@ -219,12 +219,12 @@ fn failed(place: &Place, error: ClusterError) -> PushError {
         | ClusterError::Missing(_)
         | ClusterError::Invalid { .. }
         | ClusterError::Gone
+        | ClusterError::TooLarge { .. }
         | ClusterError::Broken { .. } => PushError::Refused { what: place.to_string(), output },
     }
 }
 
 const TLS: &str = "kubernetes.io/tls";
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// What we annotate begins with it.
 const PREFIX: &str = "perennial/";
 /// cert-manager writes it on the Secrets it makes, and applies those by force.

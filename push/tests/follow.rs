@@ -1,11 +1,11 @@
 //! Secrets that are followed: what changes is told, whatever becomes of the watch.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ::cluster::{Access, ClusterError, Connection, Place};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::cluster::{Cluster, succeed};
@@ -135,6 +135,55 @@ async fn a_watch_on_which_nothing_comes_is_taken_for_dead() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     change(&cluster, "1");
     followed.more_than(before).await;
+}
+
+#[tokio::test]
+async fn all_secrets_of_ours_in_a_namespace_are_followed_over_one_watch() {
+    let folder = Folder::new();
+    let mut cluster = Cluster::own(&folder.path("cluster"));
+    let secret = |name: &str, labels: Value| {
+        let metadata = json!({ "name": name, "labels": labels });
+        let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata });
+        cluster.create(name, &secret);
+    };
+    let ours = json!({ "app.kubernetes.io/managed-by": "perennial" });
+    secret("one", ours.clone());
+    secret("two", ours);
+    secret("theirs", json!({}));
+    let access = Access { kubeconfig: Some(cluster.kubeconfig()), context: None };
+    let connection = Connection::to(&access, Duration::from_secs(10));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let list = Arc::clone(&told);
+    let task = tokio::spawn(async move {
+        let tell = |name: Option<&str>| {
+            list.lock().expect("it").push(name.unwrap_or("*").to_owned());
+        };
+        connection.follow_ours("web", Duration::from_secs(1), &tell).await
+    });
+    let until = async |names: &[&str]| {
+        let begun = Instant::now();
+        while *told.lock().expect("it") != names {
+            assert!(begun.elapsed() < Duration::from_secs(60), "told: {told:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::sleep(Duration::from_millis(3500)).await;
+    until(&[]).await;
+    let patch = json!({ "metadata": { "annotations": { "x": "1" } } }).to_string();
+    for name in ["theirs", "two"] {
+        succeed(&cluster.kubectl(&["patch", "secret", name, "--patch", &patch]));
+    }
+    until(&["two"]).await;
+    succeed(&cluster.kubectl(&["delete", "secret", "one"]));
+    until(&["two", "one"]).await;
+    // Where the history is gone any of them may have changed.
+    cluster.fail(&json!({ "watch": { "sleep": 6 } }));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    succeed(&cluster.kubectl(&["delete", "secret", "two"]));
+    cluster.compact();
+    cluster.fail(&json!({}));
+    until(&["two", "one", "*"]).await;
+    task.abort();
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod bundle;
 mod caddy;
 #[path = "../../tests/cluster.rs"]
 mod cluster;
+mod discover;
 mod dovecot;
 mod envoy;
 mod exec;
@@ -25,6 +26,7 @@ mod peer;
 mod postfix;
 mod postgresql;
 mod probe;
+mod scan;
 mod scene;
 mod spec;
 mod starttls;

@@ -38,6 +38,8 @@ impl Declared {
                 return Err(Wrong::missing("cluster_signer", name, "profile", &spec.profile));
             }
         }
+        self.check_discoveries()?;
+        self.check_bundles()?;
         for spec in self.authorities.values() {
             self.check_issuers(spec)?;
         }

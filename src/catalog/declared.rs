@@ -7,6 +7,8 @@ use ca::Profile;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::cluster_bundle::ClusterBundleSpec;
+use super::cluster_discovery::ClusterDiscoverySpec;
 use super::cluster_signer::ClusterSignerSpec;
 use super::endpoint::{AlertSpec, EndpointSpec};
 use super::issuing::{AuthoritySpec, DirectorySpec};
@@ -116,6 +118,8 @@ kinds! {
     cluster_signers: ClusterSignerSpec, "cluster_signer", |spec: &ClusterSignerSpec| spec.name.clone();
     endpoints: EndpointSpec, "endpoint", |spec: &EndpointSpec| spec.name.clone();
     alerts: AlertSpec, "alert", |spec: &AlertSpec| spec.name.clone();
+    cluster_discoveries: ClusterDiscoverySpec, "cluster_discovery", |spec: &ClusterDiscoverySpec| spec.name.clone();
+    cluster_bundles: ClusterBundleSpec, "cluster_bundle", |spec: &ClusterBundleSpec| spec.name.clone();
 }
 
 /// Reads the declarations of several files as one set.

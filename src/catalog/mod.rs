@@ -3,6 +3,8 @@
 //! requests under way with the one they began with.
 
 mod check;
+mod cluster_bundle;
+mod cluster_discovery;
 mod cluster_signer;
 mod declared;
 mod endpoint;
@@ -20,14 +22,18 @@ mod webhook;
 mod wrong;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use acme::ChallengeType;
+use cluster::Asker;
 use jiff::{SignedDuration, Timestamp};
 use renew::Calendar;
 
 pub(crate) use check::check_name;
+pub(crate) use cluster_bundle::ClusterBundleSpec;
+pub(crate) use cluster_discovery::{Allowance, ClusterDiscoverySpec};
 pub(crate) use cluster_signer::ClusterSignerSpec;
 pub(crate) use declared::{Declared, Entry, parse};
 pub(crate) use endpoint::{AlertSpec, EndpointSpec};
@@ -85,12 +91,30 @@ pub(crate) struct Certificate {
     pub(crate) spec: CertificateSpec,
     /// Digest of what is asked of an issuer.
     pub(crate) request: [u8; 32],
+    /// What asked for it, if it was not declared.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// What asked for a certificate: an object of a Kubernetes cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Origin {
+    /// The discovery that found it.
+    pub(crate) discovery: String,
+    pub(crate) kind: Asker,
+    pub(crate) namespace: String,
+    pub(crate) object: String,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.object)
+    }
 }
 
 impl Certificate {
     /// The certificate that `spec` declares.
     pub(crate) fn new(spec: CertificateSpec) -> Self {
-        Self { request: spec.request(), spec }
+        Self { request: spec.request(), spec, origin: None }
     }
 }
 
@@ -180,6 +204,8 @@ pub(crate) struct Catalog {
     pub(crate) cluster_signers: BTreeMap<String, Arc<ClusterSignerSpec>>,
     pub(crate) endpoints: BTreeMap<String, Arc<EndpointSpec>>,
     pub(crate) alerts: BTreeMap<String, Arc<AlertSpec>>,
+    pub(crate) cluster_discoveries: BTreeMap<String, Arc<ClusterDiscoverySpec>>,
+    pub(crate) cluster_bundles: BTreeMap<String, Arc<ClusterBundleSpec>>,
 }
 
 impl Catalog {

@@ -22,7 +22,8 @@ use crate::found::{Finding, assess, system_roots};
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// What to look at: hosts, addresses and networks, with :PORTS behind them if they are others
-    /// (10.0.0.0/24:443,8443), and files or directories, which begin with / or .
+    /// (10.0.0.0/24:443,8443), files or directories, which begin with / or ., and the TLS Secrets of
+    /// clusters (kubernetes:CONTEXT/NAMESPACE, each of which may be left out)
     #[arg(required_unless_present = "resume", conflicts_with = "resume")]
     targets: Vec<String>,
     /// Ports of what names none
@@ -53,6 +54,9 @@ pub(super) struct Arguments {
     /// PEM roots to trust besides the system's and the server's
     #[arg(long, value_name = "FILE")]
     roots: Option<PathBuf>,
+    /// The kubeconfig that leads to clusters [default: the service account of the pod this runs in]
+    #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
+    kubeconfig: Option<PathBuf>,
     /// Go on with a scan that was interrupted: the latest, or the one with this id
     #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "0")]
     resume: Option<i64>,
@@ -128,6 +132,7 @@ fn request(arguments: &Arguments, client: &Client) -> Result<(Request, Option<Kn
         rate: arguments.rate.max(1),
         at_once: arguments.at_once.max(1),
         timeout: arguments.timeout,
+        kubeconfig: arguments.kubeconfig.clone(),
         owner: arguments.owner.clone(),
         ..Request::of(arguments.targets.iter().map(|target| whole(target)).collect())
     };

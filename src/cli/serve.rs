@@ -30,6 +30,8 @@ use crate::http::{self, server, tls};
 use crate::keys::Keys;
 use crate::news::News;
 use crate::node::{Current, Inventory, Node};
+use crate::perform::cluster_bundle::{self, Bundles};
+use crate::perform::discovery::{self, Discoveries};
 use crate::perform::keyset::{self, Edges, Keysets};
 use crate::perform::notify::Turns;
 use crate::perform::obtain::Issuers;
@@ -123,6 +125,8 @@ async fn serve(config: Config) -> Result<(), Failure> {
     tasks.spawn(sockets::run(Arc::clone(&node), draining.clone()));
     tasks.spawn(follow::run(Arc::clone(&node), draining.clone()));
     tasks.spawn(cluster_signer::run(Arc::clone(&node), draining.clone()));
+    tasks.spawn(cluster_bundle::run(Arc::clone(&node), draining.clone()));
+    tasks.spawn(discovery::run(Arc::clone(&node), draining.clone()));
     tasks.spawn(worker::run(Arc::clone(&node), draining));
     writeln!(io::stdout(), "{ready}")?;
     process::notify(process::State::Ready);
@@ -186,6 +190,8 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         sockets: Sockets::default(),
         turns: Turns::default(),
         streams: Streams::default(),
+        discoveries: Discoveries::default(),
+        bundles: Bundles::default(),
         catalog: Current::new(Catalog::default()),
         inventory: Current::new(Inventory::default()),
         crls: Current::new(BTreeMap::new()),

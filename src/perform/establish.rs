@@ -14,8 +14,8 @@ use crate::catalog::{
     defaults,
 };
 use crate::node::Node;
-use crate::perform::own;
 use crate::perform::validate::Validator;
+use crate::perform::{discovery, own};
 use crate::store::{Actor, AuthorityRow, Commit, CommitError, Declaration, Event, ReadError};
 
 /// What is declared, from the store; a node that was told nothing declares its defaults first.
@@ -98,6 +98,10 @@ pub(crate) async fn establish(node: &Node) -> Result<Catalog, EstablishError> {
     Ok(catalog)
 }
 
+/// Held by whoever changes what the node manages, from deciding what to putting it in place: each
+/// builds on what the one before left.
+pub(crate) static CONVERGING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Makes everything in `wanted` stand besides what stands. All of it is made before any of it is
 /// stored: what cannot stand must not be declared, or the node would not start again.
 ///
@@ -169,8 +173,7 @@ fn build(
     declared: Declared,
     authorities: BTreeMap<String, Arc<Authority>>,
 ) -> Result<Catalog, EstablishError> {
-    let profiles: BTreeMap<_, _> =
-        declared.profiles.into_iter().map(|(name, profile)| (name, Arc::new(profile))).collect();
+    let profiles = shared(declared.profiles);
     let mut directories = BTreeMap::new();
     for (name, spec) in declared.directories {
         let directory = directory(node, spec, &authorities, &profiles)?;
@@ -203,8 +206,11 @@ fn build(
         alerts: shared(declared.alerts),
         mails: shared(declared.mails),
         chats: shared(declared.chats),
+        cluster_discoveries: shared(declared.cluster_discoveries),
+        cluster_bundles: shared(declared.cluster_bundles),
     };
     own::declare(node, &mut catalog);
+    discovery::place_all(node.store.asked()?, &mut catalog);
     Ok(catalog)
 }
 

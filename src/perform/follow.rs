@@ -33,7 +33,15 @@ pub(crate) async fn run(node: Arc<Node>, mut drain: Drain) {
                 }
                 same
             });
-            let new = catalog.targets.iter().filter(|(name, _)| !followed.contains_key(*name));
+            // What was found in clusters is followed by who found it, all of it at once.
+            let found = |name: &String| {
+                catalog
+                    .certificates
+                    .get(name)
+                    .is_some_and(|certificate| certificate.origin.is_some())
+            };
+            let new = catalog.targets.iter();
+            let new = new.filter(|(name, _)| !followed.contains_key(*name) && !found(name));
             let new: Vec<_> =
                 new.filter(|(_, target)| target.way.follow(&|| {}).is_some()).collect();
             for (name, target) in new {
@@ -65,7 +73,7 @@ async fn follow(node: Arc<Node>, target: Arc<Target>) {
                 warn!(target = target.spec.name(), %error, "a target is not followed; it is looked at all the same");
                 said = Some(error);
             }
-            sleep(rest(&target, failures)).await;
+            sleep(rest(target.digest, failures)).await;
             // What happened meanwhile nobody told.
             tell();
         }
@@ -93,7 +101,7 @@ async fn follow(node: Arc<Node>, target: Arc<Target>) {
 
 /// Makes the placements on a target due now. False if some could not be, for a rotation is at work
 /// on them: it proves what it did by itself, but not what comes after.
-async fn look_soon(node: &Node, target: &Target) -> Result<bool, ReadError> {
+pub(super) async fn look_soon(node: &Node, target: &Target) -> Result<bool, ReadError> {
     let (catalog, now, name) = (node.catalog.load(), node.world.now(), target.spec.name());
     let mut all = true;
     for certificate in catalog.certificates.values() {
@@ -114,9 +122,8 @@ async fn look_soon(node: &Node, target: &Target) -> Result<bool, ReadError> {
 }
 
 /// A second, and longer the more often it failed in a row; not at the same time for all.
-fn rest(target: &Target, failures: u32) -> Duration {
-    let seed =
-        target.digest.iter().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(*byte));
+pub(super) fn rest(seed: [u8; 32], failures: u32) -> Duration {
+    let seed = seed.iter().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(*byte));
     let whole = LONGEST.min(SignedDuration::from_secs(1 << failures.min(16)));
     (whole / 2 + jitter::part(whole / 2, seed, failures.into())).unsigned_abs()
 }
@@ -128,5 +135,5 @@ const GATHER: Duration = Duration::from_secs(1);
 /// Until a rotation may have ended.
 const BUSY: Duration = Duration::from_secs(15);
 /// What went well for this long begins to fail anew.
-const LASTING: Duration = Duration::from_secs(60);
+pub(super) const LASTING: Duration = Duration::from_secs(60);
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);

@@ -24,13 +24,25 @@ use crate::store::{Actor, Commit, Event, Managed, ReadError, RotationRow, Versio
 /// # Errors
 /// When the store fails.
 pub(crate) async fn enlist(node: &Node, actor: impl Into<Actor>) -> Result<(), ManagedError> {
-    let actor = actor.into();
     let catalog = node.catalog.load();
-    let certificates: Vec<_> = catalog.certificates.values().collect();
+    enlist_these(node, actor, &catalog, &catalog.certificates.values().collect::<Vec<_>>()).await
+}
+
+/// The same, for some of `catalog`.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn enlist_these(
+    node: &Node,
+    actor: impl Into<Actor>,
+    catalog: &Catalog,
+    certificates: &[&Arc<Certificate>],
+) -> Result<(), ManagedError> {
+    let actor = actor.into();
     // Ten thousand of them are some commits, and not ten thousand.
     for some in certificates.chunks(AT_ONCE) {
         // The worker is at work on some of them, and done with it in a moment.
-        again(|| enlist_some(node, &actor, &catalog, some)).await?;
+        again(|| enlist_some(node, &actor, catalog, some)).await?;
         node.steps.hurry();
     }
     Ok(())

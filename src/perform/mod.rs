@@ -3,7 +3,9 @@
 
 pub(crate) mod again;
 pub(crate) mod calendar;
+pub(crate) mod cluster_bundle;
 pub(crate) mod cluster_signer;
+pub(crate) mod discovery;
 pub(crate) mod endpoint;
 pub(crate) mod establish;
 pub(crate) mod expiry;

@@ -3,6 +3,7 @@
 //! them, and commits that arrive together share one sync. Nothing is acknowledged before it is
 //! durable, and a write without an event does not compile.
 
+mod asked;
 mod audit;
 mod commit;
 #[cfg(test)]

@@ -21,6 +21,7 @@ import threading
 import time
 import urllib.parse
 
+import rbac
 import signing
 from resources import PATH, RESOURCES, Target, discovery
 from setting import kubeconfig, make_certificate
@@ -141,6 +142,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 and (names is None or target.name in names)
             ):
                 return
+        if rbac.allows(self.server.store, user, verb, target):
+            return
         where = f' in the namespace "{target.namespace}"' if target.namespace else ""
         what = f'{target.plural} "{target.name}"' if target.name else target.plural
         raise Refused(
@@ -164,12 +167,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Refused(404, "NotFound", "the server could not find the requested resource")
         if part:
             target.part, target.plural = part, f"{target.plural}/{part}"
-        selector = self.query.get("fieldSelector", "")
-        if selector.startswith("spec.signerName="):
-            target.signer = selector.removeprefix("spec.signerName=")
-        if not target.name and selector.startswith("metadata.name="):
-            # A list or watch of one name is authorized by that name.
-            target.selected = target.name = selector.removeprefix("metadata.name=")
+        target.select(self.query.get("fieldSelector", ""), self.query.get("labelSelector", ""))
+        if target.plural in self.server.said("faults").get("absent", []):
+            raise Refused(404, "NotFound", "the server could not find the requested resource")
         self.authorize(verb, target)
         self.fail(verb, target)
         target.plural = target.plural.split("/")[0]
@@ -178,7 +178,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def fail(self, verb, target):
         """What a test wants to go wrong."""
         fault = self.server.said("faults").get(verb)
-        if fault and target.plural == "secrets" and isinstance(fault, dict):
+        if isinstance(fault, dict) and target.plural == fault.get("resource", "secrets"):
             time.sleep(fault.get("sleep", 0))
             if "code" in fault and self.server.failed[verb] < fault.get("times", float("inf")):
                 self.server.failed[verb] += 1
@@ -198,16 +198,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.watch(target)
         if single:
             return self.send_json(200, self.server.store.read(target.key()))
-        items, version = self.server.store.list(target.plural, target.namespace)
-        self.send_json(
-            200,
-            {
-                "kind": f"{target.kind}List",
-                "apiVersion": target.api_version(),
-                "metadata": {"resourceVersion": str(version)},
-                "items": [item for item in items if target.wants(item)],
-            },
-        )
+        self.list(target)
+
+    def list(self, target):
+        store = self.server.store
+        if token := self.query.get("continue"):
+            items, version = store.resume(token)
+        else:
+            items, version = store.list(target.plural, target.namespace)
+            items = [item for item in items if target.wants(item)]
+        metadata = {"resourceVersion": str(version)}
+        limit = int(self.query.get("limit") or 0) or len(items)
+        if rest := items[limit:]:
+            metadata["continue"] = store.suspend(rest, version)
+            metadata["remainingItemCount"] = len(rest)
+        head = {"kind": f"{target.kind}List", "apiVersion": target.api_version()}
+        self.send_json(200, {**head, "metadata": metadata, "items": items[:limit]})
 
     def create(self, path):
         wanted = self.json()

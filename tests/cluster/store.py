@@ -39,12 +39,14 @@ class Store:
         self.compacted = 0
         self.objects = {}
         self.history = []  # (version, key, type, object)
+        self.suspended = {}  # what is left of lists, by token
 
     def compact(self):
         """Forgets the history: watches that would go on from before must start over."""
         with self.changed:
             self.compacted = self.version
             self.history = []
+            self.suspended = {}
             self.changed.notify_all()
 
     def read(self, key):
@@ -62,6 +64,19 @@ class Store:
                 if kind == resource and namespace in (None, space)
             ]
             return found, self.version
+
+    def suspend(self, items, version):
+        """Keeps the rest of a list, which stays as it is; gives the token for it."""
+        with self.changed:
+            token = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()
+            self.suspended[token] = (items, version)
+            return token
+
+    def resume(self, token):
+        with self.changed:
+            if token not in self.suspended:
+                raise Refused(410, "Expired", "The provided continue parameter is too old")
+            return self.suspended[token]
 
     def since(self, version):
         """The changes after `version`, and the version up to which there are none."""

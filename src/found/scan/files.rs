@@ -122,7 +122,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// What stands between the lines that mark certificates (RFC 7468 §5); of what OpenSSL calls trusted
 /// ones, the certificate alone is not to be had, so they are passed over.
-fn pem_blocks(text: &str) -> Vec<&str> {
+pub(super) fn pem_blocks(text: &str) -> Vec<&str> {
     let mut blocks = Vec::new();
     let mut rest = text;
     while let Some((_, tail)) = rest.split_once(BEGIN) {
@@ -133,13 +133,13 @@ fn pem_blocks(text: &str) -> Vec<&str> {
     blocks
 }
 
-fn decode(block: &str) -> Result<Vec<u8>, data_encoding::DecodeError> {
+pub(super) fn decode(block: &str) -> Result<Vec<u8>, data_encoding::DecodeError> {
     let text: String = block.split_ascii_whitespace().collect();
     data_encoding::BASE64.decode(text.as_bytes())
 }
 
 /// Certificates in the order of a file, each with what follows and issued it.
-fn chains(ders: &[Vec<u8>]) -> Vec<&[Vec<u8>]> {
+pub(super) fn chains(ders: &[Vec<u8>]) -> Vec<&[Vec<u8>]> {
     let surveys: Vec<_> = ders.iter().map(|der| Survey::of(der).ok()).collect();
     let goes_on = |index: usize| match (&surveys[index - 1], &surveys[index]) {
         (Some(below), Some(above)) => !below.self_issued && below.issuer == above.subject,

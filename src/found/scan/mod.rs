@@ -5,9 +5,11 @@
 mod files;
 mod network;
 mod plan;
+mod secrets;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -25,8 +27,8 @@ pub(crate) use plan::Plan;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
-    /// Hosts, addresses, networks (each with ports of its own, or with `ports`), and files or
-    /// directories, which have a `/`.
+    /// Hosts, addresses, networks (each with ports of its own, or with `ports`), files or directories,
+    /// and clusters, as [`Plan`] reads them.
     pub(crate) targets: Vec<String>,
     /// Ports of what names none: `443,8443,9000-9010`.
     pub(crate) ports: String,
@@ -45,6 +47,9 @@ pub(crate) struct Request {
     pub(crate) at_once: usize,
     /// How long each may take, in milliseconds.
     pub(crate) timeout: u64,
+    /// The kubeconfig that names the clusters; without one, the service account of the pod.
+    #[serde(default)]
+    pub(crate) kubeconfig: Option<PathBuf>,
     /// Who answers for what is found.
     #[serde(default)]
     pub(crate) owner: Option<String>,
@@ -95,6 +100,7 @@ impl Request {
             rate: 1000,
             at_once: 128,
             timeout: 5000,
+            kubeconfig: None,
             owner: None,
         }
     }
@@ -220,6 +226,7 @@ impl<'a> Run<'a> {
                     network::look_at_host(&host, port, &request, &findings).await;
                 }
                 Item::Path(path) => files::look(path, findings).await,
+                Item::Cluster(cluster) => secrets::look(&cluster, &request, &findings).await,
             }
             number
         });

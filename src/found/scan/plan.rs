@@ -24,6 +24,16 @@ enum Part {
     Host(String, Vec<u16>),
     /// A file, or everything in a directory.
     Path(PathBuf),
+    /// The Secrets of a cluster.
+    Cluster(Cluster),
+}
+
+/// A cluster, and perhaps one of its namespaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cluster {
+    /// The context of the kubeconfig that leads there; none: the current one, or the pod's own cluster.
+    pub(super) context: Option<String>,
+    pub(super) namespace: Option<String>,
 }
 
 /// One member of the sequence.
@@ -32,6 +42,7 @@ pub(super) enum Item {
     Address(SocketAddr),
     Host(String, u16),
     Path(PathBuf),
+    Cluster(Cluster),
 }
 
 impl Plan {
@@ -83,7 +94,7 @@ impl Part {
                 addresses.checked_mul(ports.len() as u64)
             }
             Self::Host(_, ports) => Some(ports.len() as u64),
-            Self::Path(_) => Some(1),
+            Self::Path(_) | Self::Cluster(_) => Some(1),
         }
     }
 
@@ -107,13 +118,20 @@ impl Part {
                 Some(Item::Host(host.clone(), port))
             }
             Self::Path(path) => Some(Item::Path(path.clone())),
+            Self::Cluster(cluster) => Some(Item::Cluster(cluster.clone())),
         }
     }
 }
 
-/// A target: `10.0.0.0/24`, `10.0.0.1:8443`, `[2001:db8::1]:443`, `example.com`, `/etc/ssl`.
+/// A target: `kubernetes:CONTEXT/NAMESPACE`, either of which may be missing; `10.0.0.0/24`, `10.0.0.1:8443`, `[2001:db8::1]:443`, `example.com`, `/etc/ssl`.
 fn part(target: &str, usual: &[u16]) -> Result<Part, PlanError> {
     let wrong = || PlanError::Target(target.to_owned());
+    if let Some(cluster) = target.strip_prefix("kubernetes:") {
+        let (context, namespace) = cluster.split_once('/').unwrap_or((cluster, ""));
+        let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+        let cluster = Cluster { context: named(context), namespace: named(namespace) };
+        return Ok(Part::Cluster(cluster));
+    }
     let path = target.starts_with(['/', '.']);
     if path {
         return Ok(Part::Path(PathBuf::from(target)));
@@ -161,7 +179,7 @@ fn ports(text: &str) -> Result<Vec<u16>, PlanError> {
 pub(crate) enum PlanError {
     /// A target that is none.
     #[error(
-        "{0:?} is nothing to scan: write a host, an address or a network (10.0.0.0/24), with :PORTS behind it if they are others, or a path that begins with / or ."
+        "{0:?} is nothing to scan: write a host, an address or a network (10.0.0.0/24), with :PORTS behind it if they are others, a path that begins with / or ., or kubernetes:CONTEXT/NAMESPACE"
     )]
     Target(String),
     /// Ports that are none.
@@ -190,6 +208,7 @@ mod tests {
             rate: 1,
             at_once: 1,
             timeout: 1000,
+            kubeconfig: None,
             owner: None,
         })
     }
@@ -199,6 +218,7 @@ mod tests {
             Some(Item::Address(address)) => address.to_string(),
             Some(Item::Host(host, port)) => format!("{host}:{port}"),
             Some(Item::Path(path)) => path.display().to_string(),
+            Some(Item::Cluster(cluster)) => format!("{cluster:?}"),
             None => "-".into(),
         };
         (0..plan.total()).map(item).collect()

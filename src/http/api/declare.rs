@@ -13,6 +13,7 @@ use crate::catalog::{self, Change, Declared, Wrong};
 use crate::grpc::sockets;
 use crate::http::error::unreadable;
 use crate::node::Node;
+use crate::perform::establish::CONVERGING;
 use crate::perform::removal::{Removal, RemovalError, prune as remove_others};
 use crate::perform::{calendar, endpoint, establish, keyset, managed, revocation};
 use crate::store::Actor;
@@ -80,8 +81,7 @@ async fn decide(node: &Node, files: &Files) -> Result<Decided, Problem> {
 }
 
 async fn converge(node: &Arc<Node>, actor: Actor, request: Request) -> Result<Value, Problem> {
-    // One after the other: each builds on what the one before it left.
-    let _turn = APPLYING.lock().await;
+    let _turn = CONVERGING.lock().await;
     let files: Files = body(request).await?;
     let Decided { standing, wanted, changes } = decide(node, &files).await?;
     if files.prune {
@@ -102,8 +102,6 @@ async fn converge(node: &Arc<Node>, actor: Actor, request: Request) -> Result<Va
 fn default_horizon() -> SignedDuration {
     SignedDuration::from_hours(90 * 24)
 }
-
-static APPLYING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn refused(error: RemovalError) -> Problem {
     match error {

@@ -147,6 +147,7 @@ fn summary(node: &Node, row: Managed) -> Result<Value, Problem> {
         "targets": format!("{}/{}", targets.iter().filter(served).count(), targets.len()),
         "rotation": row.rotation,
         "owner": certificate.and_then(|c| c.spec.owner.as_ref()),
+        "origin": certificate.and_then(|c| c.origin.as_ref()).map(ToString::to_string),
         "error": error,
     }))
 }

@@ -20,6 +20,8 @@ pub(super) async fn status(State(node): State<Arc<Node>>) -> Answer {
     let mut attention = attention(&node);
     attention.extend(node.sockets.attention());
     attention.extend(node.streams.attention());
+    attention.extend(node.discoveries.attention());
+    attention.extend(node.bundles.attention());
     attention.extend(keyset_status::attention(&node));
     for of in [managed::attention, keyset::attention, receiver::attention, found::attention] {
         match of(&node) {

@@ -2,6 +2,7 @@
 //! what a row means and what may become of it is decided elsewhere.
 
 mod acme;
+mod asked;
 mod endpoint;
 mod keyset;
 mod managed;
@@ -19,6 +20,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use acme::{Account, Authorization, ExternalKey, Order};
+pub(crate) use asked::AskedRow;
 pub(crate) use endpoint::{EndpointRow, ScanRow};
 pub(crate) use keyset::{Exposed, KeysetRow, SigningKeyRow};
 pub(crate) use managed::{
@@ -90,6 +92,7 @@ tables!(
     EndpointRow,
     ScanRow,
     NoticeRow,
+    AskedRow,
 );
 
 /// The statements that write one table, spelled once.
