@@ -118,23 +118,27 @@ impl Caddy {
             let found = self.found().await.map_err(PushError::untouched)?;
             let answer = match found {
                 Some(found) => {
+                    // Not by the id, which Caddy resolves before it compares, so that it might write
+                    // over whatever is in its place by then.
                     let patch = Change { method: "PATCH", only_if: Some(found.tag) };
-                    admin.change(&self.path(), patch, wanted.json()).await?
+                    admin.change(&found.path, patch, wanted.json()).await?
                 }
                 None => self.add(&admin, wanted).await?,
             };
             match answer.status {
                 200 => return Ok(()),
-                // Somebody was quicker: in the item, in the list, or in making the list.
-                412 => sleep(AGAIN).await,
-                _ if answer.text().contains("already exists") => sleep(AGAIN).await,
+                _ if is_overtaken(&answer) => sleep(AGAIN).await,
                 _ => return Err(refused(&answer)),
             }
         }
-        Err(PushError::Busy(format!(
+        Err(self.overtaken())
+    }
+
+    fn overtaken(&self) -> PushError {
+        PushError::Busy(format!(
             "others change the configuration of the Caddy at {} all the time; nothing was changed",
             self.admin
-        )))
+        ))
     }
 
     async fn add(&self, admin: &Admin, wanted: &Item) -> Result<Answer, PushError> {
@@ -154,14 +158,31 @@ impl Caddy {
 
     /// The item, if it is there.
     async fn found(&self) -> Result<Option<Found>, PushError> {
-        let answer = self.admin().look(&self.path()).await?;
-        match answer.status {
-            404 => return Ok(None),
-            200 => {}
-            _ => return Err(refused(&answer)),
+        for _ in 0..TRIES {
+            let answer = self.admin().look(&self.path()).await?;
+            match answer.status {
+                200 => {}
+                404 => return Ok(None),
+                _ if is_overtaken(&answer) => {
+                    sleep(AGAIN).await;
+                    continue;
+                }
+                _ => return Err(refused(&answer)),
+            }
+            let found = self.understood(&answer)?;
+            // What is in its place by now may be another.
+            if found.item.id == self.id {
+                return Ok(Some(found));
+            }
+            sleep(AGAIN).await;
         }
-        let tag = tag(&answer)?;
-        if !tag.trim_start_matches('"').starts_with(&format!("{LIST}/")) {
+        Err(self.overtaken())
+    }
+
+    fn understood(&self, answer: &Answer) -> Result<Found, PushError> {
+        let tag = tag(answer)?;
+        let path = tag.trim_matches('"').split(' ').next().unwrap_or_default();
+        if !path.starts_with(&format!("{LIST}/")) {
             return Err(PushError::Declaration(format!(
                 "the @id {:?} is something else's in the configuration of the Caddy at {}: choose another id",
                 self.id, self.admin
@@ -174,7 +195,7 @@ impl Caddy {
             ),
             output: "it has no certificate and key; remove it, and it is made anew".into(),
         })?;
-        Ok(Some(Found { item, tag: tag.to_owned() }))
+        Ok(Found { item, path: path.to_owned(), tag: tag.to_owned() })
     }
 }
 
@@ -201,13 +222,15 @@ impl Target for Caddy {
 /// An item of the list, as it is now.
 struct Found {
     item: Item,
+    /// Where it is: its place in the list.
+    path: String,
     tag: String,
 }
 
 /// What Caddy loads.
 #[derive(Serialize, Deserialize)]
 struct Item {
-    #[serde(rename = "@id")]
+    #[serde(rename = "@id", default)]
     id: String,
     certificate: String,
     key: Zeroizing<String>,
@@ -236,6 +259,12 @@ fn tag(answer: &Answer) -> Result<&str, PushError> {
                 .into(),
         )
     })
+}
+
+/// Whether somebody was quicker: in the item, in the list, or in making the list.
+fn is_overtaken(answer: &Answer) -> bool {
+    let said = answer.text();
+    answer.status == 412 || said.contains("already exists") || said.contains("out of bounds")
 }
 
 fn refused(answer: &Answer) -> PushError {

@@ -76,10 +76,13 @@ impl Protocol for Delta {
     type Said = Request;
     type Answer = Response;
 
-    fn hear(&mut self, mut said: Request) -> Result<(), Status> {
+    fn hear(&mut self, mut said: Request) -> Result<bool, Status> {
         self.seen.introduce(said.node.take(), &said.type_url)?;
         self.judge(&mut said);
-        self.subscribe(said)
+        let asks = !said.resource_names_subscribe.is_empty()
+            || !said.resource_names_unsubscribe.is_empty();
+        self.subscribe(said)?;
+        Ok(asks)
     }
 
     fn seen(&mut self) -> &mut Seen {

@@ -5,6 +5,7 @@
 mod client;
 mod delta;
 mod messages;
+mod opened;
 mod secret;
 mod seen;
 mod stream;
@@ -145,7 +146,8 @@ async fn fetch(
     let answer = |said: DiscoveryRequest| async {
         let mut once = Subscription::default();
         once.hear(said)?;
-        let answer = stream::answer(&service.node, &client, &mut once).await?;
+        let found = stream::look(&service.node, &client, &once.seen().names)?;
+        let answer = stream::answer(&service.node, &client, &mut once, found).await?;
         let missing = &once.seen().missing;
         answer.ok_or_else(|| match missing.is_empty() {
             true => Status::unavailable("there is no version to give yet; ask again"),

@@ -2,13 +2,17 @@
 //! target of kind `sds` which names the client, or the root of an authority, for anybody. Deciding
 //! which version that is belongs to the rotation.
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest::{SHA256, digest};
-use prost::Message;
+use prost::Message as _;
 use tonic::Status;
 use tracing::error;
+use zeroize::Zeroizing;
 
 use super::client::Client;
-use super::messages::{self, Any, DataSource, Kind, TlsCertificate, ValidationContext};
+use super::messages::{self, DataSource, Kind, TlsCertificate, ValidationContext};
+use super::opened::Message;
 use crate::node::Node;
 use crate::perform::offer::{Offer, offer};
 use crate::perform::own::NODE;
@@ -75,7 +79,12 @@ impl Secret {
     ///
     /// # Errors
     /// When they cannot be had; what for is in the log.
-    pub(super) fn open(&self, node: &Node) -> Result<Any, Status> {
+    pub(super) fn open(&self, node: &Node) -> Result<Arc<Message>, Status> {
+        let what = [self.name.as_bytes(), &[0], &self.identity].concat();
+        node.streams.opened.get(&what, || self.message(node))
+    }
+
+    fn message(&self, node: &Node) -> Result<Message, Status> {
         let inline = |text: &str| Some(DataSource { inline_bytes: text.as_bytes().to_vec() });
         let kind = match &self.content {
             Content::Trust(pem) => Kind::Trust(ValidationContext { trusted_ca: inline(pem) }),
@@ -96,7 +105,7 @@ impl Secret {
             }
         };
         let secret = messages::Secret { name: self.name.clone(), kind: Some(kind) };
-        Ok(Any { type_url: messages::SECRET.to_owned(), value: secret.encode_to_vec() })
+        Ok(Message(Zeroizing::new(secret.encode_to_vec())))
     }
 }
 

@@ -15,11 +15,12 @@ pub(super) trait Protocol: Default + Send + 'static {
     /// What it is answered.
     type Answer: Message + Default + 'static;
 
-    /// Takes in what the client says.
+    /// Takes in what the client says. Whether it asks for something, and does not only tell what it
+    /// makes of what it was sent.
     ///
     /// # Errors
     /// What ends the stream.
-    fn hear(&mut self, said: Self::Said) -> Result<(), Status>;
+    fn hear(&mut self, said: Self::Said) -> Result<bool, Status>;
 
     fn seen(&mut self) -> &mut Seen;
 

@@ -13,7 +13,9 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::client::Client;
-use super::secret::{Content, Secret, find};
+use super::messages::{Any, SECRET};
+use super::opened::Message;
+use super::secret::{Content, Found, Secret, find};
 use super::seen::Protocol;
 use super::streams::Seat;
 use crate::http::server::{Drain, begun};
@@ -51,27 +53,36 @@ async fn serve<P: Protocol>(
     let seat = Seat::take(node, client.name());
     let mut requests = pin!(requests);
     let mut stream = P::default();
+    // However much the client says.
+    let mut look_at = Instant::now() + LOOK;
     let (mut listeners, mut managed) = (Vec::new(), Vec::new());
     loop {
         tokio::select! {
             said = requests.message() => {
                 let Some(said) = said? else { return Ok(()) };
-                stream.hear(said)?;
+                if !stream.hear(said)? {
+                    seat.show(stream.seen());
+                    continue;
+                }
             }
             () = news(&mut listeners) => {}
             // It may be revoked, or the declaration be another.
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep_until(look_at) => {}
         }
+        look_at = Instant::now() + LOOK;
         let names = &stream.seen().names;
         if names.is_empty() {
             continue;
         }
-        let wanted = wanted(node, client, names)?;
+        let mut found = look(node, client, names)?;
+        let wanted: Vec<_> = found.iter().flatten().filter_map(|found| found.managed).collect();
         if wanted != managed {
             listeners = listen(node, client, &wanted)?;
             managed = wanted;
+            // There may have been news before anybody listened.
+            found = look(node, client, &stream.seen().names)?;
         }
-        let answer = answer(node, client, &mut stream).await?;
+        let answer = answer(node, client, &mut stream, found).await?;
         seat.show(stream.seen());
         if let Some(answer) = answer
             && answers.send(Ok(answer)).await.is_err()
@@ -81,18 +92,19 @@ async fn serve<P: Protocol>(
     }
 }
 
-/// What is to be sent now, if anything. That keys are given is stored first.
+/// What is to be sent now of what was found, if anything. That keys are given is stored first.
 pub(super) async fn answer<P: Protocol>(
     node: &Node,
     client: &Client,
     stream: &mut P,
+    found: Vec<Option<Found>>,
 ) -> Result<Option<P::Answer>, Status> {
     if !client.is_good(node) {
         return Err(Status::unauthenticated("the client's certificate is not good any more"));
     }
     let (mut secrets, mut missing) = (Vec::<Secret>::new(), Vec::new());
-    for name in &stream.seen().names {
-        match find(node, client, name)? {
+    for (name, found) in stream.seen().names.iter().zip(found) {
+        match found {
             Some(found) => secrets.extend(found.secret),
             None => missing.push(name.clone()),
         }
@@ -100,9 +112,11 @@ pub(super) async fn answer<P: Protocol>(
     stream.seen().missing = missing;
     let Some(draft) = stream.send(&secrets) else { return Ok(None) };
     secrets.retain(|secret| draft.parts.iter().any(|part| part.name == secret.name));
-    let resources = secrets.iter().map(|secret| secret.open(node)).collect::<Result<_, _>>()?;
+    let opened = secrets.iter().map(|secret| secret.open(node)).collect::<Result<Vec<_>, _>>()?;
     record(node, client, &stream.seen().node, &secrets).await?;
-    Ok(Some(P::answer(draft, resources)))
+    let any =
+        |message: &Arc<Message>| Any { type_url: SECRET.to_owned(), value: message.0.to_vec() };
+    Ok(Some(P::answer(draft, opened.iter().map(any).collect())))
 }
 
 /// Stores that keys are given.
@@ -127,11 +141,13 @@ async fn record(
     Ok(())
 }
 
-/// The managed certificates among what is wanted.
-fn wanted(node: &Node, client: &Client, names: &[String]) -> Result<Vec<i64>, Status> {
-    let found = names.iter().map(|name| find(node, client, name));
-    let found = found.collect::<Result<Vec<_>, _>>()?;
-    Ok(found.into_iter().flatten().filter_map(|found| found.managed).collect())
+/// Looks each of the names up.
+pub(super) fn look(
+    node: &Node,
+    client: &Client,
+    names: &[String],
+) -> Result<Vec<Option<Found>>, Status> {
+    names.iter().map(|name| find(node, client, name)).collect()
 }
 
 /// Listens for news of them.

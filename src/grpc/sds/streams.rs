@@ -5,11 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
+use super::opened::Opened;
 use super::seen::Seen;
 
 /// Every open stream.
 #[derive(Default)]
-pub(crate) struct Streams(Mutex<Open>);
+pub(crate) struct Streams {
+    open: Mutex<Open>,
+    /// What is being sent on them.
+    pub(super) opened: Opened,
+}
 
 #[derive(Default)]
 struct Open {
@@ -20,7 +25,7 @@ struct Open {
 impl Streams {
     /// The streams that a target was given something on.
     pub(crate) fn of(&self, target: &str) -> Vec<Value> {
-        let open = lock(&self.0);
+        let open = lock(&self.open);
         let its = |stream: &&(String, Seen)| {
             stream.1.sent.iter().any(|sent| sent.target.as_deref() == Some(target))
         };
@@ -34,7 +39,7 @@ impl Streams {
 
     /// What an operator should look at, a line each.
     pub(crate) fn attention(&self) -> Vec<String> {
-        let open = lock(&self.0);
+        let open = lock(&self.open);
         let refusals = open.streams.values().filter_map(|(client, stream)| {
             if let Some(why) = &stream.refused {
                 let names: Vec<_> = stream.sent.iter().map(|sent| sent.secret.as_str()).collect();
@@ -59,7 +64,7 @@ pub(super) struct Seat {
 impl Seat {
     /// A stream of `client`.
     pub(super) fn take(node: &Arc<crate::node::Node>, client: &str) -> Self {
-        let mut open = lock(&node.streams.0);
+        let mut open = lock(&node.streams.open);
         open.next += 1;
         let number = open.next;
         open.streams.insert(number, (client.to_owned(), Seen::default()));
@@ -68,7 +73,7 @@ impl Seat {
 
     /// Has `stream` shown as it is.
     pub(super) fn show(&self, stream: &Seen) {
-        if let Some((_, shown)) = lock(&self.of.streams.0).streams.get_mut(&self.number) {
+        if let Some((_, shown)) = lock(&self.of.streams.open).streams.get_mut(&self.number) {
             shown.clone_from(stream);
         }
     }
@@ -76,7 +81,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        lock(&self.of.streams.0).streams.remove(&self.number);
+        lock(&self.of.streams.open).streams.remove(&self.number);
     }
 }
 

@@ -21,11 +21,11 @@ impl Protocol for Subscription {
     type Said = DiscoveryRequest;
     type Answer = DiscoveryResponse;
 
-    fn hear(&mut self, said: DiscoveryRequest) -> Result<(), Status> {
+    fn hear(&mut self, said: DiscoveryRequest) -> Result<bool, Status> {
         self.seen.introduce(said.node, &said.type_url)?;
         // About an answer before the last: what it says now is said again about the last.
         if !said.response_nonce.is_empty() && said.response_nonce != self.nonce.to_string() {
-            return Ok(());
+            return Ok(false);
         }
         if !said.response_nonce.is_empty() {
             self.seen.acknowledged = said.error_detail.is_none();
@@ -34,7 +34,9 @@ impl Protocol for Subscription {
         if said.resource_names.is_empty() {
             return Err(unnamed());
         }
-        self.seen.want(said.resource_names)
+        let before = std::mem::take(&mut self.seen.names);
+        self.seen.want(said.resource_names)?;
+        Ok(self.seen.names != before)
     }
 
     fn seen(&mut self) -> &mut Seen {
@@ -92,8 +94,8 @@ mod tests {
         let first = stream.send(&[trust("trust/a", "1")]).expect("it is new");
         let nonce = first.nonce.clone();
         assert_eq!(stream.send(&[trust("trust/a", "1")]), None);
-        stream.hear(about(&nonce, &["trust/a"], None)).expect("understood");
-        assert!(stream.seen.acknowledged);
+        let asks = stream.hear(about(&nonce, &["trust/a"], None)).expect("understood");
+        assert!(stream.seen.acknowledged && !asks);
 
         let second = stream.send(&[trust("trust/a", "2")]).expect("it is new");
         let later = second.nonce.clone();
@@ -114,7 +116,7 @@ mod tests {
         stream.hear(about("", &["b", "a", "a"], None)).expect("understood");
         assert_eq!(stream.seen.names, ["a", "b"]);
         stream.send(&[trust("a", "1")]).expect("it is new");
-        stream.hear(about("1", &["c"], None)).expect("understood");
+        assert!(stream.hear(about("1", &["c"], None)).expect("understood"), "it asks for more");
         assert!(stream.send(&[trust("c", "1")]).is_some(), "under another name");
         let many: Vec<_> = (0..33).map(|n| n.to_string()).collect();
         let many: Vec<_> = many.iter().map(String::as_str).collect();
