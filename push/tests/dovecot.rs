@@ -126,7 +126,6 @@ async fn a_configuration_that_fails_its_test_or_nobody_reads_changes_nothing() {
     server.folder.write("dovecot.conf", format!("{config}nonsense = yes\n"));
     let error = push(&server.spec(), 2, &issuer.bundle(&["shop.test"])).await.expect_err("refused");
     assert!(error.to_string().contains("nonsense") && error.left_untouched(), "{error}");
-    server.serves(&first).await;
     server.folder.write("dovecot.conf", config);
     server.server = None;
     let error = push(&server.spec(), 2, &issuer.bundle(&["shop.test"])).await.expect_err("nobody");
