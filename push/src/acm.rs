@@ -112,7 +112,9 @@ impl Acm {
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let is_here = host == "localhost"
             || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-        let plain = url.path() == "/" && url.query().is_none() && url.username().is_empty();
+        let names_nobody = url.username().is_empty() && url.password().is_none();
+        let plain =
+            names_nobody && url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         match url.scheme() {
             "https" if plain => Ok(url),
             "http" if plain && is_here => Ok(url),
@@ -147,12 +149,15 @@ impl Acm {
         let calls = self.connect().await.map_err(PushError::untouched)?;
         let held = self.held(&calls).await.map_err(|error| self.failed(error).untouched())?;
         let place = self.place(&held, bundle)?;
-        if let Some(there) = place
-            && there.leaf.fingerprint() == bundle.fingerprint()
+        // What is there under an older ARN is imported again: the latest is what this target holds.
+        if let Some(latest) = held.first()
+            && latest.leaf.fingerprint() == bundle.fingerprint()
         {
-            return Ok(Receipt { output: beside(&there.arn, &held), changed: false });
+            return Ok(Receipt { output: beside(&latest.arn, &held), changed: false });
         }
-        let arn = match calls.import(bundle, place.map(|held| held.arn.as_str()), self.tag()).await
+        let arn = match calls
+            .import(bundle, place.map(|held| held.arn.as_str()), self.tag.as_deref())
+            .await
         {
             Ok(arn) => arn,
             // The answer may have been lost, and not the request.
@@ -162,11 +167,17 @@ impl Acm {
             },
             Err(error) => return Err(self.failed(error).untouched()),
         };
-        if !calls.shows(&arn, bundle).await.map_err(|error| self.failed(error))? {
-            return Err(PushError::Refused {
-                what: format!("ACM took the certificate, and shows another under {arn}"),
-                output: "somebody else imports there too; end that, and it is tried again".into(),
-            });
+        let unseen = match calls.shows(&arn, bundle).await {
+            Ok(true) => None,
+            Ok(false) => {
+                Some("it shows another; end what else imports there, and it is tried again".into())
+            }
+            Err(error) => Some(self.failed(error).to_string()),
+        };
+        // Whatever failed then, the certificate is there.
+        if let Some(output) = unseen {
+            let what = format!("ACM took the certificate, and does not show it under {arn}");
+            return Err(PushError::Refused { what, output });
         }
         let output = format!("imported under {arn}{}", beside(&arn, &held));
         Ok(Receipt { output, changed: true })
@@ -200,10 +211,6 @@ impl Acm {
         let held = self.held(calls).await.ok()?;
         let ours = held.into_iter().find(|held| held.leaf.fingerprint() == bundle.fingerprint());
         ours.map(|held| held.arn)
-    }
-
-    fn tag(&self) -> Option<&str> {
-        self.tag.as_deref()
     }
 
     fn failed(&self, failure: Failure) -> PushError {

@@ -1,4 +1,4 @@
-//! Targets of kind `dovecot`. It reads the files as root when it starts or reloads, and never between.
+//! Targets of kind `dovecot`. It reads the files as root when it reloads, and may when a process of it begins.
 //! Neither the test of its configuration nor a reload looks whether the key is the certificate's, and
 //! where it is not, every login process fails from then on: so the pair is checked here first.
 

@@ -79,6 +79,12 @@ impl Aws {
         self.python(&script.replace("ARN", arn))
     }
 
+    /// ACM keeps tags through an import, and moto does not.
+    fn tagged(&self, arn: &str) {
+        let tags = "[dict(Key='perennial', Value='shop')]";
+        self.python(&format!("acm.add_tags_to_certificate(CertificateArn={arn:?}, Tags={tags})"));
+    }
+
     fn arns(&self) -> usize {
         let script = "print(len(acm.list_certificates()['CertificateSummaryList']))";
         self.python(script).parse().expect("a number")
@@ -209,12 +215,16 @@ async fn a_key_of_another_kind_is_refused_or_gets_an_arn_of_its_own_and_each_goe
         receipt.output.starts_with(&format!("imported under {old}; {new} keeps")),
         "{receipt:?}"
     );
-    // ACM keeps tags through an import, and moto does not.
-    aws.python(&format!(
-        "acm.add_tags_to_certificate(CertificateArn={old:?}, Tags=[dict(Key='perennial', Value='shop')])"
-    ));
+    aws.tagged(&old);
+    let again_leaf = again.fingerprint();
     let again = push(&spec, 3, &again).await.expect("it is there");
     assert!(!again.changed && again.output.contains(&new), "{again:?}");
+    assert_eq!(observed(&aws.by_tag("")).await, Observed::Leaf(again_leaf));
+    // And forth, to what the second ARN has still: it is what the target holds from then on.
+    let receipt = push(&spec, 2, &rsa).await.expect("imported");
+    assert!(receipt.changed && receipt.output.starts_with(&format!("imported under {new}")));
+    aws.tagged(&new);
+    assert_eq!(observed(&aws.by_tag("")).await, Observed::Leaf(rsa.fingerprint()));
     assert_eq!(aws.arns(), 2);
 }
 

@@ -111,24 +111,25 @@ impl Calls {
     async fn imported(&self) -> Result<Vec<Summary>, Failure> {
         let mut asked = json!({ "Includes": { "keyTypes": KEY_TYPES }, "MaxItems": PAGE });
         let mut found = Vec::new();
-        loop {
+        for _ in 0..MAX_PAGES {
             let page: Listed = self.ask("ListCertificates", &asked).await?;
             let is_imported = |one: &Summary| one.r#type.as_deref().is_none_or(|t| t == "IMPORTED");
             found.extend(page.certificate_summary_list.into_iter().filter(is_imported));
             if found.len() > MAX_IMPORTED {
-                return Err(Failure::Refused {
-                    word: String::new(),
-                    said: format!(
-                        "there are more than {MAX_IMPORTED} imported certificates, too many to look for \
-                         a tag: set arn instead"
-                    ),
-                });
+                break;
             }
             match page.next_token.filter(|token| !token.is_empty()) {
                 Some(token) => asked["NextToken"] = Value::String(token),
                 None => return Ok(found),
             }
         }
+        Err(Failure::Refused {
+            word: String::new(),
+            said: format!(
+                "there are more than {MAX_IMPORTED} imported certificates, too many to look for a tag: \
+                 set arn instead"
+            ),
+        })
     }
 
     /// Imports a bundle under an ARN, or a new one with our tag, and gives the ARN.
@@ -196,6 +197,8 @@ const KEY_TYPES: [&str; 7] = [
 ];
 const PAGE: u32 = 100;
 const MAX_IMPORTED: usize = 1000;
+/// Of a hundred certificates each, imported or not.
+const MAX_PAGES: u32 = 100;
 /// For names, ARN and tag.
 const ROOM: usize = 8 * 1024;
 const LOOKS: u32 = 5;
