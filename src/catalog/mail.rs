@@ -125,10 +125,17 @@ impl MailSpec {
 }
 
 fn mailbox(what: &str, text: &str) -> Result<Mailbox, String> {
-    text.parse().map_err(|error| {
-        let shown: String = text.chars().take(100).collect();
+    let shown: String = text.chars().take(100).collect();
+    let mailbox: Mailbox = text.parse().map_err(|error| {
         format!("{what} {shown:?} is no address ({error}): write ops@example.com")
-    })
+    })?;
+    // Others need what not every server on the way has (RFC 6531).
+    if !mailbox.email.to_string().is_ascii() {
+        return Err(format!(
+            "{what} {shown:?} is an address beyond ASCII: write the domain as xn--"
+        ));
+    }
+    Ok(mailbox)
 }
 
 const LOCAL: &str = "localhost";
@@ -156,6 +163,7 @@ mod tests {
             ("Perennial <pki@example.com>", "pki", "is no address"),
             ("[\"ops@example.com\"]", "[\"ops\"]", "is no address"),
             ("[\"ops@example.com\"]", "[]", "to is empty"),
+            ("[\"ops@example.com\"]", "[\"öps@example.com\"]", "beyond ASCII"),
             ("to =", "login_file = \"/l\"\ntls = \"none\"\nto =", "in the clear"),
             ("to =", "login_file = \"l\"\nto =", "whole path"),
             ("to =", "tls = \"maybe\"\nto =", "unknown variant"),
