@@ -28,6 +28,19 @@ impl Declared {
         self.check_receivers()?;
         self.check_endpoints()?;
         check_sockets(&self.keysets)?;
+        self.check_cluster_signers()?;
+        self.check_discoveries()?;
+        self.check_bundles()?;
+        self.check_authorities()?;
+        for profile in self.profiles.values() {
+            let wrong = |why: String| Wrong::new("profile", &profile.name, why);
+            profile.validate().map_err(|why| wrong(why.to_string()))?;
+        }
+        self.check_directories()
+    }
+
+    /// Whether requests of clusters could be signed.
+    fn check_cluster_signers(&self) -> Result<(), Wrong> {
         for spec in self.cluster_signers.values() {
             let name = &spec.name;
             spec.check().map_err(|why| Wrong::new("cluster_signer", name, why))?;
@@ -38,8 +51,11 @@ impl Declared {
                 return Err(Wrong::missing("cluster_signer", name, "profile", &spec.profile));
             }
         }
-        self.check_discoveries()?;
-        self.check_bundles()?;
+        Ok(())
+    }
+
+    /// Whether authorities could stand, each under a name of its own.
+    fn check_authorities(&self) -> Result<(), Wrong> {
         for spec in self.authorities.values() {
             self.check_issuers(spec)?;
         }
@@ -57,10 +73,11 @@ impl Declared {
                 return Err(Wrong::new("authority", &spec.name, why));
             }
         }
-        for profile in self.profiles.values() {
-            let wrong = |why: String| Wrong::new("profile", &profile.name, why);
-            profile.validate().map_err(|why| wrong(why.to_string()))?;
-        }
+        Ok(())
+    }
+
+    /// Whether directories could serve.
+    fn check_directories(&self) -> Result<(), Wrong> {
         for directory in self.directories.values() {
             let name = &directory.name;
             let wrong = |why: String| Wrong::new("directory", name, why);

@@ -13,6 +13,7 @@ use rustix::fs::Mode;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing::info;
 
 use super::client::ADMIN_SOCKET;
@@ -26,6 +27,7 @@ use crate::grpc::sockets::{self, Sockets};
 use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::http::peers::Peers;
+use crate::http::server::Drain;
 use crate::http::{self, server, tls};
 use crate::keys::Keys;
 use crate::news::News;
@@ -103,31 +105,13 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let (drain, draining) = watch::channel(false);
     let socket = admin_socket(&data_dir)?;
     let ready = ready_line(&node, &listeners, &root)?;
-    let mut tasks = tokio::task::JoinSet::new();
-    let Listeners { https, http, admin, sds } = listeners;
-    let listen = &node.config.listen;
-    let peers = Peers::new(listen.connections_per_address, listen.uncounted.clone());
-    for (listener, tls, router) in [
-        (https, Some(tls), http::https_router(&node)),
-        (http, None, http::http_router(&node)),
-        (admin, None, http::admin_router(&node)),
-    ] {
-        let peers = Arc::clone(&peers);
-        tasks.spawn(server::serve_tcp(listener, tls, router, peers, draining.clone()));
-    }
+    let mut tasks = JoinSet::new();
     tasks.spawn(server::serve_unix(socket, http::api_router(&node), draining.clone()));
-    if let Some(listener) = sds {
-        tasks.spawn(sds::serve(Arc::clone(&node), listener, peers, draining.clone()));
-    }
+    listen(&node, listeners, tls, &draining, &mut tasks);
     // It is proven like any other, so the listener must answer by now.
     own::settle(&node).await?;
     sockets::converge(&node).await;
-    tasks.spawn(sockets::run(Arc::clone(&node), draining.clone()));
-    tasks.spawn(follow::run(Arc::clone(&node), draining.clone()));
-    tasks.spawn(cluster_signer::run(Arc::clone(&node), draining.clone()));
-    tasks.spawn(cluster_bundle::run(Arc::clone(&node), draining.clone()));
-    tasks.spawn(discovery::run(Arc::clone(&node), draining.clone()));
-    tasks.spawn(worker::run(Arc::clone(&node), draining));
+    work(&node, &draining, &mut tasks);
     writeln!(io::stdout(), "{ready}")?;
     process::notify(process::State::Ready);
 
@@ -147,6 +131,40 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let _ = fs::remove_file(data_dir.join(ADMIN_SOCKET));
     info!("stopped");
     Ok(())
+}
+
+/// Answers on every listener until a drain.
+fn listen(
+    node: &Arc<Node>,
+    listeners: Listeners,
+    tls: Arc<rustls::ServerConfig>,
+    draining: &Drain,
+    tasks: &mut JoinSet<()>,
+) {
+    let Listeners { https, http, admin, sds } = listeners;
+    let settings = &node.config.listen;
+    let peers = Peers::new(settings.connections_per_address, settings.uncounted.clone());
+    for (listener, tls, router) in [
+        (https, Some(tls), http::https_router(node)),
+        (http, None, http::http_router(node)),
+        (admin, None, http::admin_router(node)),
+    ] {
+        let peers = Arc::clone(&peers);
+        tasks.spawn(server::serve_tcp(listener, tls, router, peers, draining.clone()));
+    }
+    if let Some(listener) = sds {
+        tasks.spawn(sds::serve(Arc::clone(node), listener, peers, draining.clone()));
+    }
+}
+
+/// Does what is due, and looks at what tells of changes, until a drain.
+fn work(node: &Arc<Node>, draining: &Drain, tasks: &mut JoinSet<()>) {
+    tasks.spawn(sockets::run(Arc::clone(node), draining.clone()));
+    tasks.spawn(follow::run(Arc::clone(node), draining.clone()));
+    tasks.spawn(cluster_signer::run(Arc::clone(node), draining.clone()));
+    tasks.spawn(cluster_bundle::run(Arc::clone(node), draining.clone()));
+    tasks.spawn(discovery::run(Arc::clone(node), draining.clone()));
+    tasks.spawn(worker::run(Arc::clone(node), draining.clone()));
 }
 
 async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {

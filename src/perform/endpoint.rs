@@ -162,20 +162,7 @@ async fn record(
     if let Some(why) = error.as_ref().filter(|_| action == Some("endpoint.failing")) {
         warn!(endpoint = spec.name, why, "endpoint.failing");
     }
-    let places: BTreeSet<_> = seen.iter().map(|(_, seen)| seen.place.clone()).collect();
-    // Where its name cannot be resolved, what was seen last still stands, as far as is known.
-    let gone = before.iter().filter(|old| !seen.is_empty() && !places.contains(&old.place));
-    let gone =
-        gone.map(|old| Row::Unsighted { endpoint: spec.name.clone(), place: old.place.clone() });
-    let mut rows: Vec<Row> = gone.collect();
-    rows.extend(seen.into_iter().map(|(_, seen)| {
-        Row::Sighted(Box::new(Sighted {
-            seen,
-            owner: spec.owner.clone(),
-            endpoint: Some(spec.name.clone()),
-            scan: None,
-        }))
-    }));
+    let mut rows = sightings(spec, seen, &before);
     let changed_at = if action.is_some() { now } else { row.changed_at };
     let due_at = Some(now + spec.every);
     rows.push(EndpointRow { error, looked_at: Some(now), changed_at, due_at, ..row }.into());
@@ -184,6 +171,25 @@ async fn record(
         None => Commit::note_sightings(rows),
     };
     Ok(node.store.commit(commit, now).await?)
+}
+
+/// What is known of its addresses from now on.
+fn sightings(
+    spec: &EndpointSpec,
+    seen: Vec<(SocketAddr, Assessed)>,
+    before: &[Sighting],
+) -> Vec<Row> {
+    let endpoint = || spec.name.clone();
+    let places: BTreeSet<_> = seen.iter().map(|(_, seen)| seen.place.as_str()).collect();
+    // Where its name cannot be resolved, what was seen last still stands, as far as is known.
+    let gone = before.iter().filter(|old| !seen.is_empty() && !places.contains(old.place.as_str()));
+    let gone = gone.map(|old| Row::Unsighted { endpoint: endpoint(), place: old.place.clone() });
+    let mut rows: Vec<Row> = gone.collect();
+    rows.extend(seen.into_iter().map(|(_, seen)| {
+        let (owner, endpoint) = (spec.owner.clone(), Some(endpoint()));
+        Row::Sighted(Box::new(Sighted { seen, owner, endpoint, scan: None }))
+    }));
+    rows
 }
 
 /// What is wrong, address by address.

@@ -6,9 +6,11 @@ use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, params, params_from_iter};
 
+use super::alarm::Alarm;
 use super::audit::Event;
 use super::fetch::{FetchRow, KnownBy};
-use super::found::{Alarm, Sighted};
+use super::forget::Kept;
+use super::found::Sighted;
 use super::notification::TOLD_UP_TO;
 use super::rows::{Stored, TABLES};
 
@@ -60,23 +62,6 @@ pub(crate) enum Row {
         /// How many rows of each table at the most.
         at_most: u32,
     },
-}
-
-/// Since when things are kept.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Kept {
-    /// Orders and authorizations that expired before are forgotten.
-    pub(crate) orders: Timestamp,
-    /// Certificates that expired before are forgotten.
-    pub(crate) certificates: Timestamp,
-    /// Audit events from before are forgotten, and signing keys that were gone before.
-    pub(crate) events: Timestamp,
-}
-
-impl Kept {
-    pub(super) fn seconds(&self) -> [i64; 3] {
-        [self.orders, self.certificates, self.events].map(Timestamp::as_second)
-    }
 }
 
 impl Commit {
@@ -270,7 +255,10 @@ impl Row {
                 let delete = format!("DELETE FROM {table} WHERE id = ?1 AND version = ?2");
                 put(connection, &delete, &[(*id).into(), (*version).into()])
             }
-            Self::Forget { kept, at_most } => forget(connection, kept, *at_most),
+            Self::Forget { kept, at_most } => {
+                keep_ids(connection)?;
+                Ok(kept.forget(connection, *at_most)?)
+            }
         }
     }
 }
@@ -322,88 +310,6 @@ fn keep_ids(connection: &Connection) -> Result<(), CommitError> {
          ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         params![FORGOTTEN, highest_id(connection)?.to_string()],
     )
-}
-
-fn forget(connection: &Connection, kept: &Kept, at_most: u32) -> Result<(), CommitError> {
-    keep_ids(connection)?;
-    let [orders, certificates, events] = kept.seconds();
-    for (statement, before) in [
-        (
-            "DELETE FROM order_authorization WHERE acme_order IN
-               (SELECT id FROM acme_order WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
-            orders,
-        ),
-        (
-            "DELETE FROM acme_order WHERE id IN
-               (SELECT id FROM acme_order WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
-            orders,
-        ),
-        (
-            "DELETE FROM authorization WHERE id IN
-               (SELECT id FROM authorization WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
-            orders,
-        ),
-        (
-            "DELETE FROM certificate_name WHERE certificate IN
-               (SELECT id FROM certificate WHERE not_after < ?1 AND phase = 'issued'
-                AND revoked_at IS NULL ORDER BY not_after LIMIT ?2)",
-            certificates,
-        ),
-        (
-            "DELETE FROM certificate WHERE id IN
-               (SELECT id FROM certificate WHERE not_after < ?1 AND phase = 'issued'
-                AND revoked_at IS NULL ORDER BY not_after LIMIT ?2)",
-            certificates,
-        ),
-        (
-            "DELETE FROM rotation WHERE id IN
-               (SELECT id FROM rotation WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2)",
-            events,
-        ),
-        (
-            "DELETE FROM signing_key WHERE id IN
-               (SELECT id FROM signing_key WHERE phase = 'gone' AND gone_at < ?1
-                ORDER BY gone_at LIMIT ?2)",
-            events,
-        ),
-        (
-            "DELETE FROM keyset WHERE id IN
-               (SELECT id FROM keyset WHERE closed_at < ?1 AND NOT EXISTS
-                  (SELECT 1 FROM signing_key WHERE keyset = keyset.id)
-                ORDER BY closed_at LIMIT ?2)",
-            events,
-        ),
-        (
-            "DELETE FROM notification WHERE id IN
-               (SELECT id FROM notification WHERE created_at < ?1 AND due_at IS NULL
-                ORDER BY created_at LIMIT ?2)",
-            events,
-        ),
-        (
-            "DELETE FROM sighting WHERE place IN
-               (SELECT place FROM sighting WHERE last_at < ?1 ORDER BY last_at LIMIT ?2)",
-            events,
-        ),
-        (
-            "DELETE FROM scan WHERE id IN
-               (SELECT id FROM scan WHERE changed_at < ?1 ORDER BY changed_at LIMIT ?2)",
-            events,
-        ),
-        (
-            "DELETE FROM found_certificate WHERE id IN
-               (SELECT id FROM found_certificate WHERE last_at < ?1 AND NOT EXISTS
-                  (SELECT 1 FROM sighting WHERE found = found_certificate.id) LIMIT ?2)",
-            events,
-        ),
-        (
-            "DELETE FROM event WHERE id IN
-               (SELECT id FROM event WHERE at < ?1 ORDER BY id LIMIT ?2)",
-            events,
-        ),
-    ] {
-        run(connection, statement, params![before, at_most])?;
-    }
-    Ok(())
 }
 
 /// The fact that says which ids were in use when something was forgotten.

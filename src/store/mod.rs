@@ -3,6 +3,7 @@
 //! them, and commits that arrive together share one sync. Nothing is acknowledged before it is
 //! durable, and a write without an event does not compile.
 
+mod alarm;
 mod asked;
 mod audit;
 mod commit;
@@ -13,6 +14,7 @@ mod ends;
 mod error;
 mod events;
 mod fetch;
+mod forget;
 mod found;
 mod keyset;
 mod managed;
@@ -23,12 +25,14 @@ mod sqlite;
 mod token;
 mod waiting;
 
+pub(crate) use alarm::{Alarm, Placed};
 pub(crate) use audit::{Actor, Event, Recorded};
-pub(crate) use commit::{Commit, CommitError, Kept, Row};
+pub(crate) use commit::{Commit, CommitError, Row};
 pub(crate) use ends::{ManagedEnd, PlaceEnd, Use};
 pub(crate) use error::ReadError;
 pub(crate) use fetch::{FetchRow, KnownBy};
-pub(crate) use found::{Alarm, Found, FoundFilter, Placed, Sighted, Sighting};
+pub(crate) use forget::Kept;
+pub(crate) use found::{Found, FoundFilter, Sighted, Sighting};
 pub(crate) use managed::ManagedCounts;
 pub(crate) use reads::{CertificateFilter, Page};
 pub(crate) use rows::*;

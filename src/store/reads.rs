@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params, params_from_iter};
 
-use super::commit::Kept;
 use super::error::ReadError;
+use super::forget::Kept;
 use super::rows::{
     Account, AuthorityRow, Authorization, CertificateRow, Columns, CrlRow, Declaration,
     ExternalKey, Order, Stored,
