@@ -13,8 +13,9 @@ use rcgen::{
     date_time_ymd,
 };
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::cluster::Cluster;
 use crate::program::{Daemon, free_port, program, run, succeed};
 use crate::scene::Scene;
 
@@ -140,7 +141,7 @@ fn what_is_in_use_is_found_with_what_is_wrong_with_it() {
     assert_eq!(output.status.code(), Some(3), "some of it is wrong: {text}");
     let rows = found(&String::from_utf8_lossy(&output.stdout));
     let place = |port: u16| format!("tls://127.0.0.1:{port}/localhost");
-    assert_eq!(at(&rows, &place(ports[0]))["flaws"], serde_json::json!([]));
+    assert_eq!(at(&rows, &place(ports[0]))["flaws"], json!([]));
     let flaws = |port| at(&rows, &place(port))["flaws"].to_string();
     assert_eq!(flaws(ports[1]), r#"["expired","self-signed"]"#);
     assert_eq!(flaws(ports[2]), r#"["wrong-name","incomplete-chain"]"#);
@@ -176,6 +177,50 @@ fn what_is_in_use_is_found_with_what_is_wrong_with_it() {
     let (output, text) = run(scene.server.command(["plan"]).arg(&file));
     assert_eq!(output.status.code(), Some(3), "{text}");
     assert!(text.contains("other-files") && declaration.contains("other.example"), "{declaration}");
+}
+
+#[test]
+fn secrets_are_found_with_who_keeps_them_and_a_cluster_that_denies_is_told() {
+    let scene = Scene::bare("scan-cluster");
+    let home = scene.directory("files");
+    incomplete(&home, "other");
+    let cluster = Cluster::own(&scene.directory("cluster"));
+    let base64 =
+        |name: &str| data_encoding::BASE64.encode(&fs::read(home.join(name)).expect("a file"));
+    for (name, certificate) in [("shop", base64("other.pem")), ("odd", "bm90aGluZw==".to_owned())] {
+        cluster.create(
+            name,
+            &json!({
+                "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+                "metadata": { "name": name, "namespace": cluster.namespace,
+                    "annotations": { "cert-manager.io/certificate-name": "shop" } },
+                "data": { "tls.crt": certificate, "tls.key": base64("other.key") },
+            }),
+        );
+    }
+    let scan = || {
+        let target = format!("kubernetes:/{}", cluster.namespace);
+        let mut command = scene.server.command(["scan", &target, "--json", "--kubeconfig"]);
+        let (output, text) = run(command.arg(cluster.kubeconfig()));
+        assert_eq!(output.status.code(), Some(3), "{text}");
+        found(&String::from_utf8_lossy(&output.stdout))
+    };
+    cluster.allow(&[]);
+    let denied = scan();
+    let error = denied[0]["error"].as_str().expect("an error");
+    assert!(denied.len() == 1 && error.contains("secrets"), "{denied:?}");
+
+    cluster.allow_as_deployed("kubernetes-scan.yaml");
+    let rows = scan();
+    let shop = at(&rows, &format!("secret://cluster/{}/shop", cluster.namespace));
+    assert_eq!(
+        (&shop["called"], &shop["keeper"]),
+        (&"other.example".into(), &"cert-manager: shop".into())
+    );
+    let odd = at(&rows, "/odd")["error"].as_str().expect("an error");
+    assert!(odd.contains("no certificate"), "{odd}");
+    let listed = scene.server.json(["get", "found"])["items"].as_array().expect("items").len();
+    assert_eq!(listed, 1, "no key and nothing else is kept");
 }
 
 #[test]
