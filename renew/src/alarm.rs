@@ -78,13 +78,15 @@ impl FromStr for Lead {
 
     /// `30d`, or `20%`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no lead: write a time such as 30d, or 1% to 99%");
+        let wrong = || {
+            format!("{text:?} is no lead: write a time such as 30d, up to ten years, or 1% to 99%")
+        };
         if let Some(percent) = text.strip_suffix('%') {
             let percent = percent.parse().ok().filter(|percent| (1..100).contains(percent));
             return percent.map(Self::Percent).ok_or_else(wrong);
         }
         let time = ca::duration::parse(text).map_err(|_| wrong())?;
-        if time.is_positive() { Ok(Self::Time(time)) } else { Err(wrong()) }
+        if time.is_positive() && time <= LONGEST { Ok(Self::Time(time)) } else { Err(wrong()) }
     }
 }
 
@@ -144,6 +146,9 @@ impl Default for Leads {
     }
 }
 
+/// Ten years: nobody plans for longer.
+const LONGEST: SignedDuration = SignedDuration::from_hours(10 * 366 * 24);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,7 +205,7 @@ mod tests {
         for text in ["30d", "12h", "20%"] {
             assert_eq!(text.parse::<Lead>().expect("a lead").to_string(), text);
         }
-        for text in ["", "0d", "-1d", "0%", "100%", "x%", "30 moons"] {
+        for text in ["", "0d", "-1d", "0%", "100%", "x%", "30 moons", "99999d"] {
             assert!(text.parse::<Lead>().is_err(), "{text}");
         }
     }

@@ -44,9 +44,9 @@ impl EndpointSpec {
     /// A sentence that says what does not, and what to write.
     pub(crate) fn check(&self) -> Result<(), String> {
         host_and_port(&self.address)?;
-        if self.every < SHORTEST {
-            let shortest = ca::duration::format(SHORTEST);
-            return Err(format!("every must be at least {shortest}"));
+        if !(SHORTEST..=LONGEST).contains(&self.every) {
+            let [shortest, longest] = [SHORTEST, LONGEST].map(ca::duration::format);
+            return Err(format!("every must lie between {shortest} and {longest}"));
         }
         if self.roots.as_ref().is_some_and(|roots| !roots.is_absolute()) {
             return Err("roots must be the whole path, from / on".into());
@@ -105,3 +105,4 @@ fn default_urgent() -> Lead {
 }
 
 const SHORTEST: SignedDuration = SignedDuration::from_secs(10);
+const LONGEST: SignedDuration = SignedDuration::from_hours(366 * 24);

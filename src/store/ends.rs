@@ -115,14 +115,15 @@ impl Store {
 
     /// Which kinds of keys, and which algorithms of signatures, found certificates have.
     pub(crate) async fn algorithms(&self) -> Result<(Vec<Use>, Vec<Use>), ReadError> {
-        self.scan(|c| Ok((uses(c, "key")?, uses(c, "signature")?))).await
+        // What a root says of itself is trusted by nobody.
+        self.scan(|c| Ok((uses(c, "key", "1")?, uses(c, "signature", "subject <> issuer")?))).await
     }
 }
 
-fn uses(connection: &Connection, column: &str) -> rusqlite::Result<Vec<Use>> {
+fn uses(connection: &Connection, column: &str, which: &str) -> rusqlite::Result<Vec<Use>> {
     let sql = format!(
         "SELECT {column}, count(*), sum(EXISTS (SELECT 1 FROM sighting WHERE found = f.id))
-         FROM found_certificate f GROUP BY {column} ORDER BY 2 DESC, 1 LIMIT 1000"
+         FROM found_certificate f WHERE {which} GROUP BY {column} ORDER BY 2 DESC, 1 LIMIT 1000"
     );
     let read = |row: &Columns<'_>| {
         Ok(Use { algorithm: row.get(0)?, count: row.get(1)?, in_use: row.get(2)? })
