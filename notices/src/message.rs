@@ -159,16 +159,20 @@ pub fn for_chat(message: &Message) -> String {
     text
 }
 
-/// As Slack has it for text that is no mark-up: these three, and no others. Mattermost would call
-/// people by a bare `@name` too: a mark of no width is in between.
+/// As Slack has it for text that is no mark-up: these three, and no others. Mattermost and Rocket.Chat read
+/// Markdown, and all of them make links of what looks like one, and call people by a bare `@name`: a
+/// mark of no width is in between.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in text.replace("://", ":\u{200b}//").chars() {
         match c {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
-            '@' => escaped.push_str("@\u{200b}"),
+            '@' | '*' | '_' | '~' | '`' | '[' | ']' | '!' | '\\' => {
+                escaped.push(c);
+                escaped.push('\u{200b}');
+            }
             c => escaped.push(c),
         }
     }

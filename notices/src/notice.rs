@@ -262,7 +262,9 @@ impl Notice {
 /// or a mail.
 #[must_use]
 pub fn one_line(text: &str) -> String {
-    let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    // Those that turn the direction of writing show another text than is there.
+    let turns = |c: &char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let plain = text.chars().filter(|c| !turns(c)).map(|c| if c.is_control() { ' ' } else { c });
     let mut line: String = plain.take(MAX_TEXT).collect();
     if text.chars().count() > MAX_TEXT {
         line.push('…');

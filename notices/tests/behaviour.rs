@@ -197,10 +197,11 @@ fn a_quiet_time_holds_up_all_but_emergencies() {
 #[test]
 fn a_chat_is_not_told_to_call_or_link_anybody() {
     let mut ops = Receiver::new();
-    ops.event("rotation.fail", "managed/shop", "<!channel> a&b @all\r\nx", None);
+    ops.event("rotation.fail", "managed/shop", "<!channel> a&b @all\r\nx [y](https://z)", None);
     ops.pass(60);
     let text = for_chat(&ops.told[0].1);
-    assert!(text.contains("&lt;!channel&gt; a&amp;b @\u{200b}all  x"), "{text}");
+    assert!(text.contains("&lt;!\u{200b}channel&gt; a&amp;b @\u{200b}all  x"), "{text}");
+    assert!(!text.contains("](") && !text.contains("://"), "{text}");
     let long = Message { text: "a line\n".repeat(10_000), ..ops.told[0].1.clone() };
     assert!(for_chat(&long).len() < 4000);
 }

@@ -3,10 +3,11 @@
 //! says so in its log alone and keeps the old ones. So what it would refuse is looked for here first: a
 //! key that others can read, or that is not the certificate's.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::blocking;
@@ -62,8 +63,8 @@ impl Server for Postgresql {
     async fn prepare(&self) -> Result<Placement, PushError> {
         let placement = self.placement.clone();
         let Some(directory) = &self.data_directory else { return Ok(placement) };
-        let pid_file = directory.join(PID_FILE);
-        blocking(move || match Reader::of(process::running(&pid_file)?) {
+        let directory = directory.clone();
+        blocking(move || match Reader::of(postmaster(&directory)?) {
             Some(reader) => {
                 let placement = placement.for_reader(&reader)?;
                 demand_secrecy(&placement, &reader)?;
@@ -78,7 +79,7 @@ impl Server for Postgresql {
         self.placement.check_pair().await.map_err(PushError::untouched)?;
         match &self.data_directory {
             Some(directory) => {
-                process::signal(process::running(&directory.join(PID_FILE))?, Signal::HUP)?;
+                process::signal(postmaster(directory)?, Signal::HUP)?;
                 Ok(String::new())
             }
             None => {
@@ -87,6 +88,23 @@ impl Server for Postgresql {
             }
         }
     }
+}
+
+/// The postmaster of a data directory. Its file is written by the server's user, and outlives a server that
+/// was killed, so that its number may be another's by now: the postmaster works in the directory.
+fn postmaster(directory: &Path) -> Result<Pid, PushError> {
+    let id = process::running(&directory.join(PID_FILE))?;
+    let works_in = fs::read_link(format!("/proc/{}/cwd", id.as_raw_nonzero())).ok();
+    if works_in.is_some() && works_in == fs::canonicalize(directory).ok() {
+        return Ok(id);
+    }
+    Err(PushError::Unreachable {
+        what: format!("the server of {}", directory.display()),
+        why: format!(
+            "process {} of its {PID_FILE} does not work there; start it, or run as its user or as root",
+            id.as_raw_nonzero()
+        ),
+    })
 }
 
 /// As PostgreSQL does itself, by the same rules, when it is too late.

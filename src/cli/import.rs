@@ -80,14 +80,26 @@ fn target(name: &str, place: &Value) -> Option<(String, String)> {
     let place = place["place"].as_str()?;
     if let Some(rest) = place.strip_prefix("secret://") {
         let mut parts = rest.splitn(3, '/');
-        let (_, namespace, secret) = (parts.next()?, parts.next()?, parts.next()?);
+        let (context, namespace, secret) = (parts.next()?, parts.next()?, parts.next()?);
         let (namespace, secret) = (quoted(namespace), quoted(secret));
-        let table = format!("kind = \"kubernetes\"\nnamespace = {namespace}\nsecret = {secret}\n");
+        // Without a context it is the pod's own cluster, or the current one of a kubeconfig.
+        let context = match context {
+            "cluster" => String::new(),
+            context => {
+                format!("kubeconfig = \"/...\" # with its context\ncontext = {}\n", quoted(context))
+            }
+        };
+        let table =
+            format!("kind = \"kubernetes\"\n{context}namespace = {namespace}\nsecret = {secret}\n");
         return Some((format!("{name}-secret"), table));
     }
-    let path = place.strip_prefix("file://")?;
-    let path = &path[path.find('/')?..];
-    let path = path.split('#').next().unwrap_or(path);
+    let (host, path) = place.strip_prefix("file://")?.split_once('/')?;
+    // What stands on another machine cannot be written from here.
+    if host != rustix::system::uname().nodename().to_string_lossy() {
+        return None;
+    }
+    let path = format!("/{path}");
+    let path = path.split('#').next().unwrap_or(&path);
     let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
     // Where the key is cannot be seen from here.
     let table = format!(

@@ -100,7 +100,8 @@ pub(super) fn fields(value: &Value) -> Result<(), Failure> {
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".into(),
-        Value::String(text) => text.clone(),
+        // Much of it was written by strangers, and is to do nothing to the terminal.
+        Value::String(text) => text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}"),
         Value::Array(items) if items.is_empty() => "-".into(),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
         Value::Object(object) if object.is_empty() => "-".into(),

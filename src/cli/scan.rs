@@ -199,6 +199,7 @@ struct Show {
 struct Seen {
     places: u64,
     unreadable: u64,
+    wrong: u64,
     rows: Vec<Value>,
     left_out: u64,
 }
@@ -239,7 +240,8 @@ impl Show {
                 output::line(&row)?;
             }
             let wrong = !row["error"].is_null() || row["flaws"] != json!([]);
-            match (wrong || progress.findings.len() < FEW, seen.rows.len() < MOST) {
+            seen.wrong += u64::from(wrong);
+            match (wrong || seen.places <= FEW, seen.rows.len() < MOST) {
                 (true, true) => seen.rows.push(row),
                 (true, false) => seen.left_out += 1,
                 (false, _) => {}
@@ -284,12 +286,9 @@ impl Show {
     }
 
     fn exit_code(&self) -> ExitCode {
-        let seen = self.seen.borrow();
-        let wrong = |row: &Value| !row["error"].is_null() || row["flaws"] != json!([]);
-        if seen.rows.iter().any(wrong) {
-            ExitCode::from(SOMETHING_TO_DO)
-        } else {
-            ExitCode::SUCCESS
+        match self.seen.borrow().wrong {
+            0 => ExitCode::SUCCESS,
+            _ => ExitCode::from(SOMETHING_TO_DO),
         }
     }
 }
@@ -310,6 +309,6 @@ fn milliseconds(text: &str) -> Result<u64, String> {
 const MAX_PART: usize = 1024 * 1024;
 /// Rows shown at the end.
 const MOST: usize = 1000;
-/// Of so few places, each is shown.
-const FEW: usize = 100;
+/// So many places are shown each; of the others, those with something wrong.
+const FEW: u64 = 100;
 const MAX_WAIT: u64 = 60_000;

@@ -43,10 +43,11 @@ pub(crate) fn assess(
     let surveys: Result<Vec<_>, _> = ders.iter().map(|der| Survey::of(der)).collect();
     let assessed = Assessed {
         place: finding.place.clone(),
-        keeper: finding.keeper.clone(),
+        // Others wrote these: they are to do nothing to a terminal.
+        keeper: finding.keeper.as_ref().map(|keeper| short(keeper, 253)),
         chain: Vec::new(),
         flaws: Vec::new(),
-        error: finding.error.clone(),
+        error: finding.error.as_ref().map(|error| short(error, 300)),
     };
     Ok(match surveys {
         Ok(surveys) => {

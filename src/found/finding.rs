@@ -25,8 +25,13 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    /// Certificates (DER, leaf first) that were seen at `place`.
+    /// Certificates (DER, leaf first) that were seen at `place`; no more and no larger ones than are
+    /// kept.
     pub(crate) fn seen<'a>(place: String, chain: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let chain: Vec<_> = chain.into_iter().take(MAX_CHAIN).collect();
+        if chain.iter().any(|der| der.len() > MAX_DER) {
+            return Self::nothing(place, "a certificate there is larger than 64 KiB");
+        }
         let encoded = chain.into_iter().map(|der| data_encoding::BASE64.encode(der));
         Self { place, asked: None, chain: encoded.collect(), keeper: None, error: None }
     }
@@ -107,13 +112,14 @@ pub(super) fn short(text: &str, most: usize) -> String {
 }
 
 const PLACES: [&str; 3] = ["tls://", "file://", "secret://"];
-const MAX_PLACE: usize = 4096;
+/// A path, each octet of which may have become a mark of three.
+const MAX_PLACE: usize = 16 * 1024;
 const MAX_NAME: usize = 253;
 const MAX_ERROR: usize = 300;
 /// As many as servers send at the most, and more.
 const MAX_CHAIN: usize = 16;
-/// 64 KiB of DER.
-const MAX_ENCODED: usize = 64 * 1024 * 4 / 3 + 4;
+const MAX_DER: usize = 64 * 1024;
+const MAX_ENCODED: usize = MAX_DER * 4 / 3 + 4;
 
 #[cfg(test)]
 mod tests {
@@ -127,7 +133,7 @@ mod tests {
         assert!(matches!(place("http://a"), Err(FindingError::Place(_))));
         assert!(matches!(place("file://a/\n"), Err(FindingError::Place(_))));
         assert!(matches!(
-            place(&format!("file://{}", "a".repeat(5000))),
+            place(&format!("file://{}", "a".repeat(20_000))),
             Err(FindingError::Place(_))
         ));
         let neither = Finding { chain: Vec::new(), ..good.clone() };
@@ -138,7 +144,12 @@ mod tests {
         assert!(matches!(many.decode(), Err(FindingError::TooLarge(_))));
         let long = Finding { chain: vec!["A".repeat(100_000)], ..good.clone() };
         assert!(matches!(long.decode(), Err(FindingError::TooLarge(_))));
-        let bad = Finding { chain: vec!["?".into()], ..good };
+        let bad = Finding { chain: vec!["?".into()], ..good.clone() };
         assert!(matches!(bad.decode(), Err(FindingError::Base64(_))));
+        let large = vec![0; MAX_DER + 1];
+        let large = Finding::seen(good.place.clone(), [large.as_slice()]);
+        assert!(large.error.is_some() && large.decode() == Ok(Vec::new()), "what is told is taken");
+        let many = Finding::seen(good.place, [&b"der"[..]; 100]);
+        assert_eq!(many.decode().map(|chain| chain.len()), Ok(MAX_CHAIN));
     }
 }

@@ -146,7 +146,10 @@ async fn record(
     };
     let changes = changes(node, &seen, &before)?;
     let action = match (&error, &row.error) {
-        (Some(new), old) if old.as_ref() != Some(new) => Some("endpoint.failing"),
+        // Names with many addresses show some of them now and others then.
+        (Some(new), old) if old.as_deref().map(reasons) != Some(reasons(new)) => {
+            Some("endpoint.failing")
+        }
         (None, Some(_)) => Some("endpoint.restored"),
         _ if !changes.is_empty() => Some("endpoint.changed"),
         _ => None,
@@ -202,6 +205,15 @@ fn complaint(seen: &[(SocketAddr, Assessed)]) -> Option<String> {
     });
     let wrong: Vec<_> = wrong.collect();
     (!wrong.is_empty()).then(|| wrong.join("; "))
+}
+
+/// What is wrong, wherever it is.
+fn reasons(complaint: &str) -> BTreeSet<&str> {
+    let reason = |part| match str::split_once(part, ": ") {
+        Some((address, reason)) if address.parse::<SocketAddr>().is_ok() => reason,
+        _ => part,
+    };
+    complaint.split("; ").map(reason).collect()
 }
 
 /// The first changes, in words.

@@ -24,7 +24,7 @@ pub(crate) async fn look(node: Arc<Node>) {
 
 async fn look_at_all(node: &Node) -> Result<(), EndpointError> {
     let (catalog, now) = (node.catalog.load(), node.world.now());
-    let standing = standing(node, now + horizon(&catalog)).await?;
+    let (standing, full) = look_for(node, now + horizon(&catalog)).await?;
     let mut told: BTreeMap<_, _> = node.store.alarms().await?.into_iter().collect();
     let mut counts = BTreeMap::new();
     for placed in &standing {
@@ -37,7 +37,12 @@ async fn look_at_all(node: &Node) -> Result<(), EndpointError> {
             tell(node, placed, was, level, now).await?;
         }
     }
+    let last = standing.last().map(|placed| placed.ends_at);
     for (subject, alarm) in told {
+        // Beyond the last that there is room for, nothing is known.
+        if full && Some(alarm.ends_at) >= last {
+            continue;
+        }
         let event = Event::new("worker", "expiry.resolved", subject.clone())
             .with(json!({ "was": alarm.level, "ends_at": alarm.ends_at.to_string() }));
         let commit = Commit::new(event).put(Row::Alarm { subject, alarm: None });
@@ -52,13 +57,19 @@ async fn look_at_all(node: &Node) -> Result<(), EndpointError> {
 /// # Errors
 /// When the store fails.
 pub(crate) async fn standing(node: &Node, until: Timestamp) -> Result<Vec<Placed>, ReadError> {
+    Ok(look_for(node, until).await?.0)
+}
+
+/// The same, and whether there may be more than there is room for.
+async fn look_for(node: &Node, until: Timestamp) -> Result<(Vec<Placed>, bool), ReadError> {
     let catalog = node.catalog.load();
     let since = node.world.now() - STANDS;
     let mut standing = node.store.ending(until, since, MAX_ENDING).await?;
+    let full = standing.len() >= MAX_ENDING as usize;
     standing.retain_mut(|placed| belongs(placed, &catalog));
     standing.extend(authorities(&catalog).filter(|placed| placed.ends_at < until));
     standing.sort_by_key(|placed| placed.ends_at);
-    Ok(standing)
+    Ok((standing, full))
 }
 
 /// Whether what is managed is still declared; who answers for it is in its declaration.

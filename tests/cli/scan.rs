@@ -187,7 +187,14 @@ fn secrets_are_found_with_who_keeps_them_and_a_cluster_that_denies_is_told() {
     let cluster = Cluster::own(&scene.directory("cluster"));
     let base64 =
         |name: &str| data_encoding::BASE64.encode(&fs::read(home.join(name)).expect("a file"));
-    for (name, certificate) in [("shop", base64("other.pem")), ("odd", "bm90aGluZw==".to_owned())] {
+    let large = format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        data_encoding::BASE64.encode(&[0; 70_000])
+    );
+    let large = data_encoding::BASE64.encode(large.as_bytes());
+    let odd = "bm90aGluZw==".to_owned();
+    // The odd ones come first, and nothing is lost by them.
+    for (name, certificate) in [("shop", base64("other.pem")), ("odd", odd), ("large", large)] {
         cluster.create(
             name,
             &json!({
@@ -219,6 +226,8 @@ fn secrets_are_found_with_who_keeps_them_and_a_cluster_that_denies_is_told() {
     );
     let odd = at(&rows, "/odd")["error"].as_str().expect("an error");
     assert!(odd.contains("no certificate"), "{odd}");
+    let large = at(&rows, "/large")["error"].as_str().expect("an error");
+    assert!(large.contains("larger than 64 KiB"), "{large}");
     let listed = scene.server.json(["get", "found"])["items"].as_array().expect("items").len();
     assert_eq!(listed, 1, "no key and nothing else is kept");
 }

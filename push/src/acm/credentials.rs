@@ -4,11 +4,13 @@
 
 use std::env;
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, redirect::Policy};
 use serde::Deserialize;
+use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use super::answer;
@@ -142,12 +144,36 @@ async fn from_service() -> Result<Credentials, PushError> {
     ))
 }
 
+/// Whether the token of a container may be sent there, as AWS's own programs have it.
+fn is_trusted(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return false };
+    let plain = url.username().is_empty() && url.password().is_none();
+    let known = match url.host() {
+        Some(Host::Ipv4(address)) => {
+            let [ecs, eks] = [[169, 254, 170, 2], [169, 254, 170, 23]].map(Ipv4Addr::from);
+            address.is_loopback() || address == ecs || address == eks
+        }
+        Some(Host::Ipv6(address)) => address.is_loopback() || address == EKS,
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    plain && (url.scheme() == "https" || url.scheme() == "http" && known)
+}
+
 /// Where a container of ECS or EKS is told of its role, and with which token.
 async fn container() -> Result<Option<(String, Option<Zeroizing<String>>)>, PushError> {
     let relative = set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
     let relative = relative.map(|path| format!("http://169.254.170.2{}", path.as_str()));
     let full = || set("AWS_CONTAINER_CREDENTIALS_FULL_URI").map(|url| url.to_string());
     let Some(url) = relative.or_else(full) else { return Ok(None) };
+    if !is_trusted(&url) {
+        return Err(PushError::Declaration(
+            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is a path that begins with /, and \
+             AWS_CONTAINER_CREDENTIALS_FULL_URI https, or http to this machine or the addresses of ECS and EKS: \
+             a token is sent there"
+                .into(),
+        ));
+    }
     let Some(file) = set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") else {
         return Ok(Some((url, set("AWS_CONTAINER_AUTHORIZATION_TOKEN"))));
     };
@@ -191,6 +217,9 @@ const DEFAULT: &str = "default";
 const INSTANCE: &str = "http://169.254.169.254";
 const LOCAL: Duration = Duration::from_secs(3);
 const MAX_ROLE: usize = 64 * 1024;
+
+/// Where the agent for the roles of pods answers over IPv6.
+const EKS: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23);
 
 #[cfg(test)]
 mod tests {
@@ -243,6 +272,28 @@ mod tests {
         assert_eq!((role.access_key_id.as_str(), role.secret_access_key.as_str()), ("ASIA", "s"));
         server.join().expect("it ends");
         assert!(instance(&client, &base).await.is_err(), "nobody is there now");
+    }
+
+    #[test]
+    fn a_token_goes_where_containers_are_told_of_their_role() {
+        for good in [
+            "http://169.254.170.2/v2/credentials/1",
+            "http://169.254.170.23/v1/credentials",
+            "http://[fd00:ec2::23]/v1/credentials",
+            "http://127.0.0.1:8080/x",
+            "https://roles.example/x",
+        ] {
+            assert!(is_trusted(good), "{good}");
+        }
+        for bad in [
+            "http://169.254.170.2@evil.example/x",
+            "http://169.254.170.2.evil.example/x",
+            "http://roles.example/x",
+            "ftp://127.0.0.1/x",
+            "",
+        ] {
+            assert!(!is_trusted(bad), "{bad}");
+        }
     }
 
     #[test]

@@ -150,9 +150,16 @@ fn refusal(status: StatusCode, said: &[u8]) -> Failure {
     let message = message.unwrap_or_else(|| String::from_utf8_lossy(said).into_owned());
     let plain = message.chars().filter(|one| !one.is_control());
     let message: String = plain.take(MAX_SAID).collect();
-    let said = without_keys(&format!("{status} {word}: {message}"));
-    let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&status);
-    if busy || word.contains("Throttl") || word == "RequestLimitExceeded" {
+    // Of a signature that does not fit, all that was signed is quoted, the session's token too.
+    let said = match word.contains("Signature") {
+        true => format!("{status} {word}"),
+        false => without_keys(&format!("{status} {word}: {message}")),
+    };
+    // A bare 503 may come after it was done, from whoever stands between.
+    if status == StatusCode::TOO_MANY_REQUESTS
+        || word.contains("Throttl")
+        || word == "RequestLimitExceeded"
+    {
         return Failure::Busy(said);
     }
     if status.is_server_error() { Failure::Lost(said) } else { Failure::Refused { word, said } }
@@ -197,5 +204,13 @@ mod tests {
         // It may have been done.
         assert!(matches!(refusal(StatusCode::INTERNAL_SERVER_ERROR, said), Failure::Busy(_)));
         assert!(matches!(refusal(StatusCode::INTERNAL_SERVER_ERROR, b""), Failure::Lost(_)));
+        assert!(matches!(refusal(StatusCode::SERVICE_UNAVAILABLE, b""), Failure::Lost(_)));
+        // Such answers quote what was signed, and by whose session.
+        let said =
+            br#"{"__type":"InvalidSignatureException","message":"x-amz-security-token:FQo"}"#;
+        match refusal(StatusCode::FORBIDDEN, said) {
+            Failure::Refused { said, .. } => assert!(!said.contains("FQo"), "{said}"),
+            other => panic!("{other:?}"),
+        }
     }
 }

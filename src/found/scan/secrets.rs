@@ -46,7 +46,7 @@ fn finding(context: &str, secret: &SeenSecret) -> Finding {
     let ders: Result<Vec<_>, _> = pem_blocks(&text).into_iter().map(decode).collect();
     let finding = match ders {
         Ok(ders) => match chains(&ders).first() {
-            Some(chain) => Finding::seen(place, chain.iter().take(MAX_CHAIN).map(Vec::as_slice)),
+            Some(chain) => Finding::seen(place, chain.iter().map(Vec::as_slice)),
             None => Finding::nothing(place, "no certificate is in its tls.crt"),
         },
         Err(_) => Finding::nothing(place, "a certificate in its tls.crt is not base64"),
@@ -63,5 +63,4 @@ fn keeper(keeper: &Keeper) -> Option<String> {
     (!text.is_empty()).then(|| text.chars().take(MAX_KEEPER).collect())
 }
 
-const MAX_CHAIN: usize = 16;
 const MAX_KEEPER: usize = 60;

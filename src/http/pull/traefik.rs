@@ -93,10 +93,16 @@ fn offers(
 ) -> Result<Vec<(i64, Offer)>, Refusal> {
     let catalog = node.catalog.load();
     let covered = |name: &&String| holder.scope.covers(Kind::Certificate, name);
-    let names: Vec<_> = catalog.certificates.keys().filter(covered).take(MOST + 1).collect();
-    if names.is_empty() {
+    if !catalog.certificates.keys().any(|name| covered(&name)) {
         return Err(Refusal::OutOfScope);
     }
+    let has_it = |name: &&String| {
+        let on =
+            |target: &str| catalog.certificates[*name].spec.targets.iter().any(|t| t == target);
+        target.is_none_or(on)
+    };
+    let names = catalog.certificates.keys().filter(covered).filter(has_it);
+    let names: Vec<_> = names.take(MOST + 1).collect();
     if names.len() > MOST {
         let why = format!("the token is for more than {MOST} certificates: make it narrower");
         return Err(Problem::malformed(why).with_status(403).into());

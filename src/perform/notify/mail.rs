@@ -86,8 +86,8 @@ async fn hand_over(
     }
     let each = not.iter().map(|(address, error)| format!("{address}: {error}"));
     let complaints = each.collect::<Vec<_>>().join("; ");
+    let transient = not.iter().any(|(_, error)| !error.is_permanent());
     if taken == 0 {
-        let transient = not.iter().any(|(_, error)| !error.is_permanent());
         let why = format!("no recipient is taken: {complaints}");
         return Err(if transient { Answer::Failed(why) } else { Answer::Refused(why) });
     }
@@ -97,6 +97,8 @@ async fn hand_over(
     done.map_err(|error| refused("the mail is refused", &error))?;
     Ok(match complaints.as_str() {
         "" => Answer::Taken,
+        // Who has it already knows it again by its Message-ID.
+        _ if transient => Answer::Failed(format!("it was taken, but not yet for {complaints}")),
         _ => Answer::Partly(format!("it was taken, but not for {complaints}")),
     })
 }
