@@ -184,6 +184,11 @@ async fn rotations_in_a_row_keep_the_arn_and_acm_shows_each() {
     assert_eq!(aws.arns(), 1);
 }
 
+/// The latest import is what a target holds, and moto dates imports to the second.
+async fn another_second() {
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+}
+
 #[tokio::test]
 async fn a_key_of_another_kind_is_refused_or_gets_an_arn_of_its_own_and_each_goes_on() {
     let (aws, issuer) = (Aws::start(), Issuer::new());
@@ -210,6 +215,7 @@ async fn a_key_of_another_kind_is_refused_or_gets_an_arn_of_its_own_and_each_goe
     assert_eq!(observed(&aws.by_arn(&old)).await, Observed::Leaf(ecdsa.fingerprint()));
     // Back to the first kind: under the first ARN, and no third.
     let again = issuer.bundle_of(EcdsaP256, &["shop.test"]);
+    another_second().await;
     let receipt = push(&spec, 3, &again).await.expect("imported");
     assert!(
         receipt.output.starts_with(&format!("imported under {old}; {new} keeps")),
@@ -221,6 +227,7 @@ async fn a_key_of_another_kind_is_refused_or_gets_an_arn_of_its_own_and_each_goe
     assert!(!again.changed && again.output.contains(&new), "{again:?}");
     assert_eq!(observed(&aws.by_tag("")).await, Observed::Leaf(again_leaf));
     // And forth, to what the second ARN has still: it is what the target holds from then on.
+    another_second().await;
     let receipt = push(&spec, 2, &rsa).await.expect("imported");
     assert!(receipt.changed && receipt.output.starts_with(&format!("imported under {new}")));
     aws.tagged(&new);
