@@ -45,8 +45,13 @@ fn declaration(arguments: &Arguments, found: &Value) -> Result<String, Failure> 
         return Err(Failure::new("it is no certificate of a server: it names none"));
     }
     let name = arguments.name.clone().unwrap_or_else(|| plain(names[0]));
-    let places: Vec<_> = found["sightings"].as_array().into_iter().flatten().collect();
-    let targets: Vec<_> = places.iter().filter_map(|place| target(&name, place)).collect();
+    let (mut targets, mut elsewhere) = (Vec::new(), Vec::new());
+    for place in found["sightings"].as_array().into_iter().flatten() {
+        match target(&name, place) {
+            Some(target) => targets.push(target),
+            None => elsewhere.push(&place["place"]),
+        }
+    }
     let targets = tables(targets);
     let key = match found["key"].as_str().unwrap_or_default() {
         key @ ("p256" | "p384" | "ed25519" | "rsa2048" | "rsa3072" | "rsa4096") => key,
@@ -67,8 +72,8 @@ fn declaration(arguments: &Arguments, found: &Value) -> Result<String, Failure> 
         let called: Vec<_> = targets.iter().map(|(called, _)| called).collect();
         text += &format!("targets = {}\n", listed(&called));
     }
-    for place in places.iter().filter(|place| target(&name, place).is_none()) {
-        text += &format!("# It stands at {} too: declare a target for that.\n", place["place"]);
+    for place in elsewhere {
+        text += &format!("# It stands at {place} too: declare a target for that.\n");
     }
     Ok(targets.into_iter().fold(text, |text, (called, table)| {
         format!("{text}\n[[target]]\nname = {}\n{table}", quoted(&called))
