@@ -9,6 +9,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::access::Role;
 use crate::world::World;
 
 /// A token as its holder has it.
@@ -62,6 +63,15 @@ impl Scope {
     pub(crate) fn covers(&self, kind: Kind, name: &str) -> bool {
         self.0.iter().any(|grant| grant.kind == kind && grant.pattern.covers(name))
     }
+
+    /// The roles among it.
+    pub(crate) fn roles(&self) -> impl Iterator<Item = Role> {
+        let named = self.0.iter().filter(|grant| grant.kind == Kind::Role);
+        named.filter_map(|grant| match &grant.pattern {
+            Pattern::Name(name) => name.parse().ok(),
+            Pattern::Prefix(_) => None,
+        })
+    }
 }
 
 impl TryFrom<Vec<Grant>> for Scope {
@@ -91,6 +101,8 @@ pub(crate) enum Kind {
     Certificate,
     /// A set of signing keys.
     Keyset,
+    /// A role at the API.
+    Role,
 }
 
 impl Kind {
@@ -98,6 +110,7 @@ impl Kind {
         match self {
             Self::Certificate => "certificate",
             Self::Keyset => "keyset",
+            Self::Role => "role",
         }
     }
 }
@@ -118,13 +131,21 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    fn names_role(&self) -> bool {
+        matches!(self, Self::Name(name) if name.parse::<Role>().is_ok())
+    }
+}
+
 impl FromStr for Grant {
     type Err = BadScope;
 
     fn from_str(text: &str) -> Result<Self, BadScope> {
         let bad = || BadScope::Grant(text.chars().take(80).collect());
         let (kind, name) = text.split_once('/').ok_or_else(bad)?;
-        let kind = [Kind::Certificate, Kind::Keyset].into_iter().find(|known| known.name() == kind);
+        let kind = [Kind::Certificate, Kind::Keyset, Kind::Role]
+            .into_iter()
+            .find(|known| known.name() == kind);
         let kind = kind.ok_or_else(bad)?;
         let (name, pattern): (_, fn(String) -> Pattern) = match name.strip_suffix('*') {
             Some(prefix) => (prefix, Pattern::Prefix),
@@ -136,7 +157,11 @@ impl FromStr for Grant {
         if name.len() > MAX_NAME || !name.bytes().all(plain) {
             return Err(bad());
         }
-        Ok(Self { kind, pattern: pattern(name.to_owned()) })
+        let pattern = pattern(name.to_owned());
+        if kind == Kind::Role && !pattern.names_role() {
+            return Err(BadScope::Role);
+        }
+        Ok(Self { kind, pattern })
     }
 }
 
@@ -167,15 +192,21 @@ impl From<Grant> for String {
 /// What a token is to be used for is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadScope {
-    #[error("a token that is good for nothing is of no use; name a certificate or a keyset")]
+    #[error(
+        "a token that is good for nothing is of no use; name a certificate, a keyset or a role"
+    )]
     Empty,
     #[error("a token may name {MAX_GRANTS} things at the most; use a pattern such as edge-*")]
     TooMuch,
     #[error(
         "{0:?} is nothing a token is for: write certificate/NAME or keyset/NAME, where NAME may end \
-         in * for all that begin so"
+         in * for all that begin so, or role/NAME"
     )]
     Grant(String),
+    #[error(
+        "there is no such role: it is one of viewer, auditor, approver, issuer, rotator, operator, admin"
+    )]
+    Role,
 }
 
 /// Tells people and secret scanners what it is that they have found.

@@ -22,6 +22,9 @@ pub(super) enum Command {
         /// A keyset it is good for: auth, or auth-*
         #[arg(long, value_name = "NAME", group = "scope")]
         keyset: Vec<String>,
+        /// A role that it has at the API: viewer, auditor, approver, issuer, rotator, operator or admin
+        #[arg(long, value_name = "ROLE", group = "scope")]
+        role: Vec<String>,
         /// How long it is good, from now, such as 90d [default: until it is revoked]
         #[arg(long, value_name = "TIME")]
         expires: Option<String>,
@@ -51,10 +54,11 @@ pub(super) enum Command {
 /// Runs `token`.
 pub(super) fn run(command: &Command, client: &Client) -> Result<ExitCode, Failure> {
     match command {
-        Command::Create { name, certificate, keyset, expires, json } => {
+        Command::Create { name, certificate, keyset, role, expires, json } => {
             let certificates = certificate.iter().map(|name| format!("certificate/{name}"));
             let keysets = keyset.iter().map(|name| format!("keyset/{name}"));
-            let scope: Vec<_> = certificates.chain(keysets).collect();
+            let roles = role.iter().map(|name| format!("role/{name}"));
+            let scope: Vec<_> = certificates.chain(keysets).chain(roles).collect();
             let body = json!({ "name": name, "scope": scope, "expires": expires });
             let made = client.send("/tokens", &body)?;
             if *json {

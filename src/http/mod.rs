@@ -36,12 +36,14 @@ use axum::http::{HeaderName, HeaderValue, Response};
 use axum::middleware::{Next, from_fn_with_state};
 use tracing::{Instrument, info_span};
 
+use self::api::Entry;
 use crate::node::Node;
 
 /// What the HTTPS listener serves.
 pub(crate) fn https_router(node: &Arc<Node>) -> Router {
     let router = acme::router().merge(pki::router()).merge(pki::front_page()).merge(pull::router());
-    finish(router.merge(sign::router()), node).merge(published(node))
+    let router = router.merge(sign::router()).merge(api::router(node, Entry::Network));
+    finish(router, node).merge(published(node))
 }
 
 /// What the HTTP listener serves: only what is signed already, and what CAs look for; and keysets
@@ -59,7 +61,7 @@ pub(crate) fn admin_router(node: &Arc<Node>) -> Router {
 
 /// What the admin socket serves: everything the command line asks for.
 pub(crate) fn api_router(node: &Arc<Node>) -> Router {
-    finish(api::router(), node)
+    finish(api::router(node, Entry::Socket), node)
 }
 
 /// The identity of one HTTP request, in every log line and audit event that comes of it.

@@ -10,8 +10,10 @@ use jwks::{Kid, Phase, transition};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::guard::permit;
 use super::inventory::{Listing, paged};
 use super::{Answer, body, missing};
+use crate::access::{Action, Asker};
 use crate::catalog::SignerSpec;
 use crate::http::error::{uncommitted, unreadable};
 use crate::node::Node;
@@ -50,10 +52,10 @@ pub(super) async fn show(State(node): Shared, Path(name): Path<String>) -> Answe
 pub(super) async fn rotate(
     State(node): Shared,
     Path(name): Path<String>,
-    actor: Actor,
+    asker: Asker,
     request: Request,
 ) -> Answer {
-    Answer(rotate_one(&node, &name, actor, request).await)
+    Answer(rotate_one(&node, &name, &asker, request).await)
 }
 
 /// Withdraws the keys that are announced and have not signed.
@@ -77,10 +79,14 @@ pub(super) fn attention(node: &Node) -> Result<Vec<String>, Problem> {
 async fn rotate_one(
     node: &Arc<Node>,
     name: &str,
-    actor: Actor,
+    asker: &Asker,
     request: Request,
 ) -> Result<Value, Problem> {
     let wanted: Rotation = body(request).await?;
+    if wanted.emergency {
+        permit(node, asker, Action::KeysetRotateEmergency, ("keyset", name))?;
+    }
+    let actor = asker.actor();
     if wanted.compromised.is_some() && !wanted.emergency {
         return Err(Problem::malformed("a compromised key is an emergency"));
     }

@@ -11,10 +11,9 @@ use serde_json::{Value, json};
 use super::inventory::{Listing, paged};
 use super::{Answer, body, missing, views};
 use crate::catalog::check_name;
-use crate::http::RequestId;
 use crate::http::error::{uncommitted, unreadable};
 use crate::node::Node;
-use crate::store::{ApiToken, Commit, Event};
+use crate::store::{Actor, ApiToken, Commit, Event};
 use crate::token::{Grant, Scope, Token};
 
 #[derive(Debug, Deserialize)]
@@ -35,21 +34,24 @@ pub(super) async fn list(State(node): State<Arc<Node>>, Query(listing): Query<Li
 }
 
 /// Makes a token; this answer is the only place where it is ever shown.
-pub(super) async fn create(State(node): State<Arc<Node>>, request: Request) -> Answer {
-    Answer(create_one(&node, request).await)
+pub(super) async fn create(
+    State(node): State<Arc<Node>>,
+    actor: Actor,
+    request: Request,
+) -> Answer {
+    Answer(create_one(&node, actor, request).await)
 }
 
 /// Revokes a token.
 pub(super) async fn revoke(
     State(node): State<Arc<Node>>,
     Path(name): Path<String>,
-    request: Request,
+    actor: Actor,
 ) -> Answer {
-    Answer(revoke_one(&node, &name, request).await)
+    Answer(revoke_one(&node, &name, actor).await)
 }
 
-async fn create_one(node: &Node, request: Request) -> Result<Value, Problem> {
-    let by = request.extensions().get::<RequestId>().cloned();
+async fn create_one(node: &Node, actor: Actor, request: Request) -> Result<Value, Problem> {
     let wanted: Wanted = body(request).await?;
     check_name(&wanted.name).map_err(Problem::malformed)?;
     let malformed = |error: &dyn std::error::Error| Problem::malformed(error.to_string());
@@ -84,14 +86,13 @@ async fn create_one(node: &Node, request: Request) -> Result<Value, Problem> {
     };
     let mut shown = views::token(&row, now);
     let detail = json!({ "scope": row.scope, "expires_at": shown["expires_at"] });
-    let event = event("token.create", &row.name, by.as_ref()).with(detail);
+    let event = Event::new(actor, "token.create", format!("token/{}", row.name)).with(detail);
     node.store.commit(Commit::new(event).put(row), now).await.map_err(uncommitted)?;
     shown["token"] = token.reveal().into();
     Ok(shown)
 }
 
-async fn revoke_one(node: &Node, name: &str, request: Request) -> Result<Value, Problem> {
-    let by = request.extensions().get::<RequestId>().cloned();
+async fn revoke_one(node: &Node, name: &str, actor: Actor) -> Result<Value, Problem> {
     let found = node.store.token_by_name(name).map_err(unreadable)?;
     let token = found.ok_or_else(|| missing("token", name))?;
     if token.revoked_at.is_some() {
@@ -100,15 +101,7 @@ async fn revoke_one(node: &Node, name: &str, request: Request) -> Result<Value, 
     let now = node.world.now();
     let token = ApiToken { revoked_at: Some(now), ..token };
     let shown = views::token(&token, now);
-    let event = event("token.revoke", name, by.as_ref());
+    let event = Event::new(actor, "token.revoke", format!("token/{name}"));
     node.store.commit(Commit::new(event).put(token), now).await.map_err(uncommitted)?;
     Ok(shown)
-}
-
-fn event(action: &'static str, name: &str, by: Option<&RequestId>) -> Event {
-    let event = Event::new("admin", action, format!("token/{name}"));
-    match by {
-        Some(RequestId(id)) => event.asked_by(id),
-        None => event,
-    }
 }

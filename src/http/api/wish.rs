@@ -11,8 +11,10 @@ use renew::need::Wish;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::guard::permit;
 use super::managed::{Pause, known};
 use super::{Answer, body, missing};
+use crate::access::{Action, Asker};
 use crate::http::error::{uncommitted, unreadable};
 use crate::node::Node;
 use crate::perform::managed;
@@ -40,10 +42,10 @@ struct RollBack {
 pub(super) async fn renew(
     State(node): Shared,
     Path(name): Path<String>,
-    actor: Actor,
+    asker: Asker,
     request: Request,
 ) -> Answer {
-    Answer(renew_one(&node, &name, actor, request).await)
+    Answer(renew_one(&node, &name, &asker, request).await)
 }
 
 /// Puts an older version back on the targets of a certificate.
@@ -59,10 +61,13 @@ pub(super) async fn roll_back(
 async fn renew_one(
     node: &Arc<Node>,
     name: &str,
-    actor: Actor,
+    asker: &Asker,
     request: Request,
 ) -> Result<Value, Problem> {
     let wanted: Renewal = body(request).await?;
+    if wanted.emergency {
+        permit(node, asker, Action::ManagedRenewEmergency, ("managed", name))?;
+    }
     let wish = match (wanted.emergency, wanted.reason) {
         (false, None) => Wish::Renew,
         (false, Some(_)) => {
@@ -75,7 +80,7 @@ async fn renew_one(
             Wish::Emergency { reason: known.to_string() }
         }
     };
-    grant(node, name, wish, actor).await
+    grant(node, name, wish, asker.actor()).await
 }
 
 async fn roll_back_one(

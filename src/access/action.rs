@@ -1,0 +1,73 @@
+//! What can be wanted of the node, each by the name that policies and the audit log know it by.
+
+macro_rules! actions {
+    ($($variant:ident = $name:literal;)+) => {
+        /// Something that a caller may, or may not.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) enum Action {
+            $(
+                #[doc = concat!("`", $name, "`")]
+                $variant,
+            )+
+        }
+
+        impl Action {
+            /// All of them.
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// `noun.verb`, as policies name it.
+            pub(crate) fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    NodeRead = "node.read";
+    AuthorityRead = "authority.read";
+    ProfileRead = "profile.read";
+    DirectoryRead = "directory.read";
+    AccountRead = "account.read";
+    AccountRevoke = "account.revoke";
+    OrderRead = "order.read";
+    EventRead = "event.read";
+    CertificateRead = "certificate.read";
+    CertificateIssue = "certificate.issue";
+    CertificateRevoke = "certificate.revoke";
+    ManagedRead = "managed.read";
+    ManagedRenew = "managed.renew";
+    ManagedRenewEmergency = "managed.renew-emergency";
+    ManagedRollBack = "managed.roll-back";
+    IssuerRead = "issuer.read";
+    IssuerRollKey = "issuer.roll-key";
+    KeysetRead = "keyset.read";
+    KeysetRotate = "keyset.rotate";
+    KeysetRotateEmergency = "keyset.rotate-emergency";
+    KeysetRollBack = "keyset.roll-back";
+    TargetRead = "target.read";
+    ExternalKeyRead = "external-key.read";
+    ExternalKeyCreate = "external-key.create";
+    ExternalKeyRevoke = "external-key.revoke";
+    TokenRead = "token.read";
+    TokenCreate = "token.create";
+    TokenRevoke = "token.revoke";
+    FoundRead = "found.read";
+    EndpointRead = "endpoint.read";
+    ScanRead = "scan.read";
+    ScanRun = "scan.run";
+    ReceiverRead = "receiver.read";
+    ReceiverTest = "receiver.test";
+    DeclarationPlan = "declaration.plan";
+    DeclarationApply = "declaration.apply";
+}
+
+impl Action {
+    /// Whether it changes nothing and shows nothing that only an auditor or an admin is to see.
+    pub(crate) fn is_reading(self) -> bool {
+        self.name().ends_with(".read")
+            && !matches!(self, Self::EventRead | Self::TokenRead | Self::ExternalKeyRead)
+    }
+}

@@ -1,0 +1,14 @@
+//! Who asks, and what they may. Every request to the API is a [`Caller`] who wants an [`Action`] on a
+//! [`Resource`], and [`Rules`] alone decide. Nothing here knows how a request came or what it does.
+
+mod action;
+mod caller;
+mod resource;
+mod role;
+mod rules;
+
+pub(crate) use action::Action;
+pub(crate) use caller::{Asker, Caller, Who};
+pub(crate) use resource::Resource;
+pub(crate) use role::Role;
+pub(crate) use rules::{Denied, Rules};

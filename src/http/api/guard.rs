@@ -1,0 +1,188 @@
+//! What stands before every route: who asks is found out, and whether they may. A handler runs only for
+//! somebody who may do its action, and asks again where the body says on what.
+
+use std::sync::Arc;
+
+use acme::{Problem, ProblemType};
+use axum::RequestPartsExt;
+use axum::body::Body;
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Response, header};
+use axum::middleware::Next;
+
+use super::route::On;
+use super::subject;
+use crate::access::{Action, Asker, Caller, Denied, Who};
+use crate::http::bearer::{self, Refusal};
+use crate::http::{RequestId, error};
+use crate::node::Node;
+use crate::store::Actor;
+
+/// How a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// Through the admin socket.
+    Socket,
+    /// Over the network, by HTTPS.
+    Network,
+}
+
+/// What a guard knows of the route that it stands before.
+#[derive(Clone)]
+pub(super) struct Guard {
+    pub(super) node: Arc<Node>,
+    pub(super) entry: Entry,
+    pub(super) action: Action,
+    pub(super) on: On,
+}
+
+/// Lets a request through to its handler, or not.
+pub(super) async fn check(
+    State(guard): State<Guard>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    let (mut parts, body) = request.into_parts();
+    let mut response = match admit(&guard, &mut parts).await {
+        Ok(asker) => {
+            parts.extensions.insert(asker);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(refusal) => refusal.response(),
+    };
+    let headers = response.headers_mut();
+    // Handlers that know better have said so.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+async fn admit(guard: &Guard, parts: &mut Parts) -> Result<Asker, Refusal> {
+    let caller = match guard.entry {
+        Entry::Socket => Caller { who: Who::Local, roles: Vec::new() },
+        Entry::Network => from_network(&guard.node, parts).await?,
+    };
+    let id = parts.extensions.get::<RequestId>().map_or("", |id| id.0.as_str());
+    let asker = Asker::new(caller, guard.node.rules.load(), id);
+    match guard.on {
+        On::Several | On::Body => asker.may_any(guard.action),
+        On::Named(kind) => {
+            let params: Result<RawPathParams, _> = parts.extract().await;
+            let params = params.map_err(|e| Problem::malformed(e.to_string()))?;
+            let name = params.iter().next().map_or("", |(_, value)| value);
+            asker.may(guard.action, &subject::find(&guard.node, kind, name)?)
+        }
+    }
+    .map_err(denied)?;
+    Ok(asker)
+}
+
+/// Who comes over the network: so far, who has an API token.
+async fn from_network(node: &Node, parts: &Parts) -> Result<Caller, Refusal> {
+    let token = bearer::bearer(node, parts)?;
+    if let Err(error) = node.store.note_use(&token, node.world.now()).await {
+        tracing::error!(%error, "the use of a token cannot be noted");
+    }
+    Ok(Caller { who: Who::Token(token.name), roles: token.scope.roles().collect() })
+}
+
+/// Asks again, for what the body of a request says is more than its route alone.
+///
+/// # Errors
+/// When it may not be done, or the store cannot be read.
+pub(super) fn permit(
+    node: &Node,
+    asker: &Asker,
+    action: Action,
+    (kind, name): (&'static str, &str),
+) -> Result<(), Problem> {
+    asker.may(action, &subject::find(node, kind, name)?).map_err(denied)
+}
+
+/// What somebody is told who may not.
+pub(super) fn denied(denied: Denied) -> Problem {
+    Problem::new(ProblemType::Unauthorized, denied.to_string()).with_status(403)
+}
+
+impl<S: Sync> FromRequestParts<S> for Asker {
+    type Rejection = Response<Body>;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response<Body>> {
+        let asker = parts.extensions.get::<Self>().cloned();
+        asker.ok_or_else(|| error::response(&unguarded()))
+    }
+}
+
+/// Who asks for something here, for the audit log.
+impl<S: Sync> FromRequestParts<S> for Actor {
+    type Rejection = Response<Body>;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response<Body>> {
+        Asker::from_request_parts(parts, state).await.map(|asker| asker.actor())
+    }
+}
+
+fn unguarded() -> Problem {
+    Problem::new(ProblemType::ServerInternal, "nobody was asked whether this may be done")
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use http_body_util::BodyExt;
+    use serde_json::json;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::http::{api_router, https_router};
+    use crate::node::tests::node;
+
+    async fn ask(
+        router: axum::Router,
+        (method, path): (&str, &str),
+        token: Option<&str>,
+        body: &str,
+    ) -> (StatusCode, serde_json::Value) {
+        let request = Request::builder().method(method).uri(format!("/api/v1{path}"));
+        let request = match token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        };
+        let request = request.body(Body::from(body.to_owned())).expect("a request");
+        let response = router.oneshot(request).await.expect("an answer");
+        let status = response.status();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        (status, serde_json::from_slice(&body).expect("JSON"))
+    }
+
+    #[tokio::test]
+    async fn over_the_network_a_token_may_what_its_roles_include_and_nobody_else_anything() {
+        let (node, _) = node().await;
+        let wanted = json!({ "name": "eve", "scope": ["role/viewer"] }).to_string();
+        let (status, made) = ask(api_router(&node), ("POST", "/tokens"), None, &wanted).await;
+        assert_eq!(status, StatusCode::OK, "{made}");
+        let token = made["token"].as_str().expect("a token");
+        let https = || https_router(&node);
+        let empty = json!({}).to_string();
+        for (asked, token, status) in [
+            (("GET", "/authorities"), Some(token), 200),
+            (("GET", "/status"), Some(token), 200),
+            (("GET", "/events"), Some(token), 403),
+            (("GET", "/tokens"), Some(token), 403),
+            (("POST", "/tokens"), Some(token), 403),
+            (("POST", "/apply"), Some(token), 403),
+            (("POST", "/managed/node/renew"), Some(token), 403),
+            (("GET", "/authorities"), None, 401),
+            (("POST", "/apply"), Some("perennial_not-a-token"), 401),
+        ] {
+            let (seen, answer) = ask(https(), asked, token, &empty).await;
+            assert_eq!(seen.as_u16(), status, "{asked:?} {answer}");
+        }
+        let (status, _) = ask(api_router(&node), ("GET", "/events"), None, "").await;
+        assert_eq!(status, StatusCode::OK);
+        let used = node.store.token_by_name("eve").expect("a read").expect("a token").used_at;
+        assert!(used.is_some(), "the use of a token is noted");
+        let _ = std::fs::remove_dir_all(&node.config.data_dir);
+    }
+}
