@@ -14,6 +14,7 @@ mod http;
 mod keys;
 mod news;
 mod node;
+mod people;
 mod perform;
 mod seal;
 mod steps;

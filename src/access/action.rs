@@ -54,6 +54,13 @@ actions! {
     TokenRead = "token.read";
     TokenCreate = "token.create";
     TokenRevoke = "token.revoke";
+    PersonRead = "person.read";
+    PersonInvite = "person.invite";
+    PersonChange = "person.change";
+    SessionRead = "session.read";
+    SessionRevoke = "session.revoke";
+    OwnSessionRead = "own-session.read";
+    OwnSessionEnd = "own-session.end";
     FoundRead = "found.read";
     EndpointRead = "endpoint.read";
     ScanRead = "scan.read";
@@ -67,7 +74,23 @@ actions! {
 impl Action {
     /// Whether it changes nothing and shows nothing that only an auditor or an admin is to see.
     pub(crate) fn is_reading(self) -> bool {
-        self.name().ends_with(".read")
-            && !matches!(self, Self::EventRead | Self::TokenRead | Self::ExternalKeyRead)
+        self.name().ends_with(".read") && !self.is_about_others()
+    }
+
+    /// Whether it shows what only an auditor or an admin is to see.
+    pub(crate) fn is_about_others(self) -> bool {
+        matches!(
+            self,
+            Self::EventRead
+                | Self::TokenRead
+                | Self::ExternalKeyRead
+                | Self::PersonRead
+                | Self::SessionRead
+        )
+    }
+
+    /// Whether everybody who was recognised may do it, since it is about nobody but themselves.
+    pub(crate) fn is_own(self) -> bool {
+        matches!(self, Self::OwnSessionRead | Self::OwnSessionEnd)
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::action::Action;
 use super::resource::Resource;
 use super::role::Role;
@@ -16,6 +18,8 @@ pub(crate) enum Who {
     Local,
     /// The holder of an API token, by its name.
     Token(String),
+    /// A person who is signed in, by their name.
+    Person(String),
 }
 
 impl fmt::Display for Who {
@@ -24,6 +28,7 @@ impl fmt::Display for Who {
         match self {
             Self::Local => f.write_str("admin"),
             Self::Token(name) => write!(f, "token/{name}"),
+            Self::Person(name) => write!(f, "person/{name}"),
         }
     }
 }
@@ -34,6 +39,17 @@ pub(crate) struct Caller {
     pub(crate) who: Who,
     /// Roles that hold for everything.
     pub(crate) roles: Vec<Role>,
+    /// What they belong to.
+    pub(crate) groups: Vec<String>,
+    /// When they last proved, with something only they have, that it is they.
+    pub(crate) stepped_up_at: Option<Timestamp>,
+}
+
+impl Caller {
+    /// Whoever is recognised as `who`, with these roles and nothing else.
+    pub(crate) fn new(who: Who, roles: Vec<Role>) -> Self {
+        Self { who, roles, groups: Vec::new(), stepped_up_at: None }
+    }
 }
 
 /// One request of a caller, judged by the rules that stood when it came.

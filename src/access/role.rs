@@ -64,9 +64,7 @@ impl Role {
         action.is_reading()
             || match self {
                 Self::Viewer | Self::Approver => false,
-                Self::Auditor => {
-                    matches!(action, A::EventRead | A::TokenRead | A::ExternalKeyRead)
-                }
+                Self::Auditor => action.is_about_others(),
                 Self::Issuer => matches!(action, A::CertificateIssue | A::CertificateRevoke),
                 Self::Rotator => rotates,
                 Self::Operator => {

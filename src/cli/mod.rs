@@ -13,6 +13,7 @@ mod listing;
 mod managed;
 mod notify;
 mod output;
+mod person;
 mod process;
 mod revoke;
 mod scan;
@@ -76,6 +77,14 @@ enum Command {
     /// Make, list and revoke API tokens, for who pulls certificates over HTTPS
     #[command(subcommand)]
     Token(token::Command),
+    /// Make a link that lets a person in once, such as the first admin
+    Invite(person::InviteArguments),
+    /// List people, give them roles, take them out of use
+    #[command(subcommand)]
+    Person(person::Command),
+    /// List and end the sessions of people
+    #[command(subcommand)]
+    Session(person::SessionCommand),
     /// Try out who is told of events
     #[command(subcommand, alias = "webhook")]
     Notify(notify::Command),
@@ -119,6 +128,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Audit(arguments) => list::audit(&arguments, &client()),
         Command::Eab(command) => external_key::run(&command, &client()),
         Command::Token(command) => token::run(&command, &client()),
+        Command::Invite(arguments) => person::invite(&arguments, &client()),
+        Command::Person(command) => person::run(&command, &client()),
+        Command::Session(command) => person::session(&command, &client()),
         Command::Notify(command) => notify::run(&command, &client()),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -5,9 +5,11 @@ pub(crate) mod acme;
 mod admin;
 mod api;
 mod bearer;
+mod caller;
 pub(crate) mod certificate_gauges;
 mod challenge;
 mod encodings;
+mod enter;
 mod error;
 mod fetched;
 mod idle;
@@ -42,7 +44,10 @@ use crate::node::Node;
 /// What the HTTPS listener serves.
 pub(crate) fn https_router(node: &Arc<Node>) -> Router {
     let router = acme::router().merge(pki::router()).merge(pki::front_page()).merge(pull::router());
-    let router = router.merge(sign::router()).merge(api::router(node, Entry::Network));
+    let router = router
+        .merge(enter::router())
+        .merge(sign::router())
+        .merge(api::router(node, Entry::Network));
     finish(router, node).merge(published(node))
 }
 

@@ -39,8 +39,8 @@ pub(crate) enum Row {
     NoNotices(Vec<i64>),
     /// A small fact of the node's own.
     Meta { name: &'static str, value: Vec<u8> },
-    /// That a token was used now.
-    TokenUse { token: i64 },
+    /// That a token or a session was used now.
+    Used { table: &'static str, id: i64 },
     /// What is known of somebody who fetches a keyset.
     Fetch(FetchRow),
     /// Somebody who fetched a keyset and is forgotten.
@@ -77,10 +77,10 @@ impl Commit {
         Self { event: None, rows: vec![Row::Due { table: T::TABLE, id, version, due_at }] }
     }
 
-    /// A commit that says that a token was used now. It has no event: what it was used for has its
-    /// own, if it is worth one.
-    pub(super) fn note_use(token: i64) -> Self {
-        Self { event: None, rows: vec![Row::TokenUse { token }] }
+    /// A commit that says that a token or a session was used now. It has no event: what it was used for
+    /// has its own, if it is worth one.
+    pub(super) fn note_use(table: &'static str, id: i64) -> Self {
+        Self { event: None, rows: vec![Row::Used { table, id }] }
     }
 
     /// A commit of fetches. It has no event: nothing changes by them but what is known of who came.
@@ -224,10 +224,10 @@ impl Row {
                  ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                 params![name, value],
             ),
-            Self::TokenUse { token } => run(
+            Self::Used { table, id } => run(
                 connection,
-                "UPDATE api_token SET used_at = ?1 WHERE id = ?2",
-                params![at.as_second(), token],
+                &format!("UPDATE {table} SET used_at = ?1 WHERE id = ?2"),
+                params![at.as_second(), id],
             ),
             Self::Fetch(row) => Ok(row.write(connection)?),
             Self::NoFetch { keyset, known_by, name } => run(

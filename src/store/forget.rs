@@ -74,6 +74,8 @@ const EVENTS: &[&str] = &[
     "DELETE FROM found_certificate WHERE id IN
         (SELECT id FROM found_certificate WHERE last_at < ?1 AND NOT EXISTS
            (SELECT 1 FROM sighting WHERE found = found_certificate.id) LIMIT ?2)",
+    "DELETE FROM session WHERE id IN
+        (SELECT id FROM session WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
     "DELETE FROM event WHERE id IN
         (SELECT id FROM event WHERE at < ?1 ORDER BY id LIMIT ?2)",
 ];

@@ -19,6 +19,7 @@ mod found;
 mod keyset;
 mod managed;
 mod notification;
+mod people;
 mod reads;
 pub(crate) mod rows;
 mod sqlite;

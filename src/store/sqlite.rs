@@ -348,7 +348,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Merged migrations never change; a new one is appended.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("schema.sql"),
     include_str!("managed.sql"),
     include_str!("keysets.sql"),
@@ -358,8 +358,9 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("inventory.sql"),
     include_str!("notices.sql"),
     include_str!("asked.sql"),
+    include_str!("people.sql"),
 ];
-const SCHEMA_VERSION: i64 = 9;
+const SCHEMA_VERSION: i64 = 10;
 /// Large enough that a checkpoint's own syncs are rare, small enough to replay in no time (16 MiB).
 const CHECKPOINT_PAGES: i64 = 4096;
 const WRITER_CACHE_KIB: i64 = 16 * 1024;

@@ -40,7 +40,7 @@ impl Store {
         if token.used_at.is_some_and(recent) {
             return Ok(());
         }
-        self.commit(Commit::note_use(token.id), now).await
+        self.commit(Commit::note_use("api_token", token.id), now).await
     }
 }
 

@@ -14,8 +14,8 @@ use axum::middleware::Next;
 use super::route::On;
 use super::subject;
 use crate::access::{Action, Asker, Caller, Denied, Who};
-use crate::http::bearer::{self, Refusal};
-use crate::http::{RequestId, error};
+use crate::http::bearer::Refusal;
+use crate::http::{RequestId, caller, error};
 use crate::node::Node;
 use crate::store::Actor;
 
@@ -60,13 +60,13 @@ pub(super) async fn check(
 
 async fn admit(guard: &Guard, parts: &mut Parts) -> Result<Asker, Refusal> {
     let caller = match guard.entry {
-        Entry::Socket => Caller { who: Who::Local, roles: Vec::new() },
-        Entry::Network => from_network(&guard.node, parts).await?,
+        Entry::Socket => Caller::new(Who::Local, Vec::new()),
+        Entry::Network => caller::recognise(&guard.node, parts).await?,
     };
     let id = parts.extensions.get::<RequestId>().map_or("", |id| id.0.as_str());
     let asker = Asker::new(caller, guard.node.rules.load(), id);
     match guard.on {
-        On::Several | On::Body => asker.may_any(guard.action),
+        On::Several | On::Body | On::Oneself => asker.may_any(guard.action),
         On::Named(kind) => {
             let params: Result<RawPathParams, _> = parts.extract().await;
             let params = params.map_err(|e| Problem::malformed(e.to_string()))?;
@@ -76,15 +76,6 @@ async fn admit(guard: &Guard, parts: &mut Parts) -> Result<Asker, Refusal> {
     }
     .map_err(denied)?;
     Ok(asker)
-}
-
-/// Who comes over the network: so far, who has an API token.
-async fn from_network(node: &Node, parts: &Parts) -> Result<Caller, Refusal> {
-    let token = bearer::bearer(node, parts)?;
-    if let Err(error) = node.store.note_use(&token, node.world.now()).await {
-        tracing::error!(%error, "the use of a token cannot be noted");
-    }
-    Ok(Caller { who: Who::Token(token.name), roles: token.scope.roles().collect() })
 }
 
 /// Asks again, for what the body of a request says is more than its route alone.

@@ -8,7 +8,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::{
     crypto, declare, external_key, found, inventory, issue, issuer, keyset, keyset_status, managed,
-    receiver, status, token, wish,
+    person, receiver, session, status, token, wish,
 };
 use crate::access::Action;
 use crate::node::Node;
@@ -38,6 +38,8 @@ pub(crate) enum On {
     Named(&'static str),
     /// What the body says; the handler asks once it has read that.
     Body,
+    /// Whoever asks, and nobody else.
+    Oneself,
 }
 
 /// All of them.
@@ -46,6 +48,7 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(managing());
     routes.extend(finding());
     routes.extend(running());
+    routes.extend(people());
     routes
 }
 
@@ -302,6 +305,50 @@ fn running() -> Vec<Route> {
         ),
         act("/plan", "What declarations would change", DeclarationPlan, Body, declare::plan),
         act("/apply", "Make what is declared so", DeclarationApply, Body, declare::apply),
+    ]
+}
+
+fn people() -> Vec<Route> {
+    use Action::{
+        OwnSessionEnd, OwnSessionRead, PersonChange, PersonInvite, PersonRead, SessionRead,
+        SessionRevoke,
+    };
+    use On::{Body, Named, Oneself, Several};
+    vec![
+        read("/session", "Show who asks", OwnSessionRead, Oneself, session::own),
+        act("/session/end", "Sign out", OwnSessionEnd, Oneself, session::end),
+        read("/sessions", "List sessions", SessionRead, Several, session::list),
+        act(
+            "/sessions/{id}/revoke",
+            "End a session",
+            SessionRevoke,
+            Named("session"),
+            session::revoke,
+        ),
+        read("/people", "List people", PersonRead, Several, person::list),
+        act("/people", "Invite a person", PersonInvite, Body, person::invite),
+        read("/people/{name}", "Show a person", PersonRead, Named("person"), person::show),
+        act(
+            "/people/{name}/disable",
+            "Take a person out of use",
+            PersonChange,
+            Named("person"),
+            person::disable,
+        ),
+        act(
+            "/people/{name}/enable",
+            "Let a person sign in again",
+            PersonChange,
+            Named("person"),
+            person::enable,
+        ),
+        act(
+            "/people/{name}/roles",
+            "Give a person other roles",
+            PersonChange,
+            Named("person"),
+            person::roles,
+        ),
     ]
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::catalog::{Authority, Directory};
 use crate::store::{
     Account, ApiToken, Authorization, CertificatePhase, CertificateRow, ExternalKey, Order,
-    Recorded,
+    PersonRow, Recorded, SessionRow,
 };
 use crate::world::second;
 
@@ -162,6 +162,36 @@ pub(super) fn token(token: &ApiToken, now: Timestamp) -> Value {
         "expires_at": token.expires_at.map(|at| at.to_string()),
         "used_at": token.used_at.map(|at| at.to_string()),
         "revoked_at": token.revoked_at.map(|at| at.to_string()),
+    })
+}
+
+/// A person, without the link that may let them in.
+pub(super) fn person(person: &PersonRow, now: Timestamp) -> Value {
+    let open = person.invitation.filter(|open| now < open.expires_at);
+    json!({
+        "id": person.id,
+        "name": person.name,
+        "display_name": person.display_name,
+        "state": person.state.name(),
+        "roles": person.roles.iter().map(|role| role.name()).collect::<Vec<_>>(),
+        "groups": person.groups,
+        "created_at": person.created_at.to_string(),
+        "entered_at": person.entered_at.map(|at| at.to_string()),
+        "invited_until": open.map(|open| open.expires_at.to_string()),
+    })
+}
+
+/// A session of the person of this name.
+pub(super) fn session(session: &SessionRow, person: &str) -> Value {
+    json!({
+        "id": session.id,
+        "person": person,
+        "way": session.way,
+        "created_at": session.created_at.to_string(),
+        "used_at": session.used_at.to_string(),
+        "expires_at": session.expires_at.to_string(),
+        "stepped_up_at": session.stepped_up_at.map(|at| at.to_string()),
+        "user_agent": session.user_agent,
     })
 }
 

@@ -7,6 +7,7 @@ mod endpoint;
 mod keyset;
 mod managed;
 mod notification;
+mod person;
 mod pki;
 mod token;
 
@@ -27,6 +28,7 @@ pub(crate) use managed::{
     ClientAccountRow, Managed, Pending, PlacementRow, RotationRow, VersionRow,
 };
 pub(crate) use notification::{NoticeRow, NotificationRow};
+pub(crate) use person::{Invitation, PersonRow, PersonState, SessionRow};
 pub(crate) use pki::{AuthorityRow, CertificatePhase, CertificateRow, CrlRow, Declaration};
 pub(crate) use token::ApiToken;
 
@@ -93,6 +95,8 @@ tables!(
     ScanRow,
     NoticeRow,
     AskedRow,
+    PersonRow,
+    SessionRow,
 );
 
 /// The statements that write one table, spelled once.
