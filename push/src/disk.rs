@@ -59,15 +59,21 @@ impl Drop for Staged {
 }
 
 impl Access {
+    /// Who may read the file at `path` now; nothing is set where there is none.
+    pub(crate) fn of(path: &Path) -> Self {
+        let Ok(metadata) = fs::metadata(path) else { return Self::default() };
+        Self {
+            mode: Some(metadata.mode() & 0o777),
+            uid: Some(metadata.uid()),
+            gid: Some(metadata.gid()),
+        }
+    }
+
     /// What is unset is taken from the file at `place`, so that a renewal does not lock out its
     /// reader.
     fn or_of(self, place: &Path) -> Self {
-        let Ok(metadata) = fs::metadata(place) else { return self };
-        Self {
-            mode: self.mode.or(Some(metadata.mode() & 0o777)),
-            uid: self.uid.or(Some(metadata.uid())),
-            gid: self.gid.or(Some(metadata.gid())),
-        }
+        let now = Self::of(place);
+        Self { mode: self.mode.or(now.mode), uid: self.uid.or(now.uid), gid: self.gid.or(now.gid) }
     }
 
     /// Whether the file at `path` has the mode and owners that are set here.

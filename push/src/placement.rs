@@ -22,7 +22,7 @@ mod release;
 
 pub use account::group;
 pub(crate) use placed::Placed;
-use placed::Undo;
+use placed::{Before, Undo};
 pub(crate) use reader::{Owned, Reader};
 pub(crate) use release::current;
 
@@ -254,8 +254,10 @@ impl Placement {
         let (mut staged, mut directories) = (Vec::new(), BTreeSet::new());
         for SingleFile { path, content } in self.single_files(bundle)? {
             directories.insert(disk::parent(&path)?.to_owned());
-            let before = disk::read(&path)?;
-            if before.as_ref() == Some(&content) && access.is_of(&path) {
+            let before = Before::of(&path)?;
+            if before.as_ref().is_some_and(|before| before.content == content)
+                && access.is_of(&path)
+            {
                 continue;
             }
             staged.push((Staged::new(&path, &content, access)?, Undo::File { path, before }));

@@ -113,7 +113,7 @@ async fn a_reload_that_fails_brings_the_previous_files_back() {
     let more = "reload = [\"sh\", \"-c\", \"echo port in use; exit 1\"]";
     for (good, bad) in [
         (directory(&folder, ""), directory(&folder, more)),
-        (pair(&folder, ""), pair(&folder, more)),
+        (pair(&folder, ""), pair(&folder, &format!("mode = \"0644\"\n{more}"))),
     ] {
         // Where there was nothing before, there is nothing afterwards.
         push(&bad, 1, &first).await.expect_err("it fails");
@@ -126,6 +126,8 @@ async fn a_reload_that_fails_brings_the_previous_files_back() {
     }
     let key = fs::read_to_string(folder.path("shop.key")).expect("readable");
     assert_eq!(key, *first.key_pem().expect("a key"));
+    let mode = fs::metadata(folder.path("shop.key")).expect("it is there").mode();
+    assert_eq!(mode & 0o777, 0o600, "who may read it goes back as well");
 }
 
 #[tokio::test]

@@ -32,10 +32,10 @@ impl Placed {
         content: &[u8],
         access: Access,
     ) -> Result<(), PushError> {
-        let before = disk::read(path).map_err(PushError::untouched)?;
+        let before = Before::of(path).map_err(PushError::untouched)?;
         let staged = Staged::new(path, content, access).map_err(PushError::untouched)?;
         staged.take_place().map_err(PushError::untouched)?;
-        if before.as_ref().is_none_or(|before| **before != content) {
+        if before.as_ref().is_none_or(|before| *before.content != content) {
             self.undo.push(Undo::File { path: path.to_owned(), before });
         }
         disk::sync_parent(path)
@@ -74,13 +74,31 @@ pub(crate) enum Undo {
         /// Where it pointed.
         before: Option<PathBuf>,
     },
-    /// A file gets back its contents; `None`: there was none.
+    /// A file gets back what it was; `None`: there was none.
     File {
         /// The file.
         path: PathBuf,
-        /// What was in it.
-        before: Option<Zeroizing<Vec<u8>>>,
+        /// What it was.
+        before: Option<Before>,
     },
+}
+
+/// A file as it was before it was replaced.
+pub(crate) struct Before {
+    pub(super) content: Zeroizing<Vec<u8>>,
+    access: Access,
+}
+
+impl Before {
+    /// The file at `path`; `None`: there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn of(path: &Path) -> Result<Option<Self>, PushError> {
+        // Looked at first: whoever takes a right away in between does not get it back.
+        let access = Access::of(path);
+        Ok(disk::read(path)?.map(|content| Self { content, access }))
+    }
 }
 
 impl Undo {
@@ -88,7 +106,7 @@ impl Undo {
         match self {
             Self::Link { link, before: Some(before) } => disk::point(&link, &before),
             Self::File { path, before: Some(before) } => {
-                Staged::new(&path, &before, Access::default())?.take_place()?;
+                Staged::new(&path, &before.content, before.access)?.take_place()?;
                 disk::sync_parent(&path)
             }
             Self::Link { link: path, before: None } | Self::File { path, before: None } => {
