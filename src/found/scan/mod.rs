@@ -123,7 +123,7 @@ pub(crate) struct Progress {
 }
 
 /// Looks at everything from number `from` on, and reports as it goes; ends early where a report fails,
-/// or `stop` does.
+/// or `stop` does. While one part is reported, the next are looked at.
 ///
 /// # Errors
 /// That of the report.
@@ -133,28 +133,46 @@ pub(crate) async fn run<E>(
     stop: impl Future<Output = ()>,
     mut report: impl AsyncFnMut(Progress) -> Result<(), E>,
 ) -> Result<(), E> {
+    let (parts, mut waiting) = channel(WAITING);
+    let looking = look(plan, from, stop, parts);
+    let reporting = async move {
+        while let Some(part) = waiting.recv().await {
+            report(part).await?;
+        }
+        Ok(())
+    };
+    // A report that fails takes its end of the channel along, which ends the looking.
+    let ((), reported) = tokio::join!(looking, reporting);
+    reported
+}
+
+/// Looks at everything, and gives away what it finds in parts; waits where nobody takes them.
+async fn look(plan: &Plan, from: u64, stop: impl Future<Output = ()>, parts: Sender<Progress>) {
     let (findings, received) = channel(BATCH);
     let mut scan = Run::new(plan, from, findings, received);
     let mut stop = std::pin::pin!(stop);
-    let mut reported = Instant::now();
+    let mut given = Instant::now();
     loop {
         tokio::select! {
             () = &mut stop => break,
             () = sleep_until(scan.turn()), if scan.may_begin() => scan.begin(),
             Some(finding) = scan.received.recv() => scan.batch.push(finding),
             Some(ended) = scan.under_way.join_next() => scan.end(ended),
-            () = sleep_until(reported + EVERY), if !scan.is_over() => {}
+            () = sleep_until(given + EVERY), if !scan.is_over() => {}
             else => break,
         }
-        if scan.batch.len() >= BATCH || reported.elapsed() >= EVERY {
-            report(scan.progress()).await?;
-            reported = Instant::now();
+        if scan.batch.len() >= BATCH || given.elapsed() >= EVERY {
+            if parts.send(scan.progress()).await.is_err() {
+                return;
+            }
+            given = Instant::now();
         }
         if scan.is_over() {
             break;
         }
     }
-    report(scan.progress()).await
+    // Nobody takes it where a report failed, which is what is told then.
+    let _ = parts.send(scan.progress()).await;
 }
 
 struct Run<'a> {
@@ -254,5 +272,7 @@ impl<'a> Run<'a> {
 
 /// Findings told at once.
 const BATCH: usize = 256;
+/// Parts that may wait while one is reported.
+const WAITING: usize = 4;
 /// The longest between two reports.
 const EVERY: Duration = Duration::from_secs(2);
