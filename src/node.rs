@@ -8,7 +8,6 @@ use acme::nonce::Nonces;
 use jiff::Timestamp;
 use rustls::sign::CertifiedKey;
 
-use crate::access::Rules;
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::fetches::Fetches;
@@ -69,8 +68,6 @@ pub(crate) struct Node {
     /// `https://host:port`: what the node calls itself where no request says otherwise.
     pub(crate) https_url: String,
     pub(crate) catalog: Current<Catalog>,
-    /// Who may what.
-    pub(crate) rules: Current<Rules>,
     pub(crate) inventory: Current<Inventory>,
     /// The newest CRL of each authority, by its row.
     pub(crate) crls: Current<BTreeMap<i64, Arc<CrlRow>>>,
@@ -185,7 +182,6 @@ pub(crate) mod tests {
             http_url: "http://localhost:8080".into(),
             https_url: "https://localhost:8443".into(),
             catalog: Current::new(Catalog::default()),
-            rules: Current::new(Rules::default()),
             presented: Arc::new(Current::new(None)),
             https_address: None,
             answers: Answers::default(),

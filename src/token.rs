@@ -74,6 +74,22 @@ impl Scope {
     }
 }
 
+impl Scope {
+    /// The groups among it.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
+        let named = self.0.iter().filter(|grant| grant.kind == Kind::Group);
+        named.filter_map(|grant| match &grant.pattern {
+            Pattern::Name(name) => Some(name.as_str()),
+            Pattern::Prefix(_) => None,
+        })
+    }
+
+    /// Whether private keys are among it.
+    pub(crate) fn gives_keys(&self) -> bool {
+        self.0.iter().any(|grant| matches!(grant.kind, Kind::Certificate | Kind::Keyset))
+    }
+}
+
 impl TryFrom<Vec<Grant>> for Scope {
     type Error = BadScope;
 
@@ -103,6 +119,8 @@ pub(crate) enum Kind {
     Keyset,
     /// A role at the API.
     Role,
+    /// A group that bindings give roles to.
+    Group,
 }
 
 impl Kind {
@@ -111,6 +129,7 @@ impl Kind {
             Self::Certificate => "certificate",
             Self::Keyset => "keyset",
             Self::Role => "role",
+            Self::Group => "group",
         }
     }
 }
@@ -143,7 +162,7 @@ impl FromStr for Grant {
     fn from_str(text: &str) -> Result<Self, BadScope> {
         let bad = || BadScope::Grant(text.chars().take(80).collect());
         let (kind, name) = text.split_once('/').ok_or_else(bad)?;
-        let kind = [Kind::Certificate, Kind::Keyset, Kind::Role]
+        let kind = [Kind::Certificate, Kind::Keyset, Kind::Role, Kind::Group]
             .into_iter()
             .find(|known| known.name() == kind);
         let kind = kind.ok_or_else(bad)?;
@@ -160,6 +179,9 @@ impl FromStr for Grant {
         let pattern = pattern(name.to_owned());
         if kind == Kind::Role && !pattern.names_role() {
             return Err(BadScope::Role);
+        }
+        if kind == Kind::Group && matches!(pattern, Pattern::Prefix(_)) {
+            return Err(bad());
         }
         Ok(Self { kind, pattern })
     }
@@ -193,14 +215,14 @@ impl From<Grant> for String {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadScope {
     #[error(
-        "a token that is good for nothing is of no use; name a certificate, a keyset or a role"
+        "a token that is good for nothing is of no use; name a certificate, a keyset, a role or a group"
     )]
     Empty,
     #[error("a token may name {MAX_GRANTS} things at the most; use a pattern such as edge-*")]
     TooMuch,
     #[error(
         "{0:?} is nothing a token is for: write certificate/NAME or keyset/NAME, where NAME may end \
-         in * for all that begin so, or role/NAME"
+         in * for all that begin so, or role/NAME or group/NAME"
     )]
     Grant(String),
     #[error(
@@ -294,6 +316,9 @@ mod tests {
             "target/a",
             "certificates/shop",
             "certificate/shop.pem",
+            "group/*",
+            "group/a-*",
+            "role/*",
         ] {
             assert!(bad.parse::<Grant>().is_err(), "{bad:?}");
         }

@@ -69,6 +69,8 @@ actions! {
     ReceiverTest = "receiver.test";
     DeclarationPlan = "declaration.plan";
     DeclarationApply = "declaration.apply";
+    DeclarationGovern = "declaration.govern";
+    AccessRead = "access.read";
 }
 
 impl Action {
@@ -86,6 +88,7 @@ impl Action {
                 | Self::ExternalKeyRead
                 | Self::PersonRead
                 | Self::SessionRead
+                | Self::AccessRead
         )
     }
 

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use ::policy::{Kind, Resource, Subject};
+use jiff::{SignedDuration, Timestamp};
 
 use super::action::Action;
-use super::resource::Resource;
 use super::role::Role;
 use super::rules::{Denied, Rules};
 use crate::store::Actor;
@@ -50,20 +50,43 @@ impl Caller {
     pub(crate) fn new(who: Who, roles: Vec<Role>) -> Self {
         Self { who, roles, groups: Vec::new(), stepped_up_at: None }
     }
+
+    /// As rules see them at `now`; none: nobody whom rules are for.
+    pub(super) fn subject(&self, now: Timestamp) -> Option<Subject> {
+        let (kind, name) = match &self.who {
+            Who::Local => return None,
+            Who::Token(name) => (Kind::Token, name),
+            Who::Person(name) => (Kind::Person, name),
+        };
+        let fresh = |at: Timestamp| at <= now && now.duration_since(at) <= FRESH;
+        Some(Subject {
+            kind,
+            name: name.clone(),
+            groups: self.groups.clone(),
+            roles: self.roles.iter().map(|role| role.name()).collect(),
+            stepped_up: self.stepped_up_at.is_some_and(fresh),
+        })
+    }
 }
+
+/// How long somebody who proved anew that it is they is believed to be there still.
+const FRESH: SignedDuration = SignedDuration::from_mins(10);
 
 /// One request of a caller, judged by the rules that stood when it came.
 #[derive(Clone)]
 pub(crate) struct Asker {
     caller: Arc<Caller>,
+    /// The caller as rules see them; none: rules are not for them.
+    subject: Option<Arc<Subject>>,
     rules: Arc<Rules>,
     request: Arc<str>,
 }
 
 impl Asker {
-    /// `caller` asks by HTTP request `request`.
-    pub(crate) fn new(caller: Caller, rules: Arc<Rules>, request: &str) -> Self {
-        Self { caller: Arc::new(caller), rules, request: request.into() }
+    /// `caller` asks by HTTP request `request` at `now`.
+    pub(crate) fn new(caller: Caller, rules: Arc<Rules>, request: &str, now: Timestamp) -> Self {
+        let subject = caller.subject(now).map(Arc::new);
+        Self { caller: Arc::new(caller), subject, rules, request: request.into() }
     }
 
     /// Who it is.
@@ -81,7 +104,7 @@ impl Asker {
     /// # Errors
     /// Why not.
     pub(crate) fn may(&self, action: Action, resource: &Resource) -> Result<(), Denied> {
-        self.rules.decide(&self.caller, action, resource)
+        self.subject.as_ref().map_or(Ok(()), |who| self.rules.decide(who, action, resource))
     }
 
     /// Whether there is anything at all to which `action` may be done: what is asked before it is known
@@ -90,11 +113,46 @@ impl Asker {
     /// # Errors
     /// Why not.
     pub(crate) fn may_any(&self, action: Action) -> Result<(), Denied> {
-        self.rules.decide_any(&self.caller, action)
+        self.subject.as_ref().map_or(Ok(()), |who| self.rules.decide_any(who, action))
+    }
+
+    /// Whether `action` may be done to every resource of its kind.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn may_every(&self, action: Action) -> Result<(), Denied> {
+        if self.may_all(action) {
+            return Ok(());
+        }
+        self.may_any(action)?;
+        Err(Denied::OutOfScope { action: action.name() })
     }
 
     /// Whether `action` may be done to every resource of its kind: then a list need not ask for each.
     pub(crate) fn may_all(&self, action: Action) -> bool {
-        self.rules.decide_all(&self.caller, action)
+        self.subject.as_ref().is_none_or(|who| self.rules.decide_all(who, action))
+    }
+
+    /// Whether `role` may be given away: nobody gives what they have not.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn may_give(&self, role: Role) -> Result<(), Denied> {
+        let Some(who) = &self.subject else { return Ok(()) };
+        if self.rules.holds(who, role) || self.rules.holds(who, Role::Admin) {
+            Ok(())
+        } else {
+            Err(Denied::NotYours { what: format!("the role {role}") })
+        }
+    }
+
+    /// Whether things may be done that decide who may what: only by who may everything.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn may_govern(&self, what: &str) -> Result<(), Denied> {
+        let Some(who) = &self.subject else { return Ok(()) };
+        let may = self.rules.holds(who, Role::Admin);
+        if may { Ok(()) } else { Err(Denied::NotYours { what: what.to_owned() }) }
     }
 }

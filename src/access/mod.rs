@@ -3,12 +3,11 @@
 
 mod action;
 mod caller;
-mod resource;
 mod role;
 mod rules;
 
+pub(crate) use ::policy::{Binding, Policy, Resource};
 pub(crate) use action::Action;
 pub(crate) use caller::{Asker, Caller, Who};
-pub(crate) use resource::Resource;
 pub(crate) use role::Role;
-pub(crate) use rules::{Denied, Rules};
+pub(crate) use rules::{Denied, Fault, Rules};

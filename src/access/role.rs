@@ -18,7 +18,8 @@ pub(crate) enum Role {
     Issuer,
     /// Renews certificates and rotates keys before their time, in emergencies too.
     Rotator,
-    /// Runs the node from day to day: what rotators do, scans, tests, accounts.
+    /// Runs the node from day to day: what rotators do, scans, tests, accounts, and declaring certificates,
+    /// keysets and endpoints.
     Operator,
     /// Everything.
     Admin,
@@ -79,6 +80,7 @@ impl Role {
                                 | A::ScanRun
                                 | A::ReceiverTest
                                 | A::DeclarationPlan
+                                | A::DeclarationApply
                         )
                 }
                 Self::Admin => true,

@@ -11,6 +11,7 @@ use super::kubernetes::check_sockets;
 use super::managed::CertificateSpec;
 use super::signer::SignerSpec;
 use super::wrong::Wrong;
+use crate::access::{Fault, Rules};
 
 impl Declared {
     /// Checks that every name is fit for a URL and that every reference is declared.
@@ -31,12 +32,31 @@ impl Declared {
         self.check_cluster_signers()?;
         self.check_discoveries()?;
         self.check_bundles()?;
+        self.check_rules()?;
         self.check_authorities()?;
         for profile in self.profiles.values() {
             let wrong = |why: String| Wrong::new("profile", &profile.name, why);
             profile.validate().map_err(|why| wrong(why.to_string()))?;
         }
         self.check_directories()
+    }
+
+    /// Whether bindings and policies say something that there is.
+    fn check_rules(&self) -> Result<(), Wrong> {
+        let most = |kind, names: Vec<&String>| match names.get(MOST_RULES) {
+            Some(name) => {
+                Err(Wrong::new(kind, name, format!("there are more than {MOST_RULES} of them")))
+            }
+            None => Ok(()),
+        };
+        most("binding", self.bindings.keys().collect())?;
+        most("policy", self.policies.keys().collect())?;
+        let rules = Rules::compile(self.bindings.values(), self.policies.values());
+        rules.map(|_| ()).map_err(|fault| match fault {
+            Fault::Binding { name, why } => Wrong::new("binding", &name, why.to_string()),
+            Fault::Policy { name, why } => Wrong::new("policy", &name, why.to_string()),
+            Fault::Program(why) => Wrong::new("policy", "", why),
+        })
     }
 
     /// Whether requests of clusters could be signed.
@@ -273,6 +293,8 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Each is looked at in every decision.
+const MOST_RULES: usize = 1000;
 const RESERVED: [&str; 2] = ["ocsp", "bundle"];
 /// Looking costs the target a handshake.
 const MIN_WATCH: SignedDuration = SignedDuration::from_secs(10);

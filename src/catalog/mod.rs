@@ -49,6 +49,7 @@ pub(crate) use signer::{KeyFormat, SignerSpec};
 pub(crate) use webhook::WebhookSpec;
 pub(crate) use wrong::Wrong;
 
+use crate::access::Rules;
 use crate::perform::obtain::acme::AcmeSpec;
 use crate::perform::validate::Validator;
 
@@ -206,6 +207,8 @@ pub(crate) struct Catalog {
     pub(crate) alerts: BTreeMap<String, Arc<AlertSpec>>,
     pub(crate) cluster_discoveries: BTreeMap<String, Arc<ClusterDiscoverySpec>>,
     pub(crate) cluster_bundles: BTreeMap<String, Arc<ClusterBundleSpec>>,
+    /// Who may what.
+    pub(crate) rules: Arc<Rules>,
 }
 
 impl Catalog {

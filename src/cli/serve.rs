@@ -19,7 +19,6 @@ use tracing::info;
 use super::client::ADMIN_SOCKET;
 use super::url::{own_http_url, own_https_url};
 use super::{Failure, process};
-use crate::access::Rules;
 use crate::catalog::Catalog;
 use crate::config::{Config, Overrides};
 use crate::fetches::Fetches;
@@ -212,7 +211,6 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         discoveries: Discoveries::default(),
         bundles: Bundles::default(),
         catalog: Current::new(Catalog::default()),
-        rules: Current::new(Rules::default()),
         inventory: Current::new(Inventory::default()),
         crls: Current::new(BTreeMap::new()),
         presented: Arc::new(Current::new(None)),

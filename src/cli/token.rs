@@ -25,6 +25,9 @@ pub(super) enum Command {
         /// A role that it has at the API: viewer, auditor, approver, issuer, rotator, operator or admin
         #[arg(long, value_name = "ROLE", group = "scope")]
         role: Vec<String>,
+        /// A group that it is in, to which bindings give roles for some things
+        #[arg(long, value_name = "NAME", group = "scope")]
+        group: Vec<String>,
         /// How long it is good, from now, such as 90d [default: until it is revoked]
         #[arg(long, value_name = "TIME")]
         expires: Option<String>,
@@ -54,11 +57,12 @@ pub(super) enum Command {
 /// Runs `token`.
 pub(super) fn run(command: &Command, client: &Client) -> Result<ExitCode, Failure> {
     match command {
-        Command::Create { name, certificate, keyset, role, expires, json } => {
+        Command::Create { name, certificate, keyset, role, group, expires, json } => {
             let certificates = certificate.iter().map(|name| format!("certificate/{name}"));
             let keysets = keyset.iter().map(|name| format!("keyset/{name}"));
             let roles = role.iter().map(|name| format!("role/{name}"));
-            let scope: Vec<_> = certificates.chain(keysets).chain(roles).collect();
+            let groups = group.iter().map(|name| format!("group/{name}"));
+            let scope: Vec<_> = certificates.chain(keysets).chain(roles).chain(groups).collect();
             let body = json!({ "name": name, "scope": scope, "expires": expires });
             let made = client.send("/tokens", &body)?;
             if *json {

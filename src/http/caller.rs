@@ -97,7 +97,8 @@ async fn with_token(node: &Node, parts: &Parts) -> Result<Caller, Refusal> {
     if let Err(error) = node.store.note_use(&token, node.world.now()).await {
         tracing::error!(%error, "the use of a token cannot be noted");
     }
-    Ok(Caller::new(Who::Token(token.name), token.scope.roles().collect()))
+    let groups = token.scope.groups().map(str::to_owned).collect();
+    Ok(Caller { groups, ..Caller::new(Who::Token(token.name), token.scope.roles().collect()) })
 }
 
 /// The secret in the cookie. Two cookies of the name are none: one of them was put there by another.

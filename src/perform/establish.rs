@@ -9,6 +9,7 @@ use ca::{Certificate, MemorySigner, Serial, Signer, Subject, Urls};
 use jiff::SignedDuration;
 use serde_json::json;
 
+use crate::access::Rules;
 use crate::catalog::{
     Authority, AuthoritySpec, Catalog, Declared, Directory, DirectorySpec, Entry, Keyset, Target,
     defaults,
@@ -192,6 +193,8 @@ fn build(
         let keyset = Keyset::new(spec).map_err(EstablishError::Declared)?;
         keysets.insert(name, Arc::new(keyset));
     }
+    let rules = Rules::compile(declared.bindings.values(), declared.policies.values());
+    let rules = rules.map_err(|fault| EstablishError::Declared(fault.to_string()))?;
     let mut catalog = Catalog {
         authorities,
         profiles,
@@ -208,6 +211,7 @@ fn build(
         chats: shared(declared.chats),
         cluster_discoveries: shared(declared.cluster_discoveries),
         cluster_bundles: shared(declared.cluster_bundles),
+        rules: Arc::new(rules),
     };
     own::declare(node, &mut catalog);
     discovery::place_all(node.store.asked()?, &mut catalog);

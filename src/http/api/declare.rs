@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, body};
+use super::{Answer, body, declaring};
+use crate::access::Asker;
 use crate::catalog::{self, Change, Declared, Wrong};
 use crate::grpc::sockets;
 use crate::http::error::unreadable;
@@ -16,7 +17,6 @@ use crate::node::Node;
 use crate::perform::establish::CONVERGING;
 use crate::perform::removal::{Removal, RemovalError, prune as remove_others};
 use crate::perform::{calendar, endpoint, establish, keyset, managed, revocation};
-use crate::store::Actor;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,8 +50,8 @@ pub(super) async fn plan(State(node): State<Arc<Node>>, request: Request) -> Ans
 }
 
 /// Makes it change, all or nothing.
-pub(super) async fn apply(State(node): State<Arc<Node>>, actor: Actor, request: Request) -> Answer {
-    Answer(converge(&node, actor, request).await)
+pub(super) async fn apply(State(node): State<Arc<Node>>, asker: Asker, request: Request) -> Answer {
+    Answer(converge(&node, &asker, request).await)
 }
 
 async fn foresee(node: &Node, request: Request) -> Result<Value, Problem> {
@@ -80,10 +80,12 @@ async fn decide(node: &Node, files: &Files) -> Result<Decided, Problem> {
     Ok(Decided { standing, wanted, changes })
 }
 
-async fn converge(node: &Arc<Node>, actor: Actor, request: Request) -> Result<Value, Problem> {
+async fn converge(node: &Arc<Node>, asker: &Asker, request: Request) -> Result<Value, Problem> {
     let _turn = CONVERGING.lock().await;
     let files: Files = body(request).await?;
     let Decided { standing, wanted, changes } = decide(node, &files).await?;
+    declaring::permit(asker, (&standing, &wanted), &changes)?;
+    let actor = asker.actor();
     if files.prune {
         let removed = remove_others(node, actor.clone(), &standing, &wanted).await;
         removed.map_err(refused)?;

@@ -13,7 +13,7 @@ use axum::middleware::Next;
 
 use super::route::On;
 use super::subject;
-use crate::access::{Action, Asker, Caller, Denied, Who};
+use crate::access::{Action, Asker, Caller, Denied, Role, Who};
 use crate::http::bearer::Refusal;
 use crate::http::{RequestId, caller, error};
 use crate::node::Node;
@@ -64,9 +64,11 @@ async fn admit(guard: &Guard, parts: &mut Parts) -> Result<Asker, Refusal> {
         Entry::Network => caller::recognise(&guard.node, parts).await?,
     };
     let id = parts.extensions.get::<RequestId>().map_or("", |id| id.0.as_str());
-    let asker = Asker::new(caller, guard.node.rules.load(), id);
+    let rules = Arc::clone(&guard.node.catalog.load().rules);
+    let asker = Asker::new(caller, rules, id, guard.node.world.now());
     match guard.on {
-        On::Several | On::Body | On::Oneself => asker.may_any(guard.action),
+        On::Several => asker.may_every(guard.action),
+        On::Body | On::Oneself => asker.may_any(guard.action),
         On::Named(kind) => {
             let params: Result<RawPathParams, _> = parts.extract().await;
             let params = params.map_err(|e| Problem::malformed(e.to_string()))?;
@@ -89,6 +91,20 @@ pub(super) fn permit(
     (kind, name): (&'static str, &str),
 ) -> Result<(), Problem> {
     asker.may(action, &subject::find(node, kind, name)?).map_err(denied)
+}
+
+/// Whether somebody may be given `roles` and be put in `groups` by who asks.
+///
+/// # Errors
+/// When that would be more than they have.
+pub(super) fn permit_giving(
+    asker: &Asker,
+    mut roles: impl Iterator<Item = Role>,
+    mut groups: impl Iterator,
+) -> Result<(), Problem> {
+    roles.try_for_each(|role| asker.may_give(role)).map_err(denied)?;
+    // What groups are given is for bindings to say, and may change.
+    groups.next().map_or(Ok(()), |_| asker.may_govern("groups")).map_err(denied)
 }
 
 /// What somebody is told who may not.
@@ -174,6 +190,66 @@ mod tests {
         assert_eq!(status, StatusCode::OK);
         let used = node.store.token_by_name("eve").expect("a read").expect("a token").used_at;
         assert!(used.is_some(), "the use of a token is noted");
+        let _ = std::fs::remove_dir_all(&node.config.data_dir);
+    }
+
+    #[tokio::test]
+    async fn a_binding_reaches_as_far_as_its_scope_and_a_token_is_no_stronger_than_who_made_it() {
+        let (node, _) = node().await;
+        let declared = "[[binding]]\nname = 'web'\nto = 'group/web'\nrole = 'operator'\n\
+                        scope = { owners = ['web'], names = ['*.example.com'] }\n\
+                        [[policy]]\nname = 'delegate'\ncedar = '''permit (principal in Group::\"web\",\n\
+                        action == Action::\"token.create\", resource);'''\n\
+                        [[certificate]]\nname = 'shop'\nnames = ['shop.example.com']\nowner = 'web'\n\
+                        [[certificate]]\nname = 'till'\nnames = ['till.example.com']\n";
+        let apply =
+            |text: &str| json!({ "files": [{ "name": "a.toml", "text": text }] }).to_string();
+        let (status, seen) =
+            ask(api_router(&node), ("POST", "/apply"), None, &apply(declared)).await;
+        assert_eq!(status, StatusCode::OK, "{seen}");
+        let wanted = json!({ "name": "ci", "scope": ["group/web"] }).to_string();
+        let (status, made) = ask(api_router(&node), ("POST", "/tokens"), None, &wanted).await;
+        assert_eq!(status, StatusCode::OK, "{made}");
+        let token = made["token"].as_str().expect("a token");
+        let scope = |grant: &str| json!({ "name": "more", "scope": [grant] }).to_string();
+        let mine = "[[certificate]]\nname = 'a'\nnames = ['a.example.com']\nowner = 'web'\n";
+        let stolen = mine.replace("'a'", "'till'");
+        for (asked, body, status) in [
+            (("GET", "/managed/shop"), "", 200),
+            (("GET", "/managed/till"), "", 403),
+            (("GET", "/managed/none"), "", 403),
+            (("GET", "/managed/shop%2f..%2ftill"), "", 403),
+            (("GET", "/managed"), "", 403),
+            (("GET", "/status"), "", 403),
+            (("POST", "/managed/till/renew"), "{}", 403),
+            (("POST", "/scans"), "{}", 403),
+            (("POST", "/apply"), &*apply(mine), 200),
+            (("POST", "/apply"), &*apply(&stolen), 403),
+            (("POST", "/apply"), &*apply(&mine.replace("a.example.com", "example.org")), 403),
+            (("POST", "/apply"), &*apply(&declared.replace("names = ['*.example.com']", "")), 403),
+            (("POST", "/tokens"), &*scope("role/admin"), 403),
+            (("POST", "/tokens"), &*scope("role/operator"), 403),
+            (("POST", "/tokens"), &*scope("group/other"), 403),
+            (("POST", "/tokens"), &*scope("certificate/*"), 403),
+        ] {
+            let (seen, answer) = ask(https_router(&node), asked, Some(token), body).await;
+            assert_eq!(seen.as_u16(), status, "{asked:?} {body} {answer}");
+        }
+        let freeze = "[[policy]]\nname = 'freeze'\ncedar = '''forbid (principal, action, resource)\n\
+                      when { resource.owner == \"web\" };'''\n";
+        let (status, _) = ask(api_router(&node), ("POST", "/apply"), None, &apply(freeze)).await;
+        assert_eq!(status, StatusCode::OK);
+        let shop = ("GET", "/managed/shop");
+        let (status, answer) = ask(https_router(&node), shop, Some(token), "").await;
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        assert!(answer["detail"].as_str().expect("why").contains("freeze"), "{answer}");
+        let (status, _) = ask(api_router(&node), shop, None, "").await;
+        assert_eq!(status, StatusCode::OK, "the admin socket is locked out by nothing");
+        let wrong = freeze.replace("owner", "ownr");
+        let (status, answer) =
+            ask(api_router(&node), ("POST", "/plan"), None, &apply(&wrong)).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(answer["detail"].as_str().expect("why").contains("line 2, column"), "{answer}");
         let _ = std::fs::remove_dir_all(&node.config.data_dir);
     }
 }

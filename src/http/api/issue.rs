@@ -11,7 +11,9 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::guard::denied;
 use super::{Answer, body, missing, views};
+use crate::access::{Action, Asker, Resource};
 use crate::http::error::{not_issued, uncommitted, unreadable};
 use crate::node::Node;
 use crate::perform::issuance::{self, Commission};
@@ -36,10 +38,10 @@ struct Why {
 /// Issues a certificate for a CSR.
 pub(super) async fn create(
     State(node): State<Arc<Node>>,
-    actor: Actor,
+    asker: Asker,
     request: Request,
 ) -> Answer {
-    Answer(create_for(&node, actor, request).await)
+    Answer(create_for(&node, &asker, request).await)
 }
 
 /// Revokes a certificate.
@@ -74,17 +76,24 @@ async fn revoke_account_of(node: &Node, actor: Actor, id: i64) -> Result<Value, 
     Ok(views::account(&account))
 }
 
-async fn create_for(node: &Node, actor: Actor, request: Request) -> Result<Value, Problem> {
+async fn create_for(node: &Node, asker: &Asker, request: Request) -> Result<Value, Problem> {
     let wanted: Wanted = body(request).await?;
+    let bad = |why: String| Problem::new(ProblemType::BadCsr, why);
+    let der = BASE64URL_NOPAD.decode(wanted.csr.as_bytes());
+    let der = der.map_err(|_| bad("the CSR is not base64url".into()))?;
+    let csr = Csr::parse(&der).map_err(|e| bad(e.to_string()))?;
+    let on = Resource {
+        authorities: vec![wanted.authority.clone()],
+        profile: Some(wanted.profile.clone()),
+        names: csr.identifiers().iter().map(ToString::to_string).collect(),
+        ..Resource::all("certificate")
+    };
+    asker.may(Action::CertificateIssue, &on).map_err(denied)?;
     let catalog = node.catalog.load();
     let authority = catalog.authorities.get(&wanted.authority);
     let authority = authority.ok_or_else(|| missing("authority", &wanted.authority))?;
     let profile = catalog.profiles.get(&wanted.profile);
     let profile = profile.ok_or_else(|| missing("profile", &wanted.profile))?;
-    let bad = |why: String| Problem::new(ProblemType::BadCsr, why);
-    let der = BASE64URL_NOPAD.decode(wanted.csr.as_bytes());
-    let der = der.map_err(|_| bad("the CSR is not base64url".into()))?;
-    let csr = Csr::parse(&der).map_err(|e| bad(e.to_string()))?;
     if node.store.is_blocked(&csr.public_key().spki_sha256()).map_err(unreadable)? {
         return Err(bad("the key is known to be compromised; make another".into()));
     }
@@ -98,7 +107,7 @@ async fn create_for(node: &Node, actor: Actor, request: Request) -> Result<Value
         blocked: &node.blocked,
     };
     let commission = Commission { authority, profile, account: None };
-    let issued = issuance::issue(node, actor, &commission, &request).await;
+    let issued = issuance::issue(node, asker.actor(), &commission, &request).await;
     let (_, row) = issued.map_err(not_issued)?;
     Ok(views::certificate_with_chain(&row, Some(authority), node.world.now()))
 }

@@ -2,6 +2,7 @@
 
 mod crypto;
 mod declare;
+mod declaring;
 mod external_key;
 mod found;
 mod guard;

@@ -8,9 +8,10 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::guard::{denied, permit_giving};
 use super::inventory::{Listing, paged};
 use super::{Answer, body, missing, views};
-use crate::access::Role;
+use crate::access::{Action, Asker, Resource, Role};
 use crate::catalog::check_name;
 use crate::http::error::{uncommitted, unreadable};
 use crate::node::Node;
@@ -58,10 +59,10 @@ pub(super) async fn show(State(node): State<Arc<Node>>, Path(name): Path<String>
 /// Makes a link that lets a person in once; this answer is the only place where it is ever shown.
 pub(super) async fn invite(
     State(node): State<Arc<Node>>,
-    actor: Actor,
+    asker: Asker,
     request: Request,
 ) -> Answer {
-    Answer(invite_one(&node, actor, request).await)
+    Answer(invite_one(&node, &asker, request).await)
 }
 
 /// Takes a person out of use, with all their sessions.
@@ -86,10 +87,10 @@ pub(super) async fn enable(
 pub(super) async fn roles(
     State(node): State<Arc<Node>>,
     Path(name): Path<String>,
-    actor: Actor,
+    asker: Asker,
     request: Request,
 ) -> Answer {
-    Answer(give_one(&node, &name, actor, request).await)
+    Answer(give_one(&node, &name, &asker, request).await)
 }
 
 fn show_one(node: &Node, name: &str) -> Result<Value, Problem> {
@@ -101,7 +102,7 @@ fn show_one(node: &Node, name: &str) -> Result<Value, Problem> {
     Ok(shown)
 }
 
-async fn invite_one(node: &Node, actor: Actor, request: Request) -> Result<Value, Problem> {
+async fn invite_one(node: &Node, asker: &Asker, request: Request) -> Result<Value, Problem> {
     let wanted: Invited = body(request).await?;
     check_person_name(&wanted.name).map_err(Problem::malformed)?;
     let now = node.world.now();
@@ -134,11 +135,14 @@ async fn invite_one(node: &Node, actor: Actor, request: Request) -> Result<Value
         invitation: Some(Invitation { hash: secret.hash(), expires_at: now + lifetime }),
         ..person
     };
+    // The link is good for whatever the person is.
+    asker.may(Action::PersonInvite, &Resource::named("person", &person.name)).map_err(denied)?;
+    permit_giving(asker, person.roles.iter().copied(), person.groups.iter())?;
     let mut shown = views::person(&person, now);
     let detail = json!({
         "roles": shown["roles"], "groups": shown["groups"], "expires_at": shown["invited_until"],
     });
-    let event = Event::new(actor, "person.invite", subject(&person)).with(detail);
+    let event = Event::new(asker.actor(), "person.invite", subject(&person)).with(detail);
     node.store.commit(Commit::new(event).put(person), now).await.map_err(uncommitted)?;
     shown["link"] = format!("{}/enter#{}", node.https_url, *secret.reveal()).into();
     Ok(shown)
@@ -171,7 +175,7 @@ async fn enable_one(node: &Node, name: &str, actor: Actor) -> Result<Value, Prob
 async fn give_one(
     node: &Node,
     name: &str,
-    actor: Actor,
+    asker: &Asker,
     request: Request,
 ) -> Result<Value, Problem> {
     let given: Given = body(request).await?;
@@ -182,12 +186,13 @@ async fn give_one(
         groups: given.groups.map_or(Ok(person.groups), check_groups)?,
         ..person
     };
+    permit_giving(asker, person.roles.iter().copied(), person.groups.iter())?;
     let names = |roles: &[Role]| roles.iter().map(|role| role.name()).collect::<Vec<_>>();
     let detail = json!({
         "roles": names(&person.roles), "groups": person.groups,
         "roles_before": names(&before.0), "groups_before": before.1,
     });
-    let event = Event::new(actor, "person.change", subject(&person)).with(detail);
+    let event = Event::new(asker.actor(), "person.change", subject(&person)).with(detail);
     changed(node, person, event).await
 }
 

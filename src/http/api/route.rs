@@ -32,7 +32,7 @@ pub(crate) struct Route {
 /// What an action of a route is done to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum On {
-    /// Things of a kind; the handler shows those that the caller may see.
+    /// All things of a kind, or what is of none: whoever may do it to some only is refused.
     Several,
     /// The thing that the path names.
     Named(&'static str),
@@ -146,7 +146,7 @@ fn issuing() -> Vec<Route> {
             "/external-keys",
             "Make an external account key",
             ExternalKeyCreate,
-            Body,
+            Several,
             external_key::create,
         ),
         act(
@@ -234,7 +234,7 @@ fn managing() -> Vec<Route> {
 
 fn finding() -> Vec<Route> {
     use Action::{EndpointRead, FoundRead, ScanRead, ScanRun};
-    use On::{Body, Named, Several};
+    use On::{Named, Several};
     vec![
         read("/found", "List found certificates", FoundRead, Several, found::list),
         read("/found/{id}", "Show a found certificate", FoundRead, Named("found"), found::show),
@@ -249,7 +249,7 @@ fn finding() -> Vec<Route> {
         read("/crypto", "List the cryptography in use", FoundRead, Several, crypto::list),
         read("/expiring", "List what ends soon", FoundRead, Several, found::expiring),
         read("/scans", "List scans", ScanRead, Several, found::scans),
-        act("/scans", "Begin a scan", ScanRun, Body, found::begin),
+        act("/scans", "Begin a scan", ScanRun, Several, found::begin),
         read("/scans/{id}", "Show a scan", ScanRead, Named("scan"), found::scan_of),
         act(
             "/scans/{id}/findings",

@@ -8,8 +8,10 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::guard::{denied, permit_giving};
 use super::inventory::{Listing, paged};
 use super::{Answer, body, missing, views};
+use crate::access::{Action, Asker, Resource};
 use crate::catalog::check_name;
 use crate::http::error::{uncommitted, unreadable};
 use crate::node::Node;
@@ -36,10 +38,10 @@ pub(super) async fn list(State(node): State<Arc<Node>>, Query(listing): Query<Li
 /// Makes a token; this answer is the only place where it is ever shown.
 pub(super) async fn create(
     State(node): State<Arc<Node>>,
-    actor: Actor,
+    asker: Asker,
     request: Request,
 ) -> Answer {
-    Answer(create_one(&node, actor, request).await)
+    Answer(create_one(&node, &asker, request).await)
 }
 
 /// Revokes a token.
@@ -51,11 +53,17 @@ pub(super) async fn revoke(
     Answer(revoke_one(&node, &name, actor).await)
 }
 
-async fn create_one(node: &Node, actor: Actor, request: Request) -> Result<Value, Problem> {
+async fn create_one(node: &Node, asker: &Asker, request: Request) -> Result<Value, Problem> {
     let wanted: Wanted = body(request).await?;
     check_name(&wanted.name).map_err(Problem::malformed)?;
     let malformed = |error: &dyn std::error::Error| Problem::malformed(error.to_string());
     let scope = Scope::try_from(wanted.scope).map_err(|e| malformed(&e))?;
+    let on = Resource::named("token", &wanted.name);
+    asker.may(Action::TokenCreate, &on).map_err(denied)?;
+    permit_giving(asker, scope.roles(), scope.groups())?;
+    if scope.gives_keys() {
+        asker.may_govern("the keys of certificates and keysets").map_err(denied)?;
+    }
     let lifetime = wanted.expires.as_deref().map(ca::duration::parse).transpose();
     let lifetime = lifetime.map_err(|e| malformed(&e))?;
     if lifetime == Some(SignedDuration::ZERO) {
@@ -86,7 +94,8 @@ async fn create_one(node: &Node, actor: Actor, request: Request) -> Result<Value
     };
     let mut shown = views::token(&row, now);
     let detail = json!({ "scope": row.scope, "expires_at": shown["expires_at"] });
-    let event = Event::new(actor, "token.create", format!("token/{}", row.name)).with(detail);
+    let event =
+        Event::new(asker.actor(), "token.create", format!("token/{}", row.name)).with(detail);
     node.store.commit(Commit::new(event).put(row), now).await.map_err(uncommitted)?;
     shown["token"] = token.reveal().into();
     Ok(shown)
