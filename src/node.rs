@@ -17,6 +17,7 @@ use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::keys::Keys;
 use crate::news::News;
+use crate::perform::checkpoint::Standing;
 use crate::perform::cluster_bundle::Bundles;
 use crate::perform::discovery::Discoveries;
 use crate::perform::keyset::{Edges, Keysets};
@@ -61,6 +62,8 @@ pub(crate) struct Node {
     pub(crate) discoveries: Discoveries,
     /// Why trust bundles are not in their clusters.
     pub(crate) bundles: Bundles,
+    /// Why the audit log is not signed, if it is not.
+    pub(crate) checkpoints: Current<Standing>,
     /// Keys known to be compromised, by file.
     pub(crate) blocked: ca::BlockedKeys,
     /// `http://host:port`: what certificates name for CRLs and issuers.
@@ -178,6 +181,7 @@ pub(crate) mod tests {
             streams: Streams::default(),
             discoveries: Discoveries::default(),
             bundles: Bundles::default(),
+            checkpoints: Current::new(Standing::default()),
             blocked: ca::BlockedKeys::default(),
             http_url: "http://localhost:8080".into(),
             https_url: "https://localhost:8443".into(),

@@ -36,6 +36,8 @@ pub(crate) enum Subject {
     Inventory,
     /// Ends that somebody is told of.
     Expiry,
+    /// The checkpoint of the audit log.
+    Checkpoint,
 }
 
 /// Which steps are under way, and what is wanted besides due rows.

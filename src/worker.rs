@@ -139,6 +139,7 @@ fn start_housekeeping(node: &Arc<Node>) {
     steps.start(Subject::Ended, perform::retention::forget_ended(Arc::clone(node)));
     steps.start(Subject::Fetches, perform::keyset::note_fetches(Arc::clone(node)));
     steps.start(Subject::Expiry, perform::expiry::look(Arc::clone(node)));
+    steps.start(Subject::Checkpoint, perform::checkpoint::look(Arc::clone(node)));
     steps.start(Subject::Inventory, perform::inventory::count(Arc::clone(node)));
 }
 

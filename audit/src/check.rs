@@ -36,6 +36,8 @@ pub struct Signed {
     pub size: u64,
     /// The root that was signed; none if it is not signed as it should be.
     pub root: Option<Hash>,
+    /// Whether it was kept elsewhere, so that those that are kept here do not narrow down what it shows.
+    pub elsewhere: bool,
 }
 
 /// What a check found.
@@ -101,8 +103,8 @@ struct Check<'a> {
     tree: Frontier,
     /// Where the next leaf belongs.
     next: u64,
-    /// The event of the leaf before.
-    last: i64,
+    /// The event of the first leaf.
+    first: i64,
     /// Checkpoints that were not reached yet.
     ahead: &'a [Signed],
     /// The event after which no checkpoint has vouched for anything yet.
@@ -129,7 +131,7 @@ impl<'a> Check<'a> {
         Self {
             tree: Frontier::default(),
             next: 0,
-            last: 0,
+            first: 0,
             ahead,
             vouched: 0,
             broken: false,
@@ -193,6 +195,9 @@ impl<'a> Check<'a> {
         if self.broken {
             return Ok(());
         }
+        if self.tree.size() == 0 {
+            (self.first, self.vouched) = (leaf.event, leaf.event - 1);
+        }
         let mut whole = Vec::new();
         self.tree.append(leaf.hash, |node, hash| whole.push((node, hash)));
         for (node, hash) in whole {
@@ -207,7 +212,6 @@ impl<'a> Check<'a> {
             self.ahead = ahead;
             self.vouch(signed, leaf.event);
         }
-        self.last = self.last.max(leaf.event);
         Ok(())
     }
 
@@ -222,7 +226,7 @@ impl<'a> Check<'a> {
             Some(_) if self.rewritten => self.more += 1,
             Some(_) => {
                 self.rewritten = true;
-                let first = self.vouched + 1;
+                let first = if signed.elsewhere { self.first } else { self.vouched + 1 };
                 self.find(Finding::Rewritten { first, last: event, size: signed.size });
             }
         }

@@ -128,7 +128,11 @@ impl fmt::Display for Finding {
                  {size} events was signed over another log"
             ),
             Self::Cut { size, left } => {
-                write!(f, "the last {} events were removed: {size} were signed", size - left)
+                write!(
+                    f,
+                    "the last {} events were removed: {size} were signed",
+                    size.saturating_sub(left)
+                )
             }
             Self::Unsigned { size } => {
                 write!(f, "the checkpoint of {size} events was changed, or signed by another key")

@@ -278,7 +278,7 @@ fn hashed(events: Vec<StoredEvent>) -> Kept {
         leaves.push(Leaf { position: tree.size(), event: event.id, hash });
         tree.append(hash, |_, _| {});
         if tree.size() % 10 == 0 {
-            signed.push(Signed { size: tree.size(), root: Some(tree.root()) });
+            signed.push(Signed { size: tree.size(), root: Some(tree.root()), elsewhere: false });
         }
     }
     Kept { leaves, events, signed }
@@ -357,6 +357,11 @@ fn a_log_that_was_hashed_anew_is_found_by_what_was_signed() {
         (20, 1),
         "the first two are right, the last is wrong too"
     );
+
+    let mut own = anew;
+    own.signed = hashed(own.events.clone()).signed;
+    own.signed.push(Signed { elsewhere: true, ..whole.signed[3] });
+    assert_eq!(checked(&own).findings, [Finding::Rewritten { first: 1, last: 40, size: 40 }]);
 
     let mut cut = whole.clone();
     cut.leaves.truncate(35);

@@ -34,6 +34,7 @@ actions! {
     AccountRevoke = "account.revoke";
     OrderRead = "order.read";
     EventRead = "event.read";
+    CheckpointMake = "checkpoint.make";
     CertificateRead = "certificate.read";
     CertificateIssue = "certificate.issue";
     CertificateRevoke = "certificate.revoke";

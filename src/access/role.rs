@@ -65,7 +65,7 @@ impl Role {
         action.is_reading()
             || match self {
                 Self::Viewer | Self::Approver => false,
-                Self::Auditor => action.is_about_others(),
+                Self::Auditor => action.is_about_others() || action == A::CheckpointMake,
                 Self::Issuer => matches!(action, A::CertificateIssue | A::CertificateRevoke),
                 Self::Rotator => rotates,
                 Self::Operator => {
@@ -73,6 +73,7 @@ impl Role {
                         || matches!(
                             action,
                             A::AccountRevoke
+                                | A::CheckpointMake
                                 | A::IssuerRollKey
                                 | A::ExternalKeyRead
                                 | A::ExternalKeyCreate

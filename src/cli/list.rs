@@ -127,24 +127,6 @@ impl Kind {
     }
 }
 
-/// What `audit` is asked for.
-#[derive(Debug, clap::Args)]
-pub(super) struct AuditArguments {
-    /// Only what was done to this, such as order/12, account/7, authority/internal or
-    /// certificate/03ab…
-    #[arg(long, value_name = "SUBJECT")]
-    subject: Option<String>,
-    /// How many at the most, up to 1000: the latest, newest last
-    #[arg(long, default_value_t = 100)]
-    limit: u32,
-    /// The page before: only what has a smaller id
-    #[arg(long, value_name = "ID")]
-    before: Option<i64>,
-    /// Print JSON, one event per line
-    #[arg(long)]
-    json: bool,
-}
-
 /// `status`: the node as a whole, or a list with what is wrong first.
 pub(super) fn status(arguments: &StatusArguments, client: &Client) -> Result<ExitCode, Failure> {
     match (arguments.kind, &arguments.of.name) {
@@ -189,24 +171,6 @@ fn show(kind: Kind, arguments: &Arguments, client: &Client) -> Result<ExitCode, 
         }
         None => show_list(arguments, kind, client),
     }?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// `audit`: the log, oldest first.
-pub(super) fn audit(arguments: &AuditArguments, client: &Client) -> Result<ExitCode, Failure> {
-    let mut query = Query::new("/events");
-    query.add("limit", Some(arguments.limit));
-    query.add("subject", arguments.subject.as_deref().map(escape));
-    query.add("before", arguments.before);
-    let answer = client.read(&query.0)?;
-    let events = answer["items"].as_array().cloned().unwrap_or_default();
-    if arguments.json {
-        for event in &events {
-            output::line(event)?;
-        }
-    } else {
-        output::table(&["id", "at", "actor", "action", "subject", "detail"], &events)?;
-    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,7 @@
 //! The command line. `serve` runs the server; every other command is a client of its API over the
 //! admin socket in the data directory, and shows what the API says under the API's names.
 
+mod audit;
 mod client;
 mod crypto;
 mod declare;
@@ -15,6 +16,7 @@ mod notify;
 mod output;
 mod person;
 mod process;
+mod rest;
 mod revoke;
 mod scan;
 mod serve;
@@ -69,8 +71,8 @@ enum Command {
     Import(import::Arguments),
     /// Show which cryptography is in use, and what of it is weak or not post-quantum
     Crypto(crypto::Arguments),
-    /// Show the audit log: who changed what, and when
-    Audit(list::AuditArguments),
+    /// Show the audit log: who changed what, and when; check it, sign it, prove and export it
+    Audit(audit::Arguments),
     /// Make, list and revoke keys for external account binding (RFC 8555 §7.3.4)
     #[command(subcommand)]
     Eab(external_key::Command),
@@ -125,7 +127,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Scan(arguments) => scan::run(&arguments, &client()),
         Command::Import(arguments) => import::run(&arguments, &client()),
         Command::Crypto(arguments) => crypto::run(&arguments, &client()),
-        Command::Audit(arguments) => list::audit(&arguments, &client()),
+        Command::Audit(arguments) => audit::run(&arguments, &client()),
         Command::Eab(command) => external_key::run(&command, &client()),
         Command::Token(command) => token::run(&command, &client()),
         Command::Invite(arguments) => person::invite(&arguments, &client()),

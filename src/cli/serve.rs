@@ -18,7 +18,7 @@ use tracing::info;
 
 use super::client::ADMIN_SOCKET;
 use super::url::{own_http_url, own_https_url};
-use super::{Failure, process};
+use super::{Failure, process, rest};
 use crate::catalog::Catalog;
 use crate::config::{Config, Overrides};
 use crate::fetches::Fetches;
@@ -32,6 +32,7 @@ use crate::http::{self, server, tls};
 use crate::keys::Keys;
 use crate::news::News;
 use crate::node::{Current, Inventory, Node};
+use crate::perform::checkpoint::Standing;
 use crate::perform::cluster_bundle::{self, Bundles};
 use crate::perform::discovery::{self, Discoveries};
 use crate::perform::keyset::{self, Edges, Keysets};
@@ -121,13 +122,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     drain.send_replace(true);
     node.news.end();
     while tasks.join_next().await.is_some() {}
-    keep_limits(&node).await;
-    keyset::keep_fetches(&node).await;
-    if node.store.writable().is_ok()
-        && let Err(error) = node.store.settle().await
-    {
-        tracing::warn!(%error, "the store's log of writes stays until the next start");
-    }
+    rest::keep(&node).await;
     let _ = fs::remove_file(data_dir.join(ADMIN_SOCKET));
     info!("stopped");
     Ok(())
@@ -210,6 +205,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
         streams: Streams::default(),
         discoveries: Discoveries::default(),
         bundles: Bundles::default(),
+        checkpoints: Current::new(Standing::default()),
         catalog: Current::new(Catalog::default()),
         inventory: Current::new(Inventory::default()),
         crls: Current::new(BTreeMap::new()),
@@ -377,22 +373,6 @@ async fn stop_signal() -> Result<(), Failure> {
         _ = interrupt.recv() => {}
     }
     Ok(())
-}
-
-/// Rate limits survive a restart.
-async fn keep_limits(node: &Node) {
-    let now = node.world.now();
-    let standing = node.limiter.standing(now);
-    if standing.is_empty() {
-        return;
-    }
-    let event = Event::new("serve", "limits.keep", "node");
-    let commit = standing.into_iter().fold(Commit::new(event), |commit, (bucket, arrival)| {
-        commit.put(Row::RateLimit { bucket, arrival })
-    });
-    if let Err(error) = node.store.commit(commit, now).await {
-        tracing::error!(%error, "rate limits are not kept");
-    }
 }
 
 /// The fact that tells whether a key is the right one, and its identity when sealed.

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::{Router, routing};
 
-use super::{certificate_gauges, keyset_gauges};
+use super::{certificate_gauges, keyset_gauges, log_gauges};
 use crate::node::Node;
 use crate::store::CommitError;
 
@@ -49,7 +49,9 @@ async fn metrics(State(node): State<Arc<Node>>) -> Response<Body> {
             node.metrics.crl_ends(name, crl.next_update);
         }
     }
-    open_metrics(node.metrics.render(&keyset_gauges::standing(&node)))
+    let mut more = keyset_gauges::standing(&node);
+    log_gauges::register(&node, &mut more);
+    open_metrics(node.metrics.render(&more))
 }
 
 /// Each certificate, under the names that dashboards already know.

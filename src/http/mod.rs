@@ -17,6 +17,7 @@ mod jwks;
 mod keyset_counters;
 mod keyset_gauges;
 pub(crate) mod limits;
+mod log_gauges;
 pub(crate) mod metrics;
 pub(crate) mod peers;
 mod pki;
@@ -37,6 +38,8 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Response};
 use axum::middleware::{Next, from_fn_with_state};
 use tracing::{Instrument, info_span};
+
+pub(crate) use self::api::report_of;
 
 use self::api::Entry;
 use crate::node::Node;

@@ -3,6 +3,7 @@
 
 pub(crate) mod again;
 pub(crate) mod calendar;
+pub(crate) mod checkpoint;
 pub(crate) mod cluster_bundle;
 pub(crate) mod cluster_signer;
 pub(crate) mod discovery;

@@ -20,13 +20,19 @@ pub(crate) async fn forget_ended(node: Arc<Node>) {
             Ok(false) => return,
             Err(error) => return error!(%error, "cannot look for what has ended"),
         }
+        let events_up_to = match node.store.events_ended(kept.events, AT_MOST) {
+            Ok(up_to) => up_to,
+            Err(error) => return error!(%error, "cannot look for events that are old enough"),
+        };
         let event = Event::new("worker", "retention.forget", "node").with(json!({
             "orders_expired_before": kept.orders.to_string(),
             "certificates_expired_before": kept.certificates.to_string(),
             "events_before": kept.events.to_string(),
+            // By this a check of the log tells what was forgotten from what was removed.
+            "events_up_to": events_up_to,
             "signing_keys_gone_before": kept.events.to_string(),
         }));
-        let commit = Commit::new(event).put(Row::Forget { kept, at_most: AT_MOST });
+        let commit = Commit::new(event).put(Row::Forget { kept, events_up_to, at_most: AT_MOST });
         if let Err(error) = node.store.commit(commit, now).await {
             return error!(%error, "what has ended cannot be forgotten; it will be retried");
         }

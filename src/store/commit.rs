@@ -11,6 +11,7 @@ use super::audit::Event;
 use super::fetch::{FetchRow, KnownBy};
 use super::forget::Kept;
 use super::found::Sighted;
+use super::log::{Log, signed};
 use super::notification::TOLD_UP_TO;
 use super::rows::{Stored, TABLES};
 
@@ -37,6 +38,8 @@ pub(crate) enum Row {
     BlockedKey { key_hash: [u8; 32], reason: String },
     /// Notices that are stored no more.
     NoNotices(Vec<i64>),
+    /// That the audit log was signed at a size.
+    Checkpoint { size: u64, note: String },
     /// A small fact of the node's own.
     Meta { name: &'static str, value: Vec<u8> },
     /// That a token or a session was used now.
@@ -59,6 +62,8 @@ pub(crate) enum Row {
     Forget {
         /// Since when things are kept.
         kept: Kept,
+        /// Up to which event the log is forgotten.
+        events_up_to: Option<i64>,
         /// How many rows of each table at the most.
         at_most: u32,
     },
@@ -100,6 +105,12 @@ impl Commit {
         Self { event: None, rows: rows.into_iter().chain(told).collect() }
     }
 
+    /// A commit of a checkpoint of the audit log. It has no event: it vouches for those that are there, and
+    /// one of its own would ask for the next.
+    pub(crate) fn note_checkpoint(size: u64, note: String) -> Self {
+        Self { event: None, rows: vec![Row::Checkpoint { size, note }] }
+    }
+
     /// The same commit, whose event is part of rotation `id`.
     pub(crate) fn of_rotation(self, id: i64) -> Self {
         Self { event: self.event.map(|event| event.of_rotation(id)), ..self }
@@ -119,27 +130,19 @@ impl Commit {
     }
 
     /// Writes everything, inside a transaction that the caller ends.
-    pub(super) fn write(&self, connection: &Connection, at: Timestamp) -> Result<(), CommitError> {
+    pub(super) fn write(
+        &self,
+        connection: &Connection,
+        log: &mut Log,
+        at: Timestamp,
+    ) -> Result<(), CommitError> {
         for row in &self.rows {
             row.write(connection, at)?;
         }
-        let Some(event) = &self.event else { return Ok(()) };
-        let detail = if event.detail.is_null() { None } else { Some(event.detail.to_string()) };
-        connection
-            .prepare_cached(
-                "INSERT INTO event (at, actor, action, subject, request, rotation, detail)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?
-            .execute(params![
-                at.as_second(),
-                event.actor,
-                event.action,
-                event.subject,
-                event.request,
-                event.rotation,
-                detail
-            ])?;
-        Ok(())
+        match &self.event {
+            Some(event) => Ok(log.append(connection, at, event)?),
+            None => Ok(()),
+        }
     }
 }
 
@@ -224,6 +227,12 @@ impl Row {
                  ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                 params![name, value],
             ),
+            Self::Checkpoint { size, note } => run(
+                connection,
+                "INSERT INTO audit_checkpoint (size, made_at, note) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO NOTHING",
+                params![signed(*size), at.as_second(), note],
+            ),
             Self::Used { table, id } => run(
                 connection,
                 &format!("UPDATE {table} SET used_at = ?1 WHERE id = ?2"),
@@ -255,9 +264,9 @@ impl Row {
                 let delete = format!("DELETE FROM {table} WHERE id = ?1 AND version = ?2");
                 put(connection, &delete, &[(*id).into(), (*version).into()])
             }
-            Self::Forget { kept, at_most } => {
+            Self::Forget { kept, events_up_to, at_most } => {
                 keep_ids(connection)?;
-                Ok(kept.forget(connection, *at_most)?)
+                Ok(kept.forget(connection, *events_up_to, *at_most)?)
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What is asked of the store about the audit log.
 
+use jiff::Timestamp;
 use rusqlite::Row;
 
 use super::audit::Recorded;
@@ -33,6 +34,19 @@ impl Store {
             rows.collect()
         })
         .await
+    }
+
+    /// Up to which event, of the oldest `limit`, all happened before `kept`; none if none did.
+    pub(crate) fn events_ended(
+        &self,
+        kept: Timestamp,
+        limit: u32,
+    ) -> Result<Option<i64>, ReadError> {
+        let sql = "WITH oldest AS (SELECT id, at FROM event ORDER BY id LIMIT ?2)
+                   SELECT max(id) FROM oldest WHERE id < coalesce(
+                     (SELECT min(id) FROM oldest WHERE at >= ?1), 9223372036854775807)";
+        let params = rusqlite::params![kept.as_second(), limit];
+        self.read(|c| c.prepare_cached(sql)?.query_row(params, |row| row.get(0)))
     }
 
     /// Of the events after `after`, those that somebody may be told of, oldest first, `limit` at the most;

@@ -22,7 +22,13 @@ impl Kept {
     }
 
     /// Forgets what is older, at most so many rows of each table.
-    pub(super) fn forget(&self, connection: &Connection, at_most: u32) -> rusqlite::Result<()> {
+    /// Of the log, events up to one that whoever asks has found to be old, so that its own event can say so.
+    pub(super) fn forget(
+        &self,
+        connection: &Connection,
+        events_up_to: Option<i64>,
+        at_most: u32,
+    ) -> rusqlite::Result<()> {
         let [orders, certificates, events] = self.seconds();
         for (statements, before) in
             [(ORDERS, orders), (CERTIFICATES, certificates), (EVENTS, events)]
@@ -31,6 +37,8 @@ impl Kept {
                 connection.prepare_cached(statement)?.execute(params![before, at_most])?;
             }
         }
+        let log = "DELETE FROM event WHERE id <= ?1";
+        connection.prepare_cached(log)?.execute([events_up_to])?;
         Ok(())
     }
 }
@@ -53,7 +61,7 @@ const CERTIFICATES: &[&str] = &[
         (SELECT id FROM certificate WHERE not_after < ?1 AND phase = 'issued'
          AND revoked_at IS NULL ORDER BY not_after LIMIT ?2)",
 ];
-/// What was told, seen or signed long ago; the log of it last.
+/// What was told, seen or signed long ago.
 const EVENTS: &[&str] = &[
     "DELETE FROM rotation WHERE id IN
         (SELECT id FROM rotation WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2)",
@@ -76,6 +84,7 @@ const EVENTS: &[&str] = &[
            (SELECT 1 FROM sighting WHERE found = found_certificate.id) LIMIT ?2)",
     "DELETE FROM session WHERE id IN
         (SELECT id FROM session WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
-    "DELETE FROM event WHERE id IN
-        (SELECT id FROM event WHERE at < ?1 ORDER BY id LIMIT ?2)",
+    "DELETE FROM audit_checkpoint WHERE size IN
+        (SELECT size FROM audit_checkpoint WHERE made_at < ?1 ORDER BY size LIMIT ?2)
+        AND size < (SELECT max(size) FROM audit_checkpoint)",
 ];

@@ -20,6 +20,7 @@ use super::commit::{self, Commit, CommitError};
 use super::crash;
 use super::damage::{self, Damaged};
 use super::error::{OpenError, ReadError};
+use super::log::{self, Log};
 use super::rows::Stored;
 use crate::world::World;
 
@@ -59,6 +60,7 @@ impl Store {
         configure(&writer).map_err(fault)?;
         damage::check(path, &writer)?;
         migrate(path, &mut writer, world)?;
+        let mut log = Log::resume(&writer).map_err(fault)?;
         let next_id = commit::highest_id(&writer).map_err(fault)? + 1;
         let (queue, jobs) = channel();
         let writers = Arc::new(AtomicUsize::new(0));
@@ -67,7 +69,7 @@ impl Store {
             .name("commit".into())
             .spawn({
                 let (writers, damaged) = (Arc::clone(&writers), Arc::clone(&damaged));
-                move || commit_loop(&writer, &jobs, &writers, &damaged)
+                move || commit_loop(&writer, &mut log, &jobs, &writers, &damaged)
             })
             .map_err(|e| OpenError::Thread(e.to_string()))?;
         let inner = Inner {
@@ -235,7 +237,7 @@ fn prepare_once(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
@@ -259,6 +261,9 @@ fn migrate(path: &Path, connection: &mut Connection, world: &World) -> Result<()
         }
         let transaction = connection.transaction().map_err(fault)?;
         transaction.execute_batch(statements).map_err(fault)?;
+        if statements == AUDIT {
+            log::begin(&transaction).map_err(fault)?;
+        }
         let applied = (version, world.now().as_second());
         let record = "INSERT INTO migration (version, applied_at) VALUES (?1, ?2)";
         transaction.execute(record, applied).map_err(fault)?;
@@ -270,6 +275,7 @@ fn migrate(path: &Path, connection: &mut Connection, world: &World) -> Result<()
 /// Applies commits until every handle on the store is gone.
 fn commit_loop(
     connection: &Connection,
+    log: &mut Log,
     jobs: &Receiver<Job>,
     writers: &AtomicUsize,
     damaged: &Damaged,
@@ -280,7 +286,7 @@ fn commit_loop(
         let outcomes = if damaged.is_set() {
             batch.iter().map(|_| Err(CommitError::Damaged)).collect()
         } else {
-            apply(connection, &batch)
+            apply(connection, log, &batch)
         };
         if outcomes.iter().any(|outcome| matches!(outcome, Err(CommitError::Damaged))) {
             damaged.set();
@@ -316,26 +322,31 @@ fn gather(batch: &mut Vec<Job>, jobs: &Receiver<Job>, wanted: usize) {
     }
 }
 
-fn apply(connection: &Connection, batch: &[Job]) -> Vec<Result<(), CommitError>> {
-    match together(connection, batch) {
+fn apply(connection: &Connection, log: &mut Log, batch: &[Job]) -> Vec<Result<(), CommitError>> {
+    match together(connection, log, batch) {
         Ok(()) => batch.iter().map(|_| Ok(())).collect(),
         // Nothing of it happened. One of them is refused, or there is no room for all: each finds
         // out alone.
-        Err(_) if batch.len() > 1 => batch.chunks(1).map(|one| together(connection, one)).collect(),
+        Err(_) if batch.len() > 1 => {
+            batch.chunks(1).map(|one| together(connection, log, one)).collect()
+        }
         Err(error) => vec![Err(error)],
     }
 }
 
 /// One transaction for all of them: every commit is durable, or none is.
-fn together(connection: &Connection, batch: &[Job]) -> Result<(), CommitError> {
+fn together(connection: &Connection, log: &mut Log, batch: &[Job]) -> Result<(), CommitError> {
     run(connection, "BEGIN IMMEDIATE")?;
-    let written = batch.iter().try_for_each(|job| job.commit.write(connection, job.at));
+    let mut grown = log.clone();
+    let written = grown.catch_up(connection).map_err(CommitError::from).and_then(|()| {
+        batch.iter().try_for_each(|job| job.commit.write(connection, &mut grown, job.at))
+    });
     let committed = written.and_then(|()| Ok(run(connection, "COMMIT")?));
     if committed.is_err() && !connection.is_autocommit() {
         // Out of space or of luck, SQLite has taken everything back already; else it is done here.
         run(connection, "ROLLBACK")?;
     }
-    committed
+    committed.map(|()| *log = grown)
 }
 
 fn run(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
@@ -348,7 +359,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Merged migrations never change; a new one is appended.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("schema.sql"),
     include_str!("managed.sql"),
     include_str!("keysets.sql"),
@@ -359,8 +370,11 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("notices.sql"),
     include_str!("asked.sql"),
     include_str!("people.sql"),
+    AUDIT,
 ];
-const SCHEMA_VERSION: i64 = 10;
+/// Events that are there already are hashed with it.
+const AUDIT: &str = include_str!("audit.sql");
+const SCHEMA_VERSION: i64 = 11;
 /// Large enough that a checkpoint's own syncs are rare, small enough to replay in no time (16 MiB).
 const CHECKPOINT_PAGES: i64 = 4096;
 const WRITER_CACHE_KIB: i64 = 16 * 1024;

@@ -11,6 +11,7 @@ mod issue;
 mod issuer;
 mod keyset;
 mod keyset_status;
+mod log;
 mod managed;
 mod person;
 mod receiver;
@@ -40,6 +41,7 @@ use super::error;
 use crate::node::Node;
 
 pub(crate) use guard::Entry;
+pub(crate) use log::report_of;
 
 /// The API, for those who come in at `entry`.
 pub(super) fn router(node: &Arc<Node>, entry: Entry) -> Router<Arc<Node>> {

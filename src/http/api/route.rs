@@ -7,8 +7,8 @@ use axum::handler::Handler;
 use axum::routing::{MethodRouter, get, post};
 
 use super::{
-    crypto, declare, external_key, found, inventory, issue, issuer, keyset, keyset_status, managed,
-    person, receiver, session, status, token, wish,
+    crypto, declare, external_key, found, inventory, issue, issuer, keyset, keyset_status, log,
+    managed, person, receiver, session, status, token, wish,
 };
 use crate::access::Action;
 use crate::node::Node;
@@ -49,7 +49,24 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(finding());
     routes.extend(running());
     routes.extend(people());
+    routes.extend(recording());
     routes
+}
+
+fn recording() -> Vec<Route> {
+    use Action::{CheckpointMake, EventRead as Read};
+    use On::Several;
+    vec![
+        read("/events", "The audit log", Read, Several, inventory::events),
+        read("/audit/events", "The audit log as it is hashed", Read, Several, log::lines),
+        read("/audit/key", "What verifies checkpoints", Read, Several, log::key),
+        read("/audit/checkpoint", "The newest checkpoint, a note", Read, Several, log::checkpoint),
+        act("/audit/checkpoint", "Sign what is new", CheckpointMake, Several, log::sign),
+        read("/audit/checkpoints/newest", "The same, and its time", Read, Several, log::newest),
+        read("/audit/proofs/{id}", "Prove that an event is in it", Read, Several, log::proof),
+        read("/audit/consistency", "Prove that it only grew", Read, Several, log::consistency),
+        read("/audit/verify", "Check the audit log", Read, Several, log::verify),
+    ]
 }
 
 fn issuing() -> Vec<Route> {
@@ -263,13 +280,12 @@ fn finding() -> Vec<Route> {
 
 fn running() -> Vec<Route> {
     use Action::{
-        DeclarationApply, DeclarationPlan, EventRead, NodeRead, ReceiverRead, ReceiverTest,
-        TokenCreate, TokenRead, TokenRevoke,
+        DeclarationApply, DeclarationPlan, NodeRead, ReceiverRead, ReceiverTest, TokenCreate,
+        TokenRead, TokenRevoke,
     };
     use On::{Body, Named, Several};
     vec![
         read("/status", "The node at a glance", NodeRead, Several, status::status),
-        read("/events", "The audit log", EventRead, Several, inventory::events),
         read("/tokens", "List API tokens", TokenRead, Several, token::list),
         act("/tokens", "Make an API token", TokenCreate, Body, token::create),
         act(

@@ -18,6 +18,7 @@ pub(super) async fn status(State(node): State<Arc<Node>>) -> Answer {
         .map(|(within, count)| ((*within).to_owned(), (*count).into()))
         .collect();
     let mut attention = attention(&node);
+    attention.extend(node.checkpoints.load().fault.clone());
     attention.extend(node.sockets.attention());
     attention.extend(node.streams.attention());
     attention.extend(node.discoveries.attention());

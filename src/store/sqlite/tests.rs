@@ -16,6 +16,19 @@ fn job(subject: &str, octets: usize) -> Job {
     Job { commit, at: Timestamp::UNIX_EPOCH, done }
 }
 
+/// Makes a store as the version before the audit log had hashes.
+pub(crate) fn made_before_the_log(path: &Path) {
+    let connection = Connection::open(path).expect("opens");
+    configure(&connection).expect("configured");
+    let list = "CREATE TABLE migration (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL)";
+    connection.execute(list, []).expect("made");
+    for (version, statements) in (1..).zip(MIGRATIONS).take_while(|(_, s)| *s != AUDIT) {
+        connection.execute_batch(statements).expect("applied");
+        let applied = "INSERT INTO migration VALUES (?1, 0)";
+        connection.execute(applied, [version]).expect("noted");
+    }
+}
+
 /// Whoever waits for a commit, and panics when it is done: on the thread that says so.
 struct Bomb;
 
@@ -85,6 +98,7 @@ fn a_refused_commit_takes_no_other_with_it() {
     let mut connection = Connection::open(&path).expect("opens");
     configure(&connection).expect("configured");
     migrate(&path, &mut connection, &World::system()).expect("migrated");
+    let mut log = Log::resume(&connection).expect("a log");
     let named = |subject: &str| {
         let (id, kind, name) = (1, "profile".to_owned(), "p".to_owned());
         let row = Declaration { id, version: 0, kind, name, spec: "{}".into() };
@@ -92,7 +106,8 @@ fn a_refused_commit_takes_no_other_with_it() {
         job.commit = job.commit.put(row);
         job
     };
-    let outcomes = apply(&connection, &[job("a", 1), named("b"), named("c"), job("d", 1)]);
+    let outcomes =
+        apply(&connection, &mut log, &[job("a", 1), named("b"), named("c"), job("d", 1)]);
     let refused: Vec<_> = outcomes.iter().map(Result::is_err).collect();
     assert_eq!(refused, [false, false, true, false], "the third wants an id that is taken");
     let events = "SELECT group_concat(subject, '') FROM (SELECT subject FROM event ORDER BY id)";
@@ -108,11 +123,12 @@ fn what_is_acknowledged_is_stored_and_nothing_else_when_space_runs_out() {
     let mut connection = Connection::open(&path).expect("opens");
     configure(&connection).expect("configured");
     migrate(&path, &mut connection, &World::system()).expect("migrated");
+    let mut log = Log::resume(&connection).expect("a log");
     let pages: i64 =
         connection.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("a number");
     connection.pragma_update(None, "max_page_count", pages + 20).expect("limited");
     let batch = [job("a", 10), job("b", 1_000_000), job("c", 10), job("d", 10)];
-    let outcomes = apply(&connection, &batch);
+    let outcomes = apply(&connection, &mut log, &batch);
     let stored = |subject: &str| -> bool {
         let sql = "SELECT count(*) FROM event WHERE subject = ?1";
         connection.query_row(sql, [subject], |row| row.get::<_, i64>(0)).expect("read") == 1
@@ -121,6 +137,6 @@ fn what_is_acknowledged_is_stored_and_nothing_else_when_space_runs_out() {
         assert_eq!(stored(subject), outcome.is_ok(), "{subject}: {outcome:?}");
     }
     assert!(outcomes[1].is_err(), "there was no room for it");
-    assert!(apply(&connection, &[job("e", 10)])[0].is_ok(), "and it goes on");
+    assert!(apply(&connection, &mut log, &[job("e", 10)])[0].is_ok(), "and it goes on");
     std::fs::remove_file(&path).expect("clean up");
 }
