@@ -150,4 +150,16 @@ pub const KINDS: &[Kind] = &[
     kind("keyset.rotate", Info, Happens, 0, "an operator asked for the next key"),
     kind("keyset.roll-back", Info, Ends("edge"), 0, "an operator withdrew a key"),
     kind("keyset.undeclare", Info, EndsAll, 0, "it is not declared any more"),
+    kind("approval.ask", Warning, Begins("approval"), 0, "somebody must agree to a request"),
+    kind("approval.approve", Info, Happens, 0, "somebody agreed to a request"),
+    kind("approval.deny", Info, Ends("approval"), 0, "somebody did not agree to a request"),
+    kind("approval.withdraw", Info, Ends("approval"), 0, "a request was taken back"),
+    kind("approval.use", Info, Ends("approval"), 0, "what was agreed to is done"),
+    kind(
+        "approval.break-glass",
+        Emergency,
+        Happens,
+        0,
+        "something is done without the approval it needs",
+    ),
 ];

@@ -72,9 +72,17 @@ actions! {
     DeclarationApply = "declaration.apply";
     DeclarationGovern = "declaration.govern";
     AccessRead = "access.read";
+    ApprovalRead = "approval.read";
+    ApprovalDecide = "approval.decide";
+    OwnApprovalWithdraw = "own-approval.withdraw";
 }
 
 impl Action {
+    /// The kind of what it is done to.
+    pub(crate) fn noun(self) -> &'static str {
+        self.name().split_once('.').map_or(self.name(), |(noun, _)| noun)
+    }
+
     /// Whether it changes nothing and shows nothing that only an auditor or an admin is to see.
     pub(crate) fn is_reading(self) -> bool {
         self.name().ends_with(".read") && !self.is_about_others()
@@ -95,6 +103,12 @@ impl Action {
 
     /// Whether everybody who was recognised may do it, since it is about nobody but themselves.
     pub(crate) fn is_own(self) -> bool {
-        matches!(self, Self::OwnSessionRead | Self::OwnSessionEnd)
+        matches!(self, Self::OwnSessionRead | Self::OwnSessionEnd | Self::OwnApprovalWithdraw)
+    }
+
+    /// Whether somebody can be asked to agree before it is done: not to reading, nor to agreeing.
+    pub(crate) fn can_need_approval(self) -> bool {
+        let changes_nothing = self.name().ends_with(".read") || self == Self::DeclarationPlan;
+        !changes_nothing && !self.is_own() && self != Self::ApprovalDecide
     }
 }

@@ -1,12 +1,14 @@
 //! Who asks. Each way in proves it differently; from here on they are all callers.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ::policy::{Kind, Resource, Subject};
 use jiff::{SignedDuration, Timestamp};
 
 use super::action::Action;
+use super::approval::Needed;
 use super::role::Role;
 use super::rules::{Denied, Rules};
 use crate::store::Actor;
@@ -80,13 +82,25 @@ pub(crate) struct Asker {
     subject: Option<Arc<Subject>>,
     rules: Arc<Rules>,
     request: Arc<str>,
+    consent: Arc<Consent>,
+}
+
+/// What a request brings towards approval, and what it turned out to need.
+#[derive(Default)]
+struct Consent {
+    /// The actions that were agreed to.
+    approved: BTreeSet<String>,
+    /// Whether it is done though nobody agreed.
+    unbound: bool,
+    needed: Mutex<Option<Needed>>,
 }
 
 impl Asker {
     /// `caller` asks by HTTP request `request` at `now`.
     pub(crate) fn new(caller: Caller, rules: Arc<Rules>, request: &str, now: Timestamp) -> Self {
         let subject = caller.subject(now).map(Arc::new);
-        Self { caller: Arc::new(caller), subject, rules, request: request.into() }
+        let (caller, request) = (Arc::new(caller), request.into());
+        Self { caller, subject, rules, request, consent: Arc::default() }
     }
 
     /// Who it is.
@@ -104,7 +118,8 @@ impl Asker {
     /// # Errors
     /// Why not.
     pub(crate) fn may(&self, action: Action, resource: &Resource) -> Result<(), Denied> {
-        self.subject.as_ref().map_or(Ok(()), |who| self.rules.decide(who, action, resource))
+        self.subject.as_ref().map_or(Ok(()), |who| self.rules.decide(who, action, resource))?;
+        self.agreed(action, || resource.id())
     }
 
     /// Whether there is anything at all to which `action` may be done: what is asked before it is known
@@ -122,7 +137,7 @@ impl Asker {
     /// Why not.
     pub(crate) fn may_every(&self, action: Action) -> Result<(), Denied> {
         if self.may_all(action) {
-            return Ok(());
+            return self.agreed(action, || format!("{}/", action.noun()));
         }
         self.may_any(action)?;
         Err(Denied::OutOfScope { action: action.name() })
@@ -154,5 +169,52 @@ impl Asker {
         let Some(who) = &self.subject else { return Ok(()) };
         let may = self.rules.holds(who, Role::Admin);
         if may { Ok(()) } else { Err(Denied::NotYours { what: what.to_owned() }) }
+    }
+
+    /// Whether anything that is asked could need approval, or a fresh proof.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.rules.demand_anything()
+    }
+
+    /// The same, to whose request somebody agreed, as far as it is these actions.
+    pub(crate) fn approved(self, actions: BTreeSet<String>) -> Self {
+        Self { consent: Arc::new(Consent { approved: actions, ..Consent::default() }), ..self }
+    }
+
+    /// The same, to whose request nobody needs to agree.
+    pub(crate) fn unbound(self) -> Self {
+        Self { consent: Arc::new(Consent { unbound: true, ..Consent::default() }), ..self }
+    }
+
+    /// What was denied only because nobody has agreed to it.
+    pub(crate) fn needed(&self) -> Option<Needed> {
+        self.consent.needed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Nothing is to be agreed to: it is denied for another reason too.
+    pub(crate) fn need_nothing(&self) {
+        *self.consent.needed.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Whether what is needed besides permission is there.
+    fn agreed(&self, action: Action, subject: impl FnOnce() -> String) -> Result<(), Denied> {
+        let Some(demand) = self.rules.demanded(action) else { return Ok(()) };
+        if self.consent.unbound {
+            return Ok(());
+        }
+        let stepped_up = self.subject.as_ref().is_some_and(|who| who.stepped_up);
+        if demand.step_up && matches!(self.caller.who, Who::Person(_)) && !stepped_up {
+            return Err(Denied::StepUp { action: action.name() });
+        }
+        if demand.approvals == 0 || self.consent.approved.contains(action.name()) {
+            return Ok(());
+        }
+        let more = Needed::new(demand, action, subject());
+        let mut needed = self.consent.needed.lock().unwrap_or_else(PoisonError::into_inner);
+        *needed = Some(match needed.take() {
+            Some(needed) => needed.and(more),
+            None => more,
+        });
+        Err(Denied::NeedsApproval { action: action.name() })
     }
 }

@@ -2,12 +2,14 @@
 //! [`Resource`], and [`Rules`] alone decide. Nothing here knows how a request came or what it does.
 
 mod action;
+mod approval;
 mod caller;
 mod role;
 mod rules;
 
 pub(crate) use ::policy::{Binding, Policy, Resource};
 pub(crate) use action::Action;
+pub(crate) use approval::{ApprovalSpec, Needed};
 pub(crate) use caller::{Asker, Caller, Who};
 pub(crate) use role::Role;
 pub(crate) use rules::{Denied, Fault, Rules};

@@ -64,7 +64,8 @@ impl Role {
         );
         action.is_reading()
             || match self {
-                Self::Viewer | Self::Approver => false,
+                Self::Viewer => false,
+                Self::Approver => action == A::ApprovalDecide,
                 Self::Auditor => action.is_about_others() || action == A::CheckpointMake,
                 Self::Issuer => matches!(action, A::CertificateIssue | A::CertificateRevoke),
                 Self::Rotator => rotates,

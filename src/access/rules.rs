@@ -9,24 +9,31 @@ use ::policy::{Binding, Decision, Policy, Resource, Subject, Vocabulary};
 pub(crate) use ::policy::Fault;
 
 use super::action::Action;
+use super::approval::{self, ApprovalSpec, Demand};
 use super::role::Role;
 
 /// Who may what, as it stands.
 #[derive(Clone)]
-pub(crate) struct Rules(Option<::policy::Rules>);
+pub(crate) struct Rules {
+    /// None: nobody may anything.
+    permissions: Option<::policy::Rules>,
+    approvals: Vec<ApprovalSpec>,
+}
 
 impl Rules {
-    /// What bindings and policies say.
+    /// What bindings, policies and rules of approval say; whether the last could work is checked elsewhere.
     ///
     /// # Errors
     /// The first of them that could not work.
     pub(crate) fn compile<'a>(
         bindings: impl IntoIterator<Item = &'a Binding>,
         policies: impl IntoIterator<Item = &'a Policy>,
+        approvals: impl IntoIterator<Item = &'a ApprovalSpec>,
     ) -> Result<Self, Fault> {
         let vocabulary = VOCABULARY.as_ref().map_err(|why| Fault::Program(why.clone()))?;
         let rules = ::policy::Rules::compile(Arc::clone(vocabulary), bindings, policies);
-        rules.map(|rules| Self(Some(rules)))
+        let approvals = approvals.into_iter().cloned().collect();
+        rules.map(|rules| Self { permissions: Some(rules), approvals })
     }
 
     /// Whether `subject` may do `action` to `resource`.
@@ -44,7 +51,11 @@ impl Rules {
         match policy {
             _ if decision.permitted => Ok(()),
             Some(policy) => Err(Denied::Forbidden { action: action.name(), policy }),
-            None if self.0.as_ref().is_some_and(|rules| rules.might(subject, action.name())) => {
+            None if self
+                .permissions
+                .as_ref()
+                .is_some_and(|rules| rules.might(subject, action.name())) =>
+            {
                 Err(Denied::OutOfScope { action: action.name() })
             }
             None => Err(Denied::NotPermitted { action: action.name() }),
@@ -53,7 +64,7 @@ impl Rules {
 
     /// The same, with what decided it.
     pub(crate) fn explain(&self, subject: &Subject, action: Action, on: &Resource) -> Decision {
-        match &self.0 {
+        match &self.permissions {
             _ if action.is_own() => Decision { permitted: true, reasons: Vec::new() },
             Some(rules) => rules.decide(subject, action.name(), on),
             None => Decision { permitted: false, reasons: Vec::new() },
@@ -66,20 +77,30 @@ impl Rules {
     /// Why not.
     pub(crate) fn decide_any(&self, subject: &Subject, action: Action) -> Result<(), Denied> {
         let might = |rules: &::policy::Rules| rules.might(subject, action.name());
-        let might = action.is_own() || self.0.as_ref().is_some_and(might);
+        let might = action.is_own() || self.permissions.as_ref().is_some_and(might);
         if might { Ok(()) } else { Err(Denied::NotPermitted { action: action.name() }) }
     }
 
     /// Whether `subject` may surely do `action` to everything.
     pub(crate) fn decide_all(&self, subject: &Subject, action: Action) -> bool {
         let surely = |rules: &::policy::Rules| rules.surely(subject, action.name());
-        action.is_own() || self.0.as_ref().is_some_and(surely)
+        action.is_own() || self.permissions.as_ref().is_some_and(surely)
+    }
+
+    /// Whether anything needs approval, or a fresh proof.
+    pub(super) fn demand_anything(&self) -> bool {
+        !self.approvals.is_empty()
+    }
+
+    /// What `action` needs besides that it is permitted.
+    pub(super) fn demanded(&self, action: Action) -> Option<Demand> {
+        approval::demanded(&self.approvals, action)
     }
 
     /// Whether `subject` has `role` for everything.
     pub(super) fn holds(&self, subject: &Subject, role: Role) -> bool {
         let holds = |rules: &::policy::Rules| rules.holds(subject).any(|held| held == role.name());
-        self.0.as_ref().is_some_and(holds)
+        self.permissions.as_ref().is_some_and(holds)
     }
 }
 
@@ -87,7 +108,7 @@ impl Default for Rules {
     /// What the roles say, and nothing besides.
     fn default() -> Self {
         // Without a vocabulary nobody may anything.
-        Self::compile([], []).unwrap_or(Self(None))
+        Self::compile([], [], []).unwrap_or(Self { permissions: None, approvals: Vec::new() })
     }
 }
 
@@ -133,6 +154,20 @@ pub(crate) enum Denied {
         action: &'static str,
         /// What the policy is called.
         policy: String,
+    },
+    /// Somebody must agree to it first.
+    #[error("this needs the approval of another ({action})")]
+    NeedsApproval {
+        /// What was wanted.
+        action: &'static str,
+    },
+    /// Whoever asks must prove anew that it is they.
+    #[error(
+        "this ({action}) needs a fresh proof that it is you: confirm with your passkey, and ask again"
+    )]
+    StepUp {
+        /// What was wanted.
+        action: &'static str,
     },
     /// It would give away more than they have.
     #[error("you cannot give or change {what}, which you have not; ask an admin")]

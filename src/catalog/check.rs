@@ -51,7 +51,11 @@ impl Declared {
         };
         most("binding", self.bindings.keys().collect())?;
         most("policy", self.policies.keys().collect())?;
-        let rules = Rules::compile(self.bindings.values(), self.policies.values());
+        most("approval", self.approvals.keys().collect())?;
+        for spec in self.approvals.values() {
+            spec.check().map_err(|why| Wrong::new("approval", &spec.name, why))?;
+        }
+        let rules = Rules::compile(self.bindings.values(), self.policies.values(), []);
         rules.map(|_| ()).map_err(|fault| match fault {
             Fault::Binding { name, why } => Wrong::new("binding", &name, why.to_string()),
             Fault::Policy { name, why } => Wrong::new("policy", &name, why.to_string()),

@@ -18,7 +18,7 @@ use super::managed::{CertificateSpec, TargetSpec};
 use super::receiver::ChatSpec;
 use super::webhook::WebhookSpec;
 use super::wrong::{self, Wrong};
-use crate::access::{Binding, Policy};
+use crate::access::{ApprovalSpec, Binding, Policy};
 use crate::perform::obtain::acme::AcmeSpec;
 
 /// One declared thing, whatever its kind.
@@ -123,6 +123,7 @@ kinds! {
     cluster_bundles: ClusterBundleSpec, "cluster_bundle", |spec: &ClusterBundleSpec| spec.name.clone();
     bindings: Binding, "binding", |spec: &Binding| spec.name.clone();
     policies: Policy, "policy", |spec: &Policy| spec.name.clone();
+    approvals: ApprovalSpec, "approval", |spec: &ApprovalSpec| spec.name.clone();
 }
 
 /// Reads the declarations of several files as one set.

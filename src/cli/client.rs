@@ -18,13 +18,20 @@ use crate::config::default_data_dir;
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     socket: PathBuf,
+    /// What every request brings besides.
+    headers: Vec<(&'static str, String)>,
 }
 
 impl Client {
     /// The client of the server on `data_dir`.
     pub(super) fn new(data_dir: Option<&Path>) -> Self {
         let data_dir = data_dir.map_or_else(default_data_dir, Path::to_owned);
-        Self { socket: data_dir.join(ADMIN_SOCKET) }
+        Self { socket: data_dir.join(ADMIN_SOCKET), headers: Vec::new() }
+    }
+
+    /// The same, whose requests bring these headers.
+    pub(super) fn with(self, headers: Vec<(&'static str, String)>) -> Self {
+        Self { headers, ..self }
     }
 
     /// What the server shows at `path`.
@@ -54,7 +61,12 @@ impl Client {
         })?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        let request = Request::builder()
+        let mut request = Request::builder();
+        for (name, value) in &self.headers {
+            // Bytes: reasons are in people's own words.
+            request = request.header(*name, value.as_bytes());
+        }
+        let request = request
             .method(method)
             .uri(format!("/api/v1{path}"))
             .header("host", "localhost")

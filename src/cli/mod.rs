@@ -1,6 +1,7 @@
 //! The command line. `serve` runs the server; every other command is a client of its API over the
 //! admin socket in the data directory, and shows what the API says under the API's names.
 
+mod approval;
 mod audit;
 mod client;
 mod crypto;
@@ -38,6 +39,8 @@ struct Arguments {
     /// Where the node keeps its store, keys and admin socket [default: $STATE_DIRECTORY, /var/lib/perennial for root, else ~/.local/share/perennial]
     #[arg(long, global = true, value_name = "DIR", env = "PERENNIAL_DATA_DIR")]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    consent: approval::Consent,
     #[command(subcommand)]
     command: Command,
 }
@@ -87,6 +90,9 @@ enum Command {
     /// List and end the sessions of people
     #[command(subcommand)]
     Session(person::SessionCommand),
+    /// List requests that somebody must agree to, and agree to them or not
+    #[command(subcommand)]
+    Approval(approval::Command),
     /// Try out who is told of events
     #[command(subcommand, alias = "webhook")]
     Notify(notify::Command),
@@ -111,8 +117,8 @@ fn write_manual(directory: &Path) -> Result<(), Failure> {
 
 /// Runs the program and says how it went: 0 done, 1 failed, 2 usage, 3 something to do.
 pub(crate) fn run() -> ExitCode {
-    let Arguments { data_dir, command } = Arguments::parse();
-    let client = || client::Client::new(data_dir.as_deref());
+    let Arguments { data_dir, consent, command } = Arguments::parse();
+    let client = || client::Client::new(data_dir.as_deref()).with(consent.headers());
     let outcome = match command {
         Command::Serve(arguments) => serve::run(&arguments, data_dir.as_deref()),
         Command::Apply(arguments) => declare::apply(&arguments, &client()),
@@ -130,6 +136,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Audit(arguments) => audit::run(&arguments, &client()),
         Command::Eab(command) => external_key::run(&command, &client()),
         Command::Token(command) => token::run(&command, &client()),
+        Command::Approval(command) => approval::run(&command, &client()),
         Command::Invite(arguments) => person::invite(&arguments, &client()),
         Command::Person(command) => person::run(&command, &client()),
         Command::Session(command) => person::session(&command, &client()),

@@ -193,7 +193,8 @@ fn build(
         let keyset = Keyset::new(spec).map_err(EstablishError::Declared)?;
         keysets.insert(name, Arc::new(keyset));
     }
-    let rules = Rules::compile(declared.bindings.values(), declared.policies.values());
+    let (bindings, policies) = (declared.bindings.values(), declared.policies.values());
+    let rules = Rules::compile(bindings, policies, declared.approvals.values());
     let rules = rules.map_err(|fault| EstablishError::Declared(fault.to_string()))?;
     let mut catalog = Catalog {
         authorities,

@@ -4,6 +4,7 @@
 //! durable, and a write without an event does not compile.
 
 mod alarm;
+mod approval;
 mod asked;
 mod audit;
 mod commit;

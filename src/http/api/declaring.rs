@@ -17,13 +17,19 @@ pub(super) fn permit(
     (standing, wanted): (&Declared, &Declared),
     changes: &[Change],
 ) -> Result<(), Problem> {
+    let mut first = None;
     for change in changes {
-        judge(asker, (standing, wanted), change).map_err(|why| {
-            let why = format!("{} {:?}: {why}", change.kind, change.name);
-            Problem::new(ProblemType::Unauthorized, why).with_status(403)
-        })?;
+        let Err(why) = judge(asker, (standing, wanted), change) else { continue };
+        let told = format!("{} {:?}: {why}", change.kind, change.name);
+        let problem = Problem::new(ProblemType::Unauthorized, told).with_status(403);
+        if !matches!(why, Denied::NeedsApproval { .. }) {
+            asker.need_nothing();
+            return Err(problem);
+        }
+        // Whoever agrees is to know of all of it.
+        first.get_or_insert(problem);
     }
-    Ok(())
+    first.map_or(Ok(()), Err)
 }
 
 /// Whether one change may be made.
@@ -36,14 +42,18 @@ pub(super) fn judge(
     change: &Change,
 ) -> Result<(), Denied> {
     let Change { kind, name, .. } = change;
+    let mut needs = Ok(());
     // Whoever takes something over needs both what it was and what it is to be.
     for (action, resource) in [standing, wanted].iter().filter_map(|of| actions(of, kind, name)) {
-        if matches!(*kind, "binding" | "policy") {
+        if matches!(*kind, "approval" | "binding" | "policy") {
             asker.may_govern("who may what")?;
         }
-        asker.may(action, &resource)?;
+        match asker.may(action, &resource) {
+            Err(why @ Denied::NeedsApproval { .. }) => needs = Err(why),
+            decided => decided?,
+        }
     }
-    Ok(())
+    needs
 }
 
 /// Which action it is to change what is declared so, and on what.
@@ -97,7 +107,7 @@ mod tests {
         let groups = vec!["payments".to_owned()];
         let caller = Caller { groups, ..Caller::new(Who::Token("ci".into()), Vec::new()) };
         let bindings = declared(TEAM).bindings;
-        let rules = Rules::compile(bindings.values(), []).expect("rules");
+        let rules = Rules::compile(bindings.values(), [], []).expect("rules");
         Asker::new(caller, Arc::new(rules), "", Timestamp::UNIX_EPOCH)
     }
 
@@ -142,7 +152,8 @@ mod tests {
     fn who_may_what_is_for_admins_alone() {
         let policy = "[[policy]]\nname = 'p'\ncedar = 'permit (principal, action, resource);'\n";
         for role in Role::ALL {
-            for text in [TEAM, policy] {
+            let approval = "[[approval]]\nname = 'a'\nactions = ['keyset.*']\n";
+            for text in [TEAM, policy, approval] {
                 assert_eq!(may(&holder(role), "", text), role == Role::Admin, "{role}");
             }
             let operates = matches!(role, Role::Operator | Role::Admin);
@@ -150,7 +161,7 @@ mod tests {
             assert_eq!(may(&holder(role), "", EDGE), role == Role::Admin, "{role}");
         }
         // Not even where a policy permits everything.
-        let rules = Rules::compile([], declared(policy).policies.values()).expect("rules");
+        let rules = Rules::compile([], declared(policy).policies.values(), []).expect("rules");
         let caller = Caller::new(Who::Token("t".into()), vec![Role::Viewer]);
         let asker = Asker::new(caller, Arc::new(rules), "", Timestamp::UNIX_EPOCH);
         assert!(may(&asker, "", EDGE));

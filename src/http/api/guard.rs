@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, Response, header};
 use axum::middleware::Next;
 
 use super::route::On;
-use super::subject;
+use super::{sought, subject, whole};
 use crate::access::{Action, Asker, Caller, Denied, Role, Who};
 use crate::http::bearer::Refusal;
 use crate::http::{RequestId, caller, error};
@@ -43,12 +43,9 @@ pub(super) async fn check(
     request: Request,
     next: Next,
 ) -> Response<Body> {
-    let (mut parts, body) = request.into_parts();
-    let mut response = match admit(&guard, &mut parts).await {
-        Ok(asker) => {
-            parts.extensions.insert(asker);
-            next.run(Request::from_parts(parts, body)).await
-        }
+    let (parts, body) = request.into_parts();
+    let mut response = match answer(&guard, parts, body, next).await {
+        Ok(response) => response,
         Err(refusal) => refusal.response(),
     };
     let headers = response.headers_mut();
@@ -58,14 +55,44 @@ pub(super) async fn check(
     response
 }
 
-async fn admit(guard: &Guard, parts: &mut Parts) -> Result<Asker, Refusal> {
+async fn answer(
+    guard: &Guard,
+    mut parts: Parts,
+    body: Body,
+    next: Next,
+) -> Result<Response<Body>, Refusal> {
+    let asker = recognise(guard, &mut parts).await?;
+    if parts.method.is_safe() || !asker.is_bound() {
+        judge(guard, &asker, &mut parts).await?;
+        parts.extensions.insert(asker);
+        return Ok(next.run(Request::from_parts(parts, body)).await);
+    }
+    let body = whole(body).await?;
+    let (node, entry) = (&guard.node, guard.entry);
+    let (asker, sought) = sought::present(node, asker, entry, (&parts, &body)).await?;
+    let response = match judge(guard, &asker, &mut parts).await {
+        Ok(()) => {
+            parts.extensions.insert(asker.clone());
+            next.run(Request::from_parts(parts, Body::from(body))).await
+        }
+        Err(problem) => error::response(&problem),
+    };
+    Ok(sought::settle(node, &asker, sought, response).await)
+}
+
+/// Who asks.
+async fn recognise(guard: &Guard, parts: &mut Parts) -> Result<Asker, Refusal> {
     let caller = match guard.entry {
         Entry::Socket => Caller::new(Who::Local, Vec::new()),
         Entry::Network => caller::recognise(&guard.node, parts).await?,
     };
     let id = parts.extensions.get::<RequestId>().map_or("", |id| id.0.as_str());
     let rules = Arc::clone(&guard.node.catalog.load().rules);
-    let asker = Asker::new(caller, rules, id, guard.node.world.now());
+    Ok(Asker::new(caller, rules, id, guard.node.world.now()))
+}
+
+/// Whether they may, as far as the route alone tells.
+async fn judge(guard: &Guard, asker: &Asker, parts: &mut Parts) -> Result<(), Problem> {
     match guard.on {
         On::Several => asker.may_every(guard.action),
         On::Body | On::Oneself => asker.may_any(guard.action),
@@ -76,8 +103,7 @@ async fn admit(guard: &Guard, parts: &mut Parts) -> Result<Asker, Refusal> {
             asker.may(guard.action, &subject::find(&guard.node, kind, name)?)
         }
     }
-    .map_err(denied)?;
-    Ok(asker)
+    .map_err(denied)
 }
 
 /// Asks again, for what the body of a request says is more than its route alone.

@@ -1,5 +1,6 @@
 //! The API, under `/api/v1`: what the command line shows and does, in JSON, for whoever may.
 
+mod approval;
 mod crypto;
 mod declare;
 mod declaring;
@@ -17,6 +18,7 @@ mod person;
 mod receiver;
 mod route;
 mod session;
+mod sought;
 mod status;
 mod subject;
 mod token;
@@ -31,7 +33,8 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::middleware::from_fn_with_state;
-use http_body_util::{BodyExt, Limited};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Collected, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -73,11 +76,16 @@ impl axum::response::IntoResponse for Answer {
 
 /// The JSON body of a request.
 async fn body<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
-    let bytes = Limited::new(request.into_body(), MAX_BODY).collect().await;
-    let bytes =
-        bytes.map_err(|_| Problem::malformed("the request is too long").with_status(413))?;
-    serde_json::from_slice(&bytes.to_bytes())
+    let bytes = whole(request.into_body()).await?;
+    serde_json::from_slice(&bytes)
         .map_err(|e| Problem::malformed(format!("the request is not understood: {e}")))
+}
+
+/// All of a body.
+async fn whole(body: Body) -> Result<Bytes, Problem> {
+    let bytes = Limited::new(body, MAX_BODY).collect().await;
+    let long = |_| Problem::malformed("the request is too long").with_status(413);
+    bytes.map(Collected::to_bytes).map_err(long)
 }
 
 fn missing(what: &str, name: &str) -> Problem {

@@ -1,6 +1,8 @@
 //! The routes of the API: each a row that says what it is for, which action it is, and on what. There is
 //! no other way to add one, so that none is without a decision.
 
+mod deciding;
+
 use std::sync::Arc;
 
 use axum::handler::Handler;
@@ -50,6 +52,7 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(running());
     routes.extend(people());
     routes.extend(recording());
+    routes.extend(deciding::routes());
     routes
 }
 

@@ -2,6 +2,7 @@
 //! what a row means and what may become of it is decided elsewhere.
 
 mod acme;
+mod approval;
 mod asked;
 mod endpoint;
 mod keyset;
@@ -21,6 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use acme::{Account, Authorization, ExternalKey, Order};
+pub(crate) use approval::{ApprovalRow, ApprovalState, Opinion};
 pub(crate) use asked::AskedRow;
 pub(crate) use endpoint::{EndpointRow, ScanRow};
 pub(crate) use keyset::{Exposed, KeysetRow, SigningKeyRow};
@@ -74,6 +76,7 @@ macro_rules! tables {
 
 // A new table is a line here and the file of its row.
 tables!(
+    ApprovalRow,
     Declaration,
     AuthorityRow,
     CrlRow,
