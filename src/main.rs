@@ -2,7 +2,6 @@
 //! used. This crate is the shell: the only place with SQL, HTTP serving, the clock and randomness;
 //! what is decided is decided in the pure crates `ca` and `acme`.
 
-#[expect(dead_code, reason = "rules that are declared come next")]
 mod access;
 mod catalog;
 mod cli;

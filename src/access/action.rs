@@ -72,6 +72,7 @@ actions! {
     DeclarationApply = "declaration.apply";
     DeclarationGovern = "declaration.govern";
     AccessRead = "access.read";
+    OwnAccessRead = "own-access.read";
     ApprovalRead = "approval.read";
     ApprovalDecide = "approval.decide";
     OwnApprovalWithdraw = "own-approval.withdraw";
@@ -103,7 +104,13 @@ impl Action {
 
     /// Whether everybody who was recognised may do it, since it is about nobody but themselves.
     pub(crate) fn is_own(self) -> bool {
-        matches!(self, Self::OwnSessionRead | Self::OwnSessionEnd | Self::OwnApprovalWithdraw)
+        matches!(
+            self,
+            Self::OwnSessionRead
+                | Self::OwnSessionEnd
+                | Self::OwnApprovalWithdraw
+                | Self::OwnAccessRead
+        )
     }
 
     /// Whether somebody can be asked to agree before it is done: not to reading, nor to agreeing.

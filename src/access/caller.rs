@@ -8,7 +8,7 @@ use ::policy::{Kind, Resource, Subject};
 use jiff::{SignedDuration, Timestamp};
 
 use super::action::Action;
-use super::approval::Needed;
+use super::approval::{Demand, Needed};
 use super::role::Role;
 use super::rules::{Denied, Rules};
 use crate::store::Actor;
@@ -169,6 +169,32 @@ impl Asker {
         let Some(who) = &self.subject else { return Ok(()) };
         let may = self.rules.holds(who, Role::Admin);
         if may { Ok(()) } else { Err(Denied::NotYours { what: what.to_owned() }) }
+    }
+
+    /// `caller` in place of who asks, by the same rules, to see what they could do.
+    pub(crate) fn standing_in(&self, caller: Caller, now: Timestamp) -> Self {
+        Self::new(caller, Arc::clone(&self.rules), &self.request, now)
+    }
+
+    /// Whether `action` is permitted on `resource`, or where there is none on everything of its kind; and
+    /// what decides it, in words.
+    pub(crate) fn explain(&self, action: Action, on: Option<&Resource>) -> (bool, Vec<String>) {
+        let Some(who) = &self.subject else {
+            return (true, vec!["the admin socket may everything".to_owned()]);
+        };
+        match on {
+            Some(on) => {
+                let decision = self.rules.explain(who, action, on);
+                let reasons = decision.reasons.iter().map(ToString::to_string);
+                (decision.permitted, reasons.collect())
+            }
+            None => (self.may_all(action), Vec::new()),
+        }
+    }
+
+    /// What `action` needs besides that it is permitted.
+    pub(crate) fn demanded(&self, action: Action) -> Option<Demand> {
+        self.rules.demanded(action)
     }
 
     /// Whether anything that is asked could need approval, or a fresh proof.

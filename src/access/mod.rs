@@ -12,4 +12,4 @@ pub(crate) use action::Action;
 pub(crate) use approval::{ApprovalSpec, Needed};
 pub(crate) use caller::{Asker, Caller, Who};
 pub(crate) use role::Role;
-pub(crate) use rules::{Denied, Fault, Rules};
+pub(crate) use rules::{Denied, Fault, Rules, schema};

@@ -33,6 +33,9 @@ pub(super) struct PlanArguments {
     /// How far ahead the calendar of managed certificates and keysets looks
     #[arg(long, default_value = "90d", value_name = "TIME")]
     horizon: String,
+    /// Show which changes somebody could make: token/NAME, person/NAME or group/NAME
+    #[arg(long = "as", value_name = "WHO")]
+    who: Option<String>,
 }
 
 /// `plan`: shows the changes, and what would happen when; nothing happens.
@@ -40,8 +43,16 @@ pub(super) fn plan(plan: &PlanArguments, client: &Client) -> Result<ExitCode, Fa
     let arguments = &plan.of;
     let mut wanted = declared(arguments)?;
     wanted["horizon"] = plan.horizon.as_str().into();
+    if let Some(who) = &plan.who {
+        wanted["as"] = who.as_str().into();
+    }
     let changes = client.send("/plan", &wanted)?;
     show(arguments, &changes)?;
+    if let (Some(who), false) = (&plan.who, arguments.json) {
+        let decisions = changes["decisions"].as_array().cloned().unwrap_or_default();
+        output::line(format_args!("\nof these, {who} may:"))?;
+        output::table(&["kind", "name", "permitted", "why"], &decisions)?;
+    }
     let calendar = changes["calendar"].as_array().cloned().unwrap_or_default();
     if !arguments.json && !calendar.is_empty() {
         output::line("")?;

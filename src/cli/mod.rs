@@ -1,6 +1,7 @@
 //! The command line. `serve` runs the server; every other command is a client of its API over the
 //! admin socket in the data directory, and shows what the API says under the API's names.
 
+mod access;
 mod approval;
 mod audit;
 mod client;
@@ -90,6 +91,9 @@ enum Command {
     /// List and end the sessions of people
     #[command(subcommand)]
     Session(person::SessionCommand),
+    /// Show who may what, and by which role, binding or policy
+    #[command(subcommand)]
+    Access(access::Command),
     /// List requests that somebody must agree to, and agree to them or not
     #[command(subcommand)]
     Approval(approval::Command),
@@ -137,6 +141,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Eab(command) => external_key::run(&command, &client()),
         Command::Token(command) => token::run(&command, &client()),
         Command::Approval(command) => approval::run(&command, &client()),
+        Command::Access(command) => access::run(&command, client),
         Command::Invite(arguments) => person::invite(&arguments, &client()),
         Command::Person(command) => person::run(&command, &client()),
         Command::Session(command) => person::session(&command, &client()),

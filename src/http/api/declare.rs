@@ -8,8 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, body, declaring};
-use crate::access::Asker;
+use super::guard::denied;
+use super::{Answer, access, body, declaring};
+use crate::access::{Action, Asker};
 use crate::catalog::{self, Change, Declared, Wrong};
 use crate::grpc::sockets;
 use crate::http::error::unreadable;
@@ -28,6 +29,9 @@ struct Files {
     /// Whether what stands and is in none of the files goes.
     #[serde(default)]
     prune: bool,
+    /// Of a plan: as whom it is looked at; none: as whoever asks.
+    #[serde(default, rename = "as")]
+    who: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -45,8 +49,8 @@ struct Decided {
 }
 
 /// What would change.
-pub(super) async fn plan(State(node): State<Arc<Node>>, request: Request) -> Answer {
-    Answer(foresee(&node, request).await)
+pub(super) async fn plan(State(node): State<Arc<Node>>, asker: Asker, request: Request) -> Answer {
+    Answer(foresee(&node, asker, request).await)
 }
 
 /// Makes it change, all or nothing.
@@ -54,15 +58,25 @@ pub(super) async fn apply(State(node): State<Arc<Node>>, asker: Asker, request: 
     Answer(converge(&node, &asker, request).await)
 }
 
-async fn foresee(node: &Node, request: Request) -> Result<Value, Problem> {
+async fn foresee(node: &Node, asker: Asker, request: Request) -> Result<Value, Problem> {
     let files: Files = body(request).await?;
     let horizon = files.horizon;
     let Decided { standing, wanted, changes } = decide(node, &files).await?;
+    let asker = match &files.who {
+        Some(who) => {
+            asker.may_every(Action::AccessRead).map_err(denied)?;
+            asker.standing_in(access::caller(node, who)?, node.world.now())
+        }
+        None => asker,
+    };
+    let decisions = declaring::decisions(&asker, (&standing, &wanted), &changes);
     let whole = if files.prune { wanted.clone() } else { standing.with(&wanted) };
     let calendar = calendar::calendar(node, &whole, &wanted, horizon).map_err(unreadable)?;
     let until = node.world.now().checked_add(horizon).unwrap_or(Timestamp::MAX);
     let keysets = keyset::calendar(node, &wanted, until).map_err(unreadable)?;
-    Ok(json!({ "changes": changes, "calendar": calendar, "keysets": keysets }))
+    Ok(
+        json!({ "changes": changes, "decisions": decisions, "calendar": calendar, "keysets": keysets }),
+    )
 }
 
 async fn decide(node: &Node, files: &Files) -> Result<Decided, Problem> {

@@ -3,6 +3,7 @@
 //! may declare what is in its scope. Nothing is changed here.
 
 use acme::{Problem, ProblemType};
+use serde_json::{Value, json};
 
 use super::subject;
 use crate::access::{Action, Asker, Denied, Resource};
@@ -32,11 +33,30 @@ pub(super) fn permit(
     first.map_or(Ok(()), Err)
 }
 
+/// For each of `changes` whether it may be made, and why not.
+pub(super) fn decisions(
+    asker: &Asker,
+    (standing, wanted): (&Declared, &Declared),
+    changes: &[Change],
+) -> Vec<Value> {
+    let some = asker.may_any(Action::DeclarationApply);
+    let judged = changes.iter().map(|change| {
+        let decided = some.clone().and_then(|()| judge(asker, (standing, wanted), change));
+        json!({
+            "kind": change.kind,
+            "name": change.name,
+            "permitted": decided.is_ok(),
+            "why": decided.err().map(|why| why.to_string()),
+        })
+    });
+    judged.collect()
+}
+
 /// Whether one change may be made.
 ///
 /// # Errors
 /// Why not.
-pub(super) fn judge(
+fn judge(
     asker: &Asker,
     (standing, wanted): (&Declared, &Declared),
     change: &Change,

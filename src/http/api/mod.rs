@@ -1,5 +1,6 @@
 //! The API, under `/api/v1`: what the command line shows and does, in JSON, for whoever may.
 
+mod access;
 mod approval;
 mod crypto;
 mod declare;
@@ -14,6 +15,8 @@ mod keyset;
 mod keyset_status;
 mod log;
 mod managed;
+#[cfg(test)]
+mod matrix;
 mod person;
 mod receiver;
 mod route;

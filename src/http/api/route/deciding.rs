@@ -1,13 +1,22 @@
-//! The routes of who may what: requests for approval.
+//! The routes of who may what: what rules say, and requests for approval.
 
 use super::{On, Route, act, read};
 use crate::access::Action;
-use crate::http::api::approval;
+use crate::http::api::{access, approval};
 
 pub(super) fn routes() -> Vec<Route> {
-    use Action::{ApprovalDecide, ApprovalRead, OwnApprovalWithdraw};
+    use Action::{AccessRead, ApprovalDecide, ApprovalRead, OwnAccessRead, OwnApprovalWithdraw};
     use On::{Named, Oneself, Several};
     vec![
+        read("/access/own", "What whoever asks may", OwnAccessRead, Oneself, access::own),
+        read(
+            "/access/decision",
+            "Whether somebody may do something, and by what",
+            AccessRead,
+            Several,
+            access::decision,
+        ),
+        read("/access/who-can", "Who may do something", AccessRead, Several, access::who_can),
         read("/approvals", "List requests for approval", ApprovalRead, Several, approval::list),
         read(
             "/approvals/{id}",
