@@ -8,6 +8,7 @@ mod mail;
 mod node;
 mod publication;
 mod pull;
+mod remote;
 mod scan;
 mod signers;
 mod start;

@@ -45,16 +45,16 @@ pub(super) enum Command {
 }
 
 /// Runs `access`.
-pub(super) fn run(command: &Command, client: impl FnOnce() -> Client) -> Result<ExitCode, Failure> {
+pub(super) fn run(command: &Command, client: &Client) -> Result<ExitCode, Failure> {
     match command {
         Command::Own { json } => {
-            let answer = client().read("/access/own")?;
+            let answer = client.read("/access/own")?;
             if *json { output::json(&answer)? } else { output::fields(&answer["actions"])? }
         }
         Command::Test { who, action, resource, json } => {
             let query = question(action, resource.as_deref());
             let path = format!("/access/decision?as={}&{query}", escape(who));
-            let answer = client().read(&path)?;
+            let answer = client.read(&path)?;
             if *json {
                 output::json(&answer)?;
             } else {
@@ -66,7 +66,7 @@ pub(super) fn run(command: &Command, client: impl FnOnce() -> Client) -> Result<
         }
         Command::WhoCan { action, resource, json } => {
             let query = question(action, resource.as_deref());
-            let answer = client().read(&format!("/access/who-can?{query}"))?;
+            let answer = client.read(&format!("/access/who-can?{query}"))?;
             if *json {
                 output::json(&answer)?;
             } else {

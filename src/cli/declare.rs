@@ -25,6 +25,16 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+/// The files that declare, and what was planned.
+#[derive(Debug, clap::Args)]
+pub(super) struct ApplyArguments {
+    #[command(flatten)]
+    of: Arguments,
+    /// Do it only if it is still what this plan showed
+    #[arg(long, value_name = "PLAN")]
+    plan: Option<String>,
+}
+
 /// The files that declare, and how far ahead to look.
 #[derive(Debug, clap::Args)]
 pub(super) struct PlanArguments {
@@ -62,12 +72,18 @@ pub(super) fn plan(plan: &PlanArguments, client: &Client) -> Result<ExitCode, Fa
         keyset::outlooks(&changes)?;
     }
     let any = changes["changes"].as_array().is_some_and(|changes| !changes.is_empty());
+    if let Some(known_by) = changes["plan"].as_str().filter(|_| any && !arguments.json) {
+        eprintln!("to do this and nothing else: perennial apply --plan {known_by}");
+    }
     Ok(if any { ExitCode::from(SOMETHING_TO_DO) } else { ExitCode::SUCCESS })
 }
 
 /// `apply`: makes the changes, all or none.
-pub(super) fn apply(arguments: &Arguments, client: &Client) -> Result<ExitCode, Failure> {
-    let changes = client.send("/apply", &declared(arguments)?)?;
+pub(super) fn apply(apply: &ApplyArguments, client: &Client) -> Result<ExitCode, Failure> {
+    let arguments = &apply.of;
+    let mut wanted = declared(arguments)?;
+    wanted["plan"] = apply.plan.as_deref().into();
+    let changes = client.send("/apply", &wanted)?;
     show(arguments, &changes)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -191,6 +191,9 @@ fn list(arguments: &Arguments, kind: Kind, client: &Client) -> Result<Value, Fai
     query.add("limit", Some(arguments.limit));
     query.add("after", arguments.after);
     query.add("names", arguments.names.as_deref().map(escape));
+    query.add("authority", arguments.authority.as_deref().map(escape));
+    query.add("profile", arguments.profile.as_deref().map(escape));
+    query.add("status", arguments.status.as_deref().map(escape));
     query.add("expiring_within", arguments.expiring_within.as_deref().map(escape));
     query.add("owner", arguments.owner.as_deref().map(escape));
     client.read(&query.0)

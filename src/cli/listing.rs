@@ -9,6 +9,15 @@ pub(super) struct Arguments {
     /// Certificates: only those that carry exactly this name or address
     #[arg(long, value_name = "NAME")]
     pub(super) names: Option<String>,
+    /// Issued certificates: only those of this authority
+    #[arg(long, value_name = "NAME")]
+    pub(super) authority: Option<String>,
+    /// Issued certificates: only those that follow this profile
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Option<String>,
+    /// Issued certificates: only those that are valid, expired or revoked
+    #[arg(long, value_name = "STATUS")]
+    pub(super) status: Option<String>,
     /// Certificates, found or issued: only those that expire within this time, such as 30d, the
     /// soonest first
     #[arg(long, visible_alias = "within", value_name = "TIME")]

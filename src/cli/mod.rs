@@ -1,5 +1,5 @@
-//! The command line. `serve` runs the server; every other command is a client of its API over the
-//! admin socket in the data directory, and shows what the API says under the API's names.
+//! The command line. `serve` runs the server; every other command is a client of its API, over the admin
+//! socket in the data directory or the network, and shows what the API says under the API's names.
 
 mod access;
 mod approval;
@@ -18,6 +18,7 @@ mod notify;
 mod output;
 mod person;
 mod process;
+mod reach;
 mod rest;
 mod revoke;
 mod scan;
@@ -37,9 +38,8 @@ pub(crate) use output::Failure;
 #[derive(Debug, Parser)]
 #[command(name = "perennial", version, propagate_version = true, arg_required_else_help = true)]
 struct Arguments {
-    /// Where the node keeps its store, keys and admin socket [default: $STATE_DIRECTORY, /var/lib/perennial for root, else ~/.local/share/perennial]
-    #[arg(long, global = true, value_name = "DIR", env = "PERENNIAL_DATA_DIR")]
-    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    reach: reach::Reach,
     #[command(flatten)]
     consent: approval::Consent,
     #[command(subcommand)]
@@ -51,7 +51,7 @@ enum Command {
     /// Run the server: CA, ACME directories, PKI downloads, metrics
     Serve(serve::Arguments),
     /// Make what the files declare: authorities, profiles, directories, certificates, targets
-    Apply(declare::Arguments),
+    Apply(declare::ApplyArguments),
     /// Show what apply would change, and what would happen when; exits 3 if it would change anything
     Plan(declare::PlanArguments),
     /// Show the health of the node; exits 3 if something asks for attention
@@ -121,40 +121,57 @@ fn write_manual(directory: &Path) -> Result<(), Failure> {
 
 /// Runs the program and says how it went: 0 done, 1 failed, 2 usage, 3 something to do.
 pub(crate) fn run() -> ExitCode {
-    let Arguments { data_dir, consent, command } = Arguments::parse();
-    let client = || client::Client::new(data_dir.as_deref()).with(consent.headers());
-    let outcome = match command {
-        Command::Serve(arguments) => serve::run(&arguments, data_dir.as_deref()),
-        Command::Apply(arguments) => declare::apply(&arguments, &client()),
-        Command::Plan(arguments) => declare::plan(&arguments, &client()),
-        Command::Status(arguments) => list::status(&arguments, &client()),
-        Command::Get(arguments) => list::get(&arguments, &client()),
-        Command::Issue(arguments) => issue::run(&arguments, &client()),
-        Command::Renew(arguments) => managed::renew(&arguments, &client()),
-        Command::Rotate(arguments) => managed::rotate(&arguments, &client()),
-        Command::Rollback(arguments) => managed::roll_back(&arguments, &client()),
-        Command::Revoke(arguments) => revoke::run(&arguments, &client()),
-        Command::Scan(arguments) => scan::run(&arguments, &client()),
-        Command::Import(arguments) => import::run(&arguments, &client()),
-        Command::Crypto(arguments) => crypto::run(&arguments, &client()),
-        Command::Audit(arguments) => audit::run(&arguments, &client()),
-        Command::Eab(command) => external_key::run(&command, &client()),
-        Command::Token(command) => token::run(&command, &client()),
-        Command::Approval(command) => approval::run(&command, &client()),
-        Command::Access(command) => access::run(&command, client),
-        Command::Invite(arguments) => person::invite(&arguments, &client()),
-        Command::Person(command) => person::run(&command, &client()),
-        Command::Session(command) => person::session(&command, &client()),
-        Command::Notify(command) => notify::run(&command, &client()),
+    let Arguments { reach, consent, command } = Arguments::parse();
+    perform(command, &reach, &consent).unwrap_or_else(|failure| {
+        eprintln!("perennial: {failure}");
+        ExitCode::from(1)
+    })
+}
+
+fn perform(
+    command: Command,
+    reach: &reach::Reach,
+    consent: &approval::Consent,
+) -> Result<ExitCode, Failure> {
+    let client = || reach.way().map(|way| client::Client::new(way, consent.headers()));
+    match command {
+        Command::Serve(arguments) => serve::run(&arguments, reach.data_dir.as_deref()),
+        Command::Apply(arguments) => declare::apply(&arguments, &client()?),
+        Command::Plan(arguments) => declare::plan(&arguments, &client()?),
+        Command::Status(arguments) => list::status(&arguments, &client()?),
+        Command::Get(arguments) => list::get(&arguments, &client()?),
+        Command::Issue(arguments) => issue::run(&arguments, &client()?),
+        Command::Renew(arguments) => managed::renew(&arguments, &client()?),
+        Command::Rotate(arguments) => managed::rotate(&arguments, &client()?),
+        Command::Rollback(arguments) => managed::roll_back(&arguments, &client()?),
+        Command::Revoke(arguments) => revoke::run(&arguments, &client()?),
+        Command::Scan(arguments) => scan::run(&arguments, &client()?),
+        Command::Import(arguments) => import::run(&arguments, &client()?),
+        Command::Crypto(arguments) => crypto::run(&arguments, &client()?),
+        Command::Audit(arguments) => audit::run(&arguments, &client()?),
+        Command::Eab(command) => external_key::run(&command, &client()?),
+        Command::Token(command) => token::run(&command, &client()?),
+        Command::Approval(command) => approval::run(&command, &client()?),
+        Command::Access(command) => access::run(&command, &client()?),
+        Command::Invite(arguments) => person::invite(&arguments, &client()?),
+        Command::Person(command) => person::run(&command, &client()?),
+        Command::Session(command) => person::session(&command, &client()?),
+        Command::Notify(command) => notify::run(&command, &client()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "perennial", &mut script);
             output::raw(&script).map(|()| ExitCode::SUCCESS)
         }
         Command::Man { directory } => write_manual(&directory).map(|()| ExitCode::SUCCESS),
-    };
-    outcome.unwrap_or_else(|failure| {
-        eprintln!("perennial: {failure}");
-        ExitCode::from(1)
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Arguments::command().debug_assert();
+    }
 }

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::info;
 
-use super::client::ADMIN_SOCKET;
+use super::reach::ADMIN_SOCKET;
 use super::url::{own_http_url, own_https_url};
 use super::{Failure, process, rest};
 use crate::catalog::Catalog;

@@ -49,6 +49,11 @@ impl From<Problem> for Refusal {
 impl Refusal {
     /// RFC 6750 §3: with a challenge, where a token is or could be the reason.
     pub(super) fn response(self) -> Response<Body> {
+        self.response_as(error::response)
+    }
+
+    /// The same, with problems in a form of their own.
+    pub(super) fn response_as(self, form: fn(&Problem) -> Response<Body>) -> Response<Body> {
         let unauthorized = |why: &str| Problem::new(ProblemType::Unauthorized, why);
         let (problem, challenge) = match self {
             Self::Stranger => {
@@ -61,7 +66,7 @@ impl Refusal {
             }
             Self::Other(problem) => (problem, None),
         };
-        let mut response = error::response(&problem);
+        let mut response = form(&problem);
         if let Some(challenge) = challenge {
             let challenge = HeaderValue::from_static(challenge);
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);

@@ -13,6 +13,7 @@ use super::forget::Kept;
 use super::found::Sighted;
 use super::log::{Log, signed};
 use super::notification::TOLD_UP_TO;
+use super::repeat::Claim;
 use super::rows::{Stored, TABLES};
 
 /// Rows to write together, and the event that says why.
@@ -44,6 +45,8 @@ pub(crate) enum Row {
     Meta { name: &'static str, value: Vec<u8> },
     /// That a token or a session was used now.
     Used { table: &'static str, id: i64 },
+    /// A request that may be repeated.
+    Claim { caller: String, key: String, claim: Claim },
     /// What is known of somebody who fetches a keyset.
     Fetch(FetchRow),
     /// Somebody who fetched a keyset and is forgotten.
@@ -86,6 +89,11 @@ impl Commit {
     /// has its own, if it is worth one.
     pub(super) fn note_use(table: &'static str, id: i64) -> Self {
         Self { event: None, rows: vec![Row::Used { table, id }] }
+    }
+
+    /// A commit of a request that may be repeated. It has no event: what it does has its own.
+    pub(super) fn note_claim(row: Row) -> Self {
+        Self { event: None, rows: vec![row] }
     }
 
     /// A commit of fetches. It has no event: nothing changes by them but what is known of who came.
@@ -238,6 +246,7 @@ impl Row {
                 &format!("UPDATE {table} SET used_at = ?1 WHERE id = ?2"),
                 params![at.as_second(), id],
             ),
+            Self::Claim { caller, key, claim } => Ok(claim.write(connection, (caller, key), at)?),
             Self::Fetch(row) => Ok(row.write(connection)?),
             Self::NoFetch { keyset, known_by, name } => run(
                 connection,

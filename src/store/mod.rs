@@ -24,6 +24,7 @@ mod notification;
 mod people;
 mod proofs;
 mod reads;
+mod repeat;
 pub(crate) mod rows;
 mod sqlite;
 mod token;
@@ -40,6 +41,7 @@ pub(crate) use found::{Found, FoundFilter, Sighted, Sighting};
 pub(crate) use managed::ManagedCounts;
 pub(crate) use proofs::{CheckpointRow, VERIFIER, check_file};
 pub(crate) use reads::{CertificateFilter, Page};
+pub(crate) use repeat::{Claim, KEPT as CLAIM_KEPT, Repeatable};
 pub(crate) use rows::*;
 pub(crate) use sqlite::Store;
 #[cfg(test)]

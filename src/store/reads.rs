@@ -33,6 +33,11 @@ pub(crate) struct RevokedSerial {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CertificateFilter {
     pub(crate) name: Option<String>,
+    /// The authority's id.
+    pub(crate) authority: Option<i64>,
+    pub(crate) profile: Option<String>,
+    /// Only those that were revoked.
+    pub(crate) revoked: bool,
     /// From when until when it expires; the end does not count.
     pub(crate) expires_within: Option<(Timestamp, Timestamp)>,
 }
@@ -185,6 +190,19 @@ impl Store {
             tail += &format!(
                 " AND id IN (SELECT certificate FROM certificate_name WHERE name = ?{mark})"
             );
+        }
+        // The revoked are few, and found first: a plus keeps other indices out.
+        let plus = if filter.revoked { "+" } else { "" };
+        if let Some(authority) = filter.authority {
+            values.push(authority.into());
+            tail += &format!(" AND {plus}authority = ?{}", values.len());
+        }
+        if let Some(profile) = filter.profile {
+            values.push(profile.into());
+            tail += &format!(" AND {plus}profile = ?{}", values.len());
+        }
+        if filter.revoked {
+            tail += " AND revoked_at IS NOT NULL";
         }
         if let Some((from, until)) = filter.expires_within {
             values.push(from.as_second().into());

@@ -24,7 +24,8 @@ use plan::Item;
 pub(crate) use plan::Plan;
 
 /// What is scanned, and how.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "ScanRequest")]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
     /// Hosts, addresses, networks (each with ports of its own, or with `ports`), files or directories,
@@ -34,12 +35,14 @@ pub(crate) struct Request {
     pub(crate) ports: String,
     /// Addresses that are never looked at.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub(crate) exclude: Vec<IpNet>,
     /// The server name to ask for; by default the host that was named.
     #[serde(default)]
     pub(crate) sni: Option<String>,
     /// What is spoken before TLS; by default what the port suggests.
     #[serde(default)]
+    #[schemars(with = "String")]
     pub(crate) starttls: Speech,
     /// Places looked at each second, at the most.
     pub(crate) rate: u32,

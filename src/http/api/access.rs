@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use acme::Problem;
-use axum::extract::{Query, State};
+use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::extract::Query;
 use super::{Answer, missing, subject};
 use crate::access::{Action, Asker, Caller, Resource, Who};
 use crate::http::error::unreadable;
@@ -16,7 +18,8 @@ use crate::node::Node;
 use crate::store::{Page, PersonState};
 
 /// Who wants what.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "AccessQuestion")]
 #[serde(deny_unknown_fields)]
 pub(super) struct Question {
     /// Who; only when one decision is asked for.

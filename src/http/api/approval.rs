@@ -4,13 +4,17 @@
 use std::sync::Arc;
 
 use acme::{Problem, ProblemType};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::inventory::{Listing, paged};
+use super::extract::{Path, Query};
+use super::inventory::paged;
+use super::listing::Listing;
+use super::shape::{self, value};
 use super::sought::subject;
 use super::{Answer, body, missing};
 use crate::access::{Asker, Who};
@@ -19,9 +23,10 @@ use crate::node::Node;
 use crate::store::{ApprovalRow, ApprovalState, Commit, Event, Opinion};
 
 /// What is said with a decision.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "ApprovalSaid")]
 #[serde(deny_unknown_fields, default)]
-struct Said {
+pub(super) struct Said {
     comment: String,
 }
 
@@ -147,19 +152,19 @@ fn conflict(why: &str) -> Problem {
 }
 
 fn view(row: &ApprovalRow, now: Timestamp) -> Value {
-    json!({
-        "id": row.id,
-        "status": row.status(now),
-        "asked_by": row.asked_by,
-        "actions": row.actions,
-        "subjects": row.subjects,
-        "route": row.route,
-        "digest_sha256": HEXLOWER.encode(&row.digest),
-        "reason": row.reason,
-        "needed": row.needed,
-        "decisions": row.decisions,
-        "created_at": row.created_at.to_string(),
-        "expires_at": row.expires_at.to_string(),
+    value(&shape::Approval {
+        id: row.id,
+        status: row.status(now),
+        asked_by: row.asked_by.clone(),
+        actions: value(&row.actions),
+        subjects: value(&row.subjects),
+        route: row.route.clone(),
+        digest_sha256: HEXLOWER.encode(&row.digest),
+        reason: row.reason.clone(),
+        needed: row.needed.into(),
+        decisions: value(&row.decisions),
+        created_at: row.created_at,
+        expires_at: row.expires_at,
     })
 }
 

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use acme::Problem;
 use axum::extract::State;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Answer;
 use super::inventory::all;
+use super::shape::{self, value};
 use crate::http::error::unreadable;
 use crate::node::Node;
 use crate::store::Use;
@@ -35,13 +36,13 @@ async fn uses(node: &Node) -> Result<Value, Problem> {
     Ok(all(shown.into_iter()))
 }
 
-fn line(role: &str, of: &Use) -> Value {
-    json!({
-        "role": role,
-        "algorithm": of.algorithm,
-        "count": of.count,
-        "in_use": of.in_use,
-        "strength": ca::survey::strength(&of.algorithm),
+fn line(role: &'static str, of: &Use) -> Value {
+    value(&shape::Use {
+        role,
+        algorithm: of.algorithm.clone(),
+        count: of.count,
+        in_use: of.in_use,
+        strength: ca::survey::strength(&of.algorithm),
     })
 }
 

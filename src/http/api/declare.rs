@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use acme::{Problem, ProblemType};
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::{Request, State};
+use data_encoding::HEXLOWER;
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::guard::denied;
+use super::shape::{self, value};
 use super::{Answer, access, body, declaring};
 use crate::access::{Action, Asker};
 use crate::catalog::{self, Change, Declared, Wrong};
@@ -19,12 +23,15 @@ use crate::perform::establish::CONVERGING;
 use crate::perform::removal::{Removal, RemovalError, prune as remove_others};
 use crate::perform::{calendar, endpoint, establish, keyset, managed, revocation};
 
-#[derive(Debug, Deserialize)]
+/// Files that declare.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "Declarations")]
 #[serde(deny_unknown_fields)]
-struct Files {
+pub(super) struct Files {
     files: Vec<NamedText>,
     /// How far ahead the calendar of a plan looks.
     #[serde(default = "default_horizon", with = "ca::duration")]
+    #[schemars(with = "String")]
     horizon: SignedDuration,
     /// Whether what stands and is in none of the files goes.
     #[serde(default)]
@@ -32,11 +39,16 @@ struct Files {
     /// Of a plan: as whom it is looked at; none: as whoever asks.
     #[serde(default, rename = "as")]
     who: Option<String>,
+    /// Apply: the `plan` of a plan, which must still be what would be done.
+    #[serde(default)]
+    plan: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A file, and what it is called in messages.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "DeclarationFile")]
 #[serde(deny_unknown_fields)]
-struct NamedText {
+pub(super) struct NamedText {
     name: String,
     text: String,
 }
@@ -46,6 +58,15 @@ struct Decided {
     standing: Declared,
     wanted: Declared,
     changes: Vec<Change>,
+}
+
+impl Decided {
+    /// What a plan is known by: the same as long as the same would change, to the same.
+    fn digest(&self) -> String {
+        let wanted: Vec<_> = self.wanted.entries().into_iter().map(|entry| entry.spec).collect();
+        let text = value(&(&self.changes, wanted)).to_string();
+        HEXLOWER.encode(&digest(&SHA256, text.as_bytes()).as_ref()[..16])
+    }
 }
 
 /// What would change.
@@ -61,7 +82,9 @@ pub(super) async fn apply(State(node): State<Arc<Node>>, asker: Asker, request: 
 async fn foresee(node: &Node, asker: Asker, request: Request) -> Result<Value, Problem> {
     let files: Files = body(request).await?;
     let horizon = files.horizon;
-    let Decided { standing, wanted, changes } = decide(node, &files).await?;
+    let decided = decide(node, &files).await?;
+    let plan = decided.digest();
+    let Decided { standing, wanted, changes } = decided;
     let asker = match &files.who {
         Some(who) => {
             asker.may_every(Action::AccessRead).map_err(denied)?;
@@ -74,9 +97,13 @@ async fn foresee(node: &Node, asker: Asker, request: Request) -> Result<Value, P
     let calendar = calendar::calendar(node, &whole, &wanted, horizon).map_err(unreadable)?;
     let until = node.world.now().checked_add(horizon).unwrap_or(Timestamp::MAX);
     let keysets = keyset::calendar(node, &wanted, until).map_err(unreadable)?;
-    Ok(
-        json!({ "changes": changes, "decisions": decisions, "calendar": calendar, "keysets": keysets }),
-    )
+    Ok(value(&shape::Plan {
+        plan,
+        changes: changes.iter().map(value).collect(),
+        decisions,
+        calendar: calendar.iter().map(value).collect(),
+        keysets: keysets.iter().map(value).collect(),
+    }))
 }
 
 async fn decide(node: &Node, files: &Files) -> Result<Decided, Problem> {
@@ -97,7 +124,12 @@ async fn decide(node: &Node, files: &Files) -> Result<Decided, Problem> {
 async fn converge(node: &Arc<Node>, asker: &Asker, request: Request) -> Result<Value, Problem> {
     let _turn = CONVERGING.lock().await;
     let files: Files = body(request).await?;
-    let Decided { standing, wanted, changes } = decide(node, &files).await?;
+    let decided = decide(node, &files).await?;
+    if files.plan.as_ref().is_some_and(|plan| *plan != decided.digest()) {
+        let why = "what would change is not what was planned any more; plan it again";
+        return Err(Problem::malformed(why).with_status(412));
+    }
+    let Decided { standing, wanted, changes } = decided;
     declaring::permit(asker, (&standing, &wanted), &changes)?;
     let actor = asker.actor();
     if files.prune {
@@ -112,7 +144,7 @@ async fn converge(node: &Arc<Node>, asker: &Asker, request: Request) -> Result<V
     keyset::enlist(node, actor.clone()).await.map_err(|e| failed(&e))?;
     endpoint::enlist(node, actor).await.map_err(|e| failed(&e))?;
     sockets::converge(node).await;
-    Ok(json!({ "changes": changes }))
+    Ok(value(&shape::Applied { changes: changes.iter().map(value).collect() }))
 }
 
 fn default_horizon() -> SignedDuration {

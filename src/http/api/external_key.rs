@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use acme::{Problem, ProblemType};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use ca::NamePattern;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::inventory::{Listing, paged};
+use super::extract::{Path, Query};
+use super::inventory::paged;
+use super::listing::Listing;
 use super::{Answer, body, missing, views};
 use crate::http::acme::external_key_identity;
 use crate::http::error::{uncommitted, unreadable};
@@ -18,11 +21,15 @@ use crate::node::Node;
 use crate::store::{Actor, Commit, Event, ExternalKey};
 use crate::world::World;
 
-#[derive(Debug, Deserialize)]
+/// An external account key to be made.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ExternalKeyWanted")]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(super) struct Wanted {
     directory: String,
+    /// Which names its account may ask for; empty: all that the directory permits.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     permitted: Vec<NamePattern>,
     #[serde(default)]
     expires: Option<String>,

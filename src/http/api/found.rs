@@ -4,16 +4,22 @@
 use std::sync::Arc;
 
 use acme::Problem;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use ca::survey::Survey;
 use data_encoding::HEXLOWER;
 use jiff::SignedDuration;
 use renew::alarm::Level;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::inventory::{Listing, all, paged};
+use super::extract::{Path, Query};
+use super::inventory::{all, sheet};
+use super::listing::{Ends, Listing};
+use super::shape::{self, value};
+use super::visible::{Reading, Sight};
 use super::{Answer, body, missing};
+use crate::access::{Action, Asker};
 use crate::found::scan::{self, Plan};
 use crate::found::{Finding, assess, system_roots, trusted};
 use crate::http::error::{uncommitted, unreadable};
@@ -26,31 +32,39 @@ use crate::store::{
 type Shared = State<Arc<Node>>;
 
 /// A scan that begins.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ScanWanted")]
 #[serde(deny_unknown_fields)]
-struct Begun {
+pub(super) struct Begun {
     request: scan::Request,
 }
 
 /// What a scan found since it told last.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ScanFindings")]
 #[serde(deny_unknown_fields)]
-struct Told {
+pub(super) struct Told {
     /// Of its sequence, how many are done with all before them; none: as many as before.
     done: Option<u64>,
     findings: Vec<Finding>,
 }
 
 /// Certificates that were found.
-pub(super) async fn list(State(node): Shared, Query(listing): Query<Listing>) -> Answer {
+pub(super) async fn list(State(node): Shared, asker: Asker, Query(listing): Query<Ends>) -> Answer {
     let page = listing.page();
     let ends_before = match listing.until(node.world.now()) {
         Ok(until) => until,
         Err(problem) => return Answer(Err(problem)),
     };
     let filter = FoundFilter { ends_before, owner: listing.owner };
-    let rows = node.store.found(filter, page).await.map_err(unreadable);
-    Answer(rows.map(|rows| paged(page, rows.iter().map(|row| (row.id, summary(row))))))
+    let sight = Sight::new(&node, &asker, (Action::FoundRead, "found"));
+    let store = &node.store;
+    let read = |page| -> Reading<'_, _> {
+        let filter = filter.clone();
+        Box::pin(async move { store.found(filter, page).await })
+    };
+    let seen = sight.page(page, read, |row| (row.id, row.id.to_string())).await;
+    Answer(seen.map(|(rows, next)| sheet(rows.iter().map(|row| value(&summary(row))), next)))
 }
 
 /// One of them, by its id or SHA-256, and where it stands.
@@ -69,16 +83,19 @@ fn one(node: &Node, id: &str) -> Result<Value, Problem> {
     let number = number.ok_or_else(unknown)?;
     let (row, der) = node.store.found_one(number).map_err(unreadable)?.ok_or_else(unknown)?;
     let sightings = node.store.sightings_of(number, MAX_SIGHTINGS).map_err(unreadable)?;
-    let mut shown = summary(&row);
-    shown["pem"] = ca::certificate::pem_of(&der).into();
-    shown["sightings"] = sightings.iter().map(sighting).collect();
-    Ok(shown)
+    Ok(value(&shape::FoundInFull {
+        summary: summary(&row),
+        pem: ca::certificate::pem_of(&der),
+        sightings: sightings.iter().map(sighting).collect(),
+    }))
 }
 
 /// Addresses that are watched.
-pub(super) async fn endpoints(State(node): Shared) -> Answer {
+pub(super) async fn endpoints(State(node): Shared, asker: Asker) -> Answer {
+    let sight = Sight::new(&node, &asker, (Action::EndpointRead, "endpoint"));
     let rows = node.store.endpoints().map_err(unreadable);
-    Answer(rows.map(|rows| all(rows.iter().map(|row| endpoint_summary(&node, row)))))
+    let seen = rows.and_then(|rows| sight.of(rows.into_iter(), |row| &row.name));
+    Answer(seen.map(|rows| all(rows.iter().map(|row| value(&endpoint_summary(&node, row))))))
 }
 
 /// One of them, and what each of its addresses shows.
@@ -88,26 +105,25 @@ pub(super) async fn endpoint(State(node): Shared, Path(name): Path<String>) -> A
 
 fn one_endpoint(node: &Node, name: &str) -> Result<Value, Problem> {
     let row = node.store.endpoint_by_name(name).map_err(unreadable)?;
-    let mut shown = endpoint_summary(node, &row.ok_or_else(|| missing("endpoint", name))?);
+    let summary = endpoint_summary(node, &row.ok_or_else(|| missing("endpoint", name))?);
     let mut addresses = Vec::new();
     for seen in node.store.sightings_at(name).map_err(unreadable)? {
-        let mut address = sighting(&seen);
         let leaf = seen.found.map(|id| node.store.found_one(id)).transpose();
-        if let Some((row, _)) = leaf.map_err(unreadable)?.flatten() {
-            address["certificate"] = certificate(&row.survey);
-        }
-        addresses.push(address);
+        let leaf = leaf.map_err(unreadable)?.flatten();
+        addresses.push(shape::WatchedAddress {
+            sighting: sighting(&seen),
+            certificate: leaf.map(|(row, _)| certificate(&row.survey)),
+        });
     }
-    shown["addresses"] = addresses.into();
-    Ok(shown)
+    Ok(value(&shape::WatchedInFull { summary, addresses }))
 }
 
 /// Whose end is near, or comes within a time, the soonest first.
-pub(super) async fn expiring(State(node): Shared, Query(listing): Query<Listing>) -> Answer {
+pub(super) async fn expiring(State(node): Shared, Query(listing): Query<Ends>) -> Answer {
     Answer(ends(&node, &listing).await)
 }
 
-async fn ends(node: &Node, listing: &Listing) -> Result<Value, Problem> {
+async fn ends(node: &Node, listing: &Ends) -> Result<Value, Problem> {
     let now = node.world.now();
     let until = listing.until(now)?.unwrap_or_else(|| now + USUAL);
     let standing = expiry::standing(node, until).await.map_err(unreadable)?;
@@ -115,13 +131,13 @@ async fn ends(node: &Node, listing: &Listing) -> Result<Value, Problem> {
     let catalog = node.catalog.load();
     let limit = listing.page().limit as usize;
     let shown = standing.iter().filter(|placed| wanted(&placed.owner)).take(limit).map(|placed| {
-        json!({
-            "subject": placed.subject,
-            "called": placed.called,
-            "owner": placed.owner,
-            "level": expiry::level(&catalog, placed, now),
-            "ends_at": placed.ends_at.to_string(),
-            "place": placed.place,
+        value(&shape::Ending {
+            subject: placed.subject.clone(),
+            called: placed.called.clone(),
+            owner: placed.owner.clone(),
+            level: expiry::level(&catalog, placed, now),
+            ends_at: placed.ends_at,
+            place: placed.place.clone(),
         })
     });
     Ok(all(shown))
@@ -251,51 +267,52 @@ fn nothing() -> scan::Request {
     scan::Request::of(Vec::new())
 }
 
-fn summary(row: &Found) -> Value {
-    let mut shown = certificate(&row.survey);
-    shown["id"] = row.id.into();
-    shown["owner"] = row.owner.clone().into();
-    shown["places"] = row.places.into();
-    shown["place"] = row.place.clone().into();
-    shown["first_seen_at"] = row.first_at.to_string().into();
-    shown["last_seen_at"] = row.last_at.to_string().into();
-    shown
+fn summary(row: &Found) -> shape::Found {
+    shape::Found {
+        id: row.id,
+        survey: certificate(&row.survey),
+        owner: row.owner.clone(),
+        places: row.places,
+        place: row.place.clone(),
+        first_seen_at: row.first_at,
+        last_seen_at: row.last_at,
+    }
 }
 
 /// What a certificate says of itself.
-fn certificate(survey: &Survey) -> Value {
-    json!({
-        "called": survey.called(),
-        "names": survey.names,
-        "subject": survey.subject,
-        "issuer": survey.issuer,
-        "serial": survey.serial,
-        "not_before": survey.not_before.to_string(),
-        "not_after": survey.not_after.to_string(),
-        "key": survey.key,
-        "signature": survey.signature,
-        "is_ca": survey.is_ca,
-        "post_quantum": survey.is_post_quantum(),
-        "fingerprint_sha256": HEXLOWER.encode(&survey.fingerprint),
-    })
+fn certificate(survey: &Survey) -> shape::Surveyed {
+    shape::Surveyed {
+        called: survey.called().to_owned(),
+        names: survey.names.clone(),
+        subject: survey.subject.clone(),
+        issuer: survey.issuer.clone(),
+        serial: survey.serial.clone(),
+        not_before: survey.not_before,
+        not_after: survey.not_after,
+        key: survey.key.clone(),
+        signature: survey.signature.clone(),
+        is_ca: survey.is_ca,
+        post_quantum: survey.is_post_quantum(),
+        fingerprint_sha256: HEXLOWER.encode(&survey.fingerprint),
+    }
 }
 
-fn sighting(row: &Sighting) -> Value {
-    json!({
-        "place": row.place,
-        "flaws": row.flaws,
-        "chain": row.chain,
-        "chain_ends_at": row.ends_at.map(|at| at.to_string()),
-        "keeper": row.keeper,
-        "endpoint": row.endpoint,
-        "error": row.error,
-        "first_seen_at": row.first_at.to_string(),
-        "changed_at": row.changed_at.to_string(),
-        "last_seen_at": row.last_at.to_string(),
-    })
+fn sighting(row: &Sighting) -> shape::Sighting {
+    shape::Sighting {
+        place: row.place.clone(),
+        flaws: row.flaws.clone(),
+        chain: row.chain.clone(),
+        chain_ends_at: row.ends_at,
+        keeper: row.keeper.clone(),
+        endpoint: row.endpoint.clone(),
+        error: row.error.clone(),
+        first_seen_at: row.first_at,
+        changed_at: row.changed_at,
+        last_seen_at: row.last_at,
+    }
 }
 
-fn endpoint_summary(node: &Node, row: &EndpointRow) -> Value {
+fn endpoint_summary(node: &Node, row: &EndpointRow) -> shape::Endpoint {
     let catalog = node.catalog.load();
     let spec = catalog.endpoints.get(&row.name);
     let status = match (&row.error, row.looked_at) {
@@ -303,30 +320,30 @@ fn endpoint_summary(node: &Node, row: &EndpointRow) -> Value {
         (None, Some(_)) => "good",
         (None, None) => "new",
     };
-    json!({
-        "name": row.name,
-        "address": spec.map(|spec| spec.address.clone()),
-        "owner": spec.and_then(|spec| spec.owner.clone()),
-        "status": status,
-        "error": row.error,
-        "looked_at": row.looked_at.map(|at| at.to_string()),
-        "changed_at": row.changed_at.to_string(),
-        "next_at": row.due_at.map(|at| at.to_string()),
-    })
+    shape::Endpoint {
+        name: row.name.clone(),
+        address: spec.map(|spec| spec.address.clone()),
+        owner: spec.and_then(|spec| spec.owner.clone()),
+        status,
+        error: row.error.clone(),
+        looked_at: row.looked_at,
+        changed_at: row.changed_at,
+        next_at: row.due_at,
+    }
 }
 
 fn scan(row: &ScanRow) -> Value {
-    json!({
-        "id": row.id,
-        "status": if row.ended_at.is_some() { "over" } else { "open" },
-        "request": serde_json::from_str::<Value>(&row.request).unwrap_or_default(),
-        "total": row.total,
-        "done": row.done,
-        "seen": row.seen,
-        "failed": row.failed,
-        "started_at": row.started_at.to_string(),
-        "changed_at": row.changed_at.to_string(),
-        "ended_at": row.ended_at.map(|at| at.to_string()),
+    value(&shape::Scan {
+        id: row.id,
+        status: if row.ended_at.is_some() { "over" } else { "open" },
+        request: serde_json::from_str(&row.request).unwrap_or_default(),
+        total: row.total,
+        done: row.done,
+        seen: row.seen,
+        failed: row.failed,
+        started_at: row.started_at,
+        changed_at: row.changed_at,
+        ended_at: row.ended_at,
     })
 }
 

@@ -3,50 +3,27 @@
 use std::sync::Arc;
 
 use acme::Problem;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use ca::Serial;
-use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::extract::{Path, Query};
+use super::listing::{Certificates, Listing, Log};
+use super::shape::{List, value};
+use super::visible::{Reading, Sight};
 use super::{Answer, missing, views};
+use crate::access::{Action, Asker};
 use crate::http::error::unreadable;
 use crate::node::Node;
-use crate::store::{CertificateFilter, Page};
-
-/// What every list understands.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Listing {
-    #[serde(default = "default_limit")]
-    limit: u32,
-    #[serde(default)]
-    after: i64,
-    #[serde(default)]
-    names: Option<String>,
-    #[serde(default)]
-    expiring_within: Option<String>,
-    #[serde(default)]
-    pub(super) owner: Option<String>,
-}
-
-/// What the audit log understands.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Log {
-    #[serde(default = "default_limit")]
-    limit: u32,
-    #[serde(default)]
-    subject: Option<String>,
-    #[serde(default = "end")]
-    before: i64,
-}
+use crate::store::{CertificateRow, Page};
 
 type Shared = State<Arc<Node>>;
 
-pub(super) async fn authorities(State(node): Shared) -> Answer {
+pub(super) async fn authorities(State(node): Shared, asker: Asker) -> Answer {
     let catalog = node.catalog.load();
-    Answer(Ok(all(catalog.authorities.values().map(|authority| views::authority(authority)))))
+    let sight = Sight::new(&node, &asker, (Action::AuthorityRead, "authority"));
+    let seen = sight.of(catalog.authorities.values(), |authority| &authority.name);
+    Answer(seen.map(|seen| all(seen.into_iter().map(|authority| views::authority(authority)))))
 }
 
 pub(super) async fn authority(State(node): Shared, Path(name): Path<String>) -> Answer {
@@ -55,8 +32,11 @@ pub(super) async fn authority(State(node): Shared, Path(name): Path<String>) -> 
     Answer(found.ok_or_else(|| missing("authority", &name)))
 }
 
-pub(super) async fn profiles(State(node): Shared) -> Answer {
-    Answer(Ok(all(node.catalog.load().profiles.values().map(|profile| views::profile(profile)))))
+pub(super) async fn profiles(State(node): Shared, asker: Asker) -> Answer {
+    let catalog = node.catalog.load();
+    let sight = Sight::new(&node, &asker, (Action::ProfileRead, "profile"));
+    let seen = sight.of(catalog.profiles.values(), |profile| &profile.name);
+    Answer(seen.map(|seen| all(seen.into_iter().map(|profile| views::profile(profile)))))
 }
 
 pub(super) async fn profile(State(node): Shared, Path(name): Path<String>) -> Answer {
@@ -65,10 +45,12 @@ pub(super) async fn profile(State(node): Shared, Path(name): Path<String>) -> An
     Answer(found.ok_or_else(|| missing("profile", &name)))
 }
 
-pub(super) async fn directories(State(node): Shared) -> Answer {
+pub(super) async fn directories(State(node): Shared, asker: Asker) -> Answer {
     let catalog = node.catalog.load();
-    let shown = catalog.directories.values().map(|d| views::directory(d, &node.https_url));
-    Answer(Ok(all(shown)))
+    let sight = Sight::new(&node, &asker, (Action::DirectoryRead, "directory"));
+    let seen = sight.of(catalog.directories.values(), |directory| &directory.spec.name);
+    let shown = |directory| views::directory(directory, &node.https_url);
+    Answer(seen.map(|seen| all(seen.into_iter().map(|directory| shown(directory)))))
 }
 
 pub(super) async fn directory(State(node): Shared, Path(name): Path<String>) -> Answer {
@@ -77,10 +59,16 @@ pub(super) async fn directory(State(node): Shared, Path(name): Path<String>) -> 
     Answer(found.ok_or_else(|| missing("directory", &name)))
 }
 
-pub(super) async fn accounts(State(node): Shared, Query(listing): Query<Listing>) -> Answer {
-    let page = listing.page();
-    let rows = node.store.accounts(page).map_err(unreadable);
-    Answer(rows.map(|rows| paged(page, rows.iter().map(|row| (row.id, views::account(row))))))
+pub(super) async fn accounts(
+    State(node): Shared,
+    asker: Asker,
+    Query(listing): Query<Listing>,
+) -> Answer {
+    let sight = Sight::new(&node, &asker, (Action::AccountRead, "account"));
+    let store = &node.store;
+    let read = |page| -> Reading<'_, _> { Box::pin(async move { store.accounts(page) }) };
+    let seen = sight.page(listing.page(), read, |row| (row.id, row.id.to_string())).await;
+    Answer(seen.map(|(rows, next)| sheet(rows.iter().map(views::account), next)))
 }
 
 pub(super) async fn account(State(node): Shared, Path(id): Path<i64>) -> Answer {
@@ -90,14 +78,21 @@ pub(super) async fn account(State(node): Shared, Path(id): Path<i64>) -> Answer 
     }))
 }
 
-pub(super) async fn orders(State(node): Shared, Query(listing): Query<Listing>) -> Answer {
-    let (page, now) = (listing.page(), node.world.now());
-    let rows = node.store.orders(page).and_then(|rows| {
-        rows.into_iter().map(|row| node.store.order(row.id)).collect::<Result<Vec<_>, _>>()
-    });
-    Answer(rows.map_err(unreadable).map(|rows| {
-        let shown = rows.iter().flatten();
-        paged(page, shown.map(|(order, rows)| (order.id, views::order(order, rows, now))))
+pub(super) async fn orders(
+    State(node): Shared,
+    asker: Asker,
+    Query(listing): Query<Listing>,
+) -> Answer {
+    let sight = Sight::new(&node, &asker, (Action::OrderRead, "order"));
+    let store = &node.store;
+    let read = |page| -> Reading<'_, _> { Box::pin(async move { store.orders(page) }) };
+    let seen = sight.page(listing.page(), read, |row| (row.id, row.id.to_string())).await;
+    let now = node.world.now();
+    Answer(seen.and_then(|(rows, next)| {
+        let rows = rows.iter().map(|row| node.store.order(row.id)).collect::<Result<Vec<_>, _>>();
+        let rows = rows.map_err(unreadable)?;
+        let shown = rows.iter().flatten().map(|(order, rows)| views::order(order, rows, now));
+        Ok(sheet(shown, next))
     }))
 }
 
@@ -109,27 +104,34 @@ pub(super) async fn order(State(node): Shared, Path(id): Path<i64>) -> Answer {
     }))
 }
 
-pub(super) async fn certificates(State(node): Shared, Query(listing): Query<Listing>) -> Answer {
-    let (page, now) = (listing.page(), node.world.now());
-    let until = match listing.until(now) {
-        Ok(until) => until,
-        Err(problem) => return Answer(Err(problem)),
+pub(super) async fn certificates(
+    State(node): Shared,
+    asker: Asker,
+    Query(listing): Query<Certificates>,
+) -> Answer {
+    Answer(list_certificates(&node, &asker, &listing).await)
+}
+
+async fn list_certificates(
+    node: &Node,
+    asker: &Asker,
+    listing: &Certificates,
+) -> Result<Value, Problem> {
+    let (catalog, now) = (node.catalog.load(), node.world.now());
+    let Some(filter) = listing.filter(&catalog, now)? else { return Ok(all(std::iter::empty())) };
+    let sight = Sight::new(node, asker, (Action::CertificateRead, "certificate"));
+    let store = &node.store;
+    let read = |page| -> Reading<'_, CertificateRow> {
+        let filter = filter.clone();
+        Box::pin(async move { store.certificates(filter, page).await })
     };
-    let filter = CertificateFilter {
-        name: listing.names.clone(),
-        expires_within: until.map(|until| (now, until)),
-    };
-    let rows = node.store.certificates(filter, page).await.map_err(unreadable);
-    let catalog = node.catalog.load();
-    Answer(rows.map(|rows| {
-        paged(
-            page,
-            rows.iter().map(|row| {
-                let authority = catalog.authority(row.authority).map(AsRef::as_ref);
-                (row.id, views::certificate(row, authority, now))
-            }),
-        )
-    }))
+    let seen = sight.page(listing.page(), read, |row| (row.id, row.serial.to_string())).await;
+    let (rows, next) = seen?;
+    let shown = rows.iter().map(|row| {
+        let authority = catalog.authority(row.authority).map(AsRef::as_ref);
+        views::certificate(row, authority, now)
+    });
+    Ok(sheet(shown, next))
 }
 
 pub(super) async fn certificate(State(node): Shared, Path(serial): Path<String>) -> Answer {
@@ -150,43 +152,24 @@ pub(super) async fn certificate(State(node): Shared, Path(serial): Path<String>)
 }
 
 pub(super) async fn events(State(node): Shared, Query(log): Query<Log>) -> Answer {
-    let limit = log.limit.min(MAX_LIMIT);
-    let events = node.store.events(log.subject, log.before, limit).await.map_err(unreadable);
+    let events =
+        node.store.events(log.subject.clone(), log.before, log.limit()).await.map_err(unreadable);
     // Asked for newest first, shown oldest first.
     Answer(events.map(|events| all(events.iter().rev().map(views::event))))
 }
 
-impl Listing {
-    pub(super) fn page(&self) -> Page {
-        Page { after: self.after, limit: self.limit.min(MAX_LIMIT) }
-    }
-
-    /// Before when what is listed ends, if that is asked.
-    pub(super) fn until(&self, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
-        let Some(text) = &self.expiring_within else { return Ok(None) };
-        let wrong = |why: String| Problem::malformed(why);
-        let within = ca::duration::parse(text).map_err(|e| wrong(e.to_string()))?;
-        now.checked_add(within).map(Some).map_err(|e| wrong(e.to_string()))
-    }
+pub(super) fn all(items: impl Iterator<Item = Value>) -> Value {
+    value(&List { items: items.collect(), next: None })
 }
 
-pub(super) fn all(items: impl Iterator<Item = Value>) -> Value {
-    json!({ "items": items.collect::<Vec<_>>() })
+/// A page, and where the next one starts.
+pub(super) fn sheet(items: impl Iterator<Item = Value>, next: Option<i64>) -> Value {
+    value(&List { items: items.collect(), next })
 }
 
 /// A page, and where the next one starts if this one is full.
 pub(super) fn paged(page: Page, items: impl Iterator<Item = (i64, Value)>) -> Value {
     let (ids, items): (Vec<_>, Vec<_>) = items.unzip();
     let next = ids.last().filter(|_| ids.len() >= page.limit as usize).copied();
-    json!({ "items": items, "next": next })
+    value(&List { items, next })
 }
-
-fn default_limit() -> u32 {
-    100
-}
-
-fn end() -> i64 {
-    i64::MAX
-}
-
-const MAX_LIMIT: u32 = 1000;

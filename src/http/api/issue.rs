@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use acme::resource::AccountStatus;
 use acme::{Problem, ProblemType};
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use ca::issue;
 use ca::{Csr, RevocationReason, Serial};
 use data_encoding::BASE64URL_NOPAD;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::extract::Path;
 use super::guard::denied;
 use super::{Answer, body, missing, views};
 use crate::access::{Action, Asker, Resource};
@@ -20,18 +22,23 @@ use crate::perform::issuance::{self, Commission};
 use crate::perform::revocation;
 use crate::store::{Account, Actor, Commit, Event};
 
-#[derive(Debug, Deserialize)]
+/// A certificate to be issued.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "CertificateWanted")]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(super) struct Wanted {
     authority: String,
     profile: String,
     /// base64url of the DER.
     csr: String,
 }
 
-#[derive(Debug, Deserialize)]
+/// Why something is revoked.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "Revocation")]
 #[serde(deny_unknown_fields)]
-struct Why {
+pub(super) struct Why {
+    /// As RFC 5280 §5.3.1 calls it, or with hyphens: `keyCompromise`, `key-compromise`.
     reason: String,
 }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use acme::{Problem, ProblemType};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Value, json};
 
+use super::extract::Path;
 use super::inventory::all;
 use super::{Answer, missing};
 use crate::http::error::unreadable;

@@ -4,14 +4,19 @@
 use std::sync::Arc;
 
 use acme::{Problem, ProblemType};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use jwks::emergency::exposure;
 use jwks::{Kid, Phase, transition};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::extract::{Path, Query};
 use super::guard::permit;
-use super::inventory::{Listing, paged};
+use super::inventory::sheet;
+use super::listing::Listing;
+use super::shape::{self, value};
+use super::visible::{Reading, Sight};
 use super::{Answer, body, missing};
 use crate::access::{Action, Asker};
 use crate::catalog::SignerSpec;
@@ -23,9 +28,10 @@ use crate::store::{Actor, KeysetRow, SigningKeyRow};
 type Shared = State<Arc<Node>>;
 
 /// How a keyset is to be rotated.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "KeysetRotation")]
 #[serde(deny_unknown_fields, default)]
-struct Rotation {
+pub(super) struct Rotation {
     /// At once, with a key that nobody has seen; else the next key is announced now.
     emergency: bool,
     /// The key that must not be trusted any more; none: every one that signs.
@@ -33,19 +39,24 @@ struct Rotation {
 }
 
 /// Keysets, a page at a time.
-pub(super) async fn list(State(node): Shared, Query(listing): Query<Listing>) -> Answer {
-    let page = listing.page();
-    let rows = node.store.keysets(page).map_err(unreadable);
-    let shown = rows.and_then(|rows| {
-        let summary = |row: KeysetRow| Ok((row.id, summary(&node, row)?));
-        rows.into_iter().map(summary).collect::<Result<Vec<_>, _>>()
-    });
-    Answer(shown.map(|shown| paged(page, shown.into_iter())))
+pub(super) async fn list(
+    State(node): Shared,
+    asker: Asker,
+    Query(listing): Query<Listing>,
+) -> Answer {
+    let sight = Sight::new(&node, &asker, (Action::KeysetRead, "keyset"));
+    let store = &node.store;
+    let read = |page| -> Reading<'_, _> { Box::pin(async move { store.keysets(page) }) };
+    let seen = sight.page(listing.page(), read, |row| (row.id, row.name.clone())).await;
+    Answer(seen.and_then(|(rows, next)| {
+        let shown = rows.into_iter().map(|row| summary(&node, row)).collect::<Result<Vec<_>, _>>();
+        Ok(sheet(shown?.into_iter(), next))
+    }))
 }
 
 /// One keyset, with its keys.
 pub(super) async fn show(State(node): Shared, Path(name): Path<String>) -> Answer {
-    Answer(known(&node, &name).map(|known| in_full(&node, &known)))
+    Answer(known(&node, &name).map(|known| value(&in_full(&node, &known))))
 }
 
 /// Rotates a keyset now.
@@ -106,9 +117,9 @@ async fn rotate_one(
     };
     let mut shown = after(node, name)?;
     if let Some(left) = left {
-        shown["exposure"] = left.iter().map(ToString::to_string).collect();
+        shown.exposure = Some(left.iter().map(ToString::to_string).collect());
     }
-    Ok(shown)
+    Ok(value(&shown))
 }
 
 async fn roll_back_one(node: &Arc<Node>, name: &str, actor: Actor) -> Result<Value, Problem> {
@@ -119,7 +130,7 @@ async fn roll_back_one(node: &Arc<Node>, name: &str, actor: Actor) -> Result<Val
                    is kept for so long after the next switch";
         return Err(Problem::new(ProblemType::Malformed, why).with_status(409));
     }
-    after(node, name)
+    after(node, name).map(|shown| value(&shown))
 }
 
 fn waits(phase: Phase) -> bool {
@@ -127,7 +138,7 @@ fn waits(phase: Phase) -> bool {
 }
 
 /// The keyset as it is now, with the worker sent after it.
-fn after(node: &Arc<Node>, name: &str) -> Result<Value, Problem> {
+fn after(node: &Arc<Node>, name: &str) -> Result<shape::KeysetInFull, Problem> {
     let known = known(node, name)?;
     keyset::begin(node, known.row.id);
     Ok(in_full(node, &known))
@@ -142,15 +153,15 @@ pub(super) fn known(node: &Node, name: &str) -> Result<Known, Problem> {
 fn summary(node: &Node, row: KeysetRow) -> Result<Value, Problem> {
     let known = Known::of(node, row).map_err(failed)?;
     let signer = known.keys.iter().find(|row| row.key.phase == Phase::Signing);
-    Ok(json!({
-        "name": known.row.name,
-        "status": status(&known),
-        "issuer": known.keyset.spec.issuer,
-        "algorithm": known.keyset.spec.algorithm.name(),
-        "kid": signer.map(|row| row.key.kid.as_str()),
-        "rotates_at": signer.and_then(|row| row.key.rotate_at).map(|at| at.to_string()),
-        "keys": known.keys.iter().filter(|row| row.key.phase.is_published()).count(),
-        "error": known.row.error,
+    Ok(value(&shape::Keyset {
+        name: known.row.name.clone(),
+        status: status(&known),
+        issuer: known.keyset.spec.issuer.clone(),
+        algorithm: known.keyset.spec.algorithm.name(),
+        kid: signer.map(|row| row.key.kid.as_str().to_owned()),
+        rotates_at: signer.and_then(|row| row.key.rotate_at),
+        keys: known.keys.iter().filter(|row| row.key.phase.is_published()).count(),
+        error: known.row.error.clone(),
     }))
 }
 
@@ -174,60 +185,58 @@ pub(super) fn is_planned(at: jiff::Timestamp) -> bool {
 }
 
 /// A keyset with its keys.
-pub(super) fn in_full(node: &Node, known: &Known) -> Value {
+pub(super) fn in_full(node: &Node, known: &Known) -> shape::KeysetInFull {
     let (row, set, policy) = (&known.row, known.set(), &known.keyset.policy);
     let now = node.world.now();
     let (lead, retirement) = (policy.lead(), policy.retirement());
-    let mut shown = json!({
-        "name": row.name,
-        "status": status(known),
-        "issuer": known.keyset.spec.issuer,
-        "url": format!("{}/jwks/{}/jwks.json", node.https_url, row.name),
-        "sequence": row.sequence,
-        "changed_at": row.changed_at.to_string(),
-        "next_at": row.due_at.filter(|at| is_planned(*at)).map(|at| at.to_string()),
-        "lead": lead.sum(),
-        "retirement": retirement.sum(),
-        "exposure": exposure(&set, policy, now).iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "keys": known.keys.iter().map(key).collect::<Vec<_>>(),
-        "signers": known.keyset.spec.signers.iter().map(SignerSpec::id).collect::<Vec<_>>(),
-        "kubernetes": node.sockets.show(&row.name),
-        "owner": known.keyset.spec.owner,
-        "error": row.error,
-    });
-    if let Some(at) = row.closed_at {
-        shown["undeclared_at"] = at.to_string().into();
+    let exposure = exposure(&set, policy, now);
+    shape::KeysetInFull {
+        name: row.name.clone(),
+        status: status(known),
+        issuer: known.keyset.spec.issuer.clone(),
+        url: format!("{}/jwks/{}/jwks.json", node.https_url, row.name),
+        sequence: row.sequence,
+        changed_at: row.changed_at,
+        next_at: row.due_at.filter(|at| is_planned(*at)),
+        lead: lead.sum(),
+        retirement: retirement.sum(),
+        exposure: Some(exposure.iter().map(ToString::to_string).collect()),
+        keys: known.keys.iter().map(key).collect(),
+        signers: known.keyset.spec.signers.iter().map(SignerSpec::id).collect(),
+        kubernetes: node.sockets.show(&row.name),
+        owner: known.keyset.spec.owner.clone(),
+        error: row.error.clone(),
+        undeclared_at: row.closed_at,
     }
-    shown
 }
 
-fn key(row: &SigningKeyRow) -> Value {
+fn key(row: &SigningKeyRow) -> shape::KeyInFull {
     let key = &row.key;
-    let at = |instant: Option<jiff::Timestamp>| instant.map(|at| at.to_string());
-    json!({
-        "kid": key.kid.as_str(),
-        "algorithm": key.algorithm.name(),
-        "phase": key.phase.name(),
-        "announced_at": key.announced_at.to_string(),
-        "ready_at": key.ready_at.to_string(),
-        "proven": key.proven,
-        "proven_at": at(key.proven_at),
-        "fetched": key.fetched,
-        "signing_from": at(key.signing_from),
-        "rotate_at": at(key.rotate_at),
-        "last_signature_at": at(key.last_signature_at),
-        "gone_at": at(key.gone_at),
-        "kept_until": at(key.kept_until),
-        "exportable": key.exportable,
-        "signers": key.held.iter().map(|held| json!({
-            "signer": held.target,
-            "given_at": held.since.to_string(),
-            "held_at": at(held.held_at),
-            "used_at": at(held.used_at),
-            "left_at": at(held.left_at),
-            "error": held.complaint,
-        })).collect::<Vec<_>>(),
-    })
+    let held = key.held.iter().map(|held| shape::HeldKey {
+        signer: held.target.clone(),
+        given_at: held.since,
+        held_at: held.held_at,
+        used_at: held.used_at,
+        left_at: held.left_at,
+        error: held.complaint.clone(),
+    });
+    shape::KeyInFull {
+        kid: key.kid.as_str().to_owned(),
+        algorithm: key.algorithm.name(),
+        phase: key.phase.name(),
+        announced_at: key.announced_at,
+        ready_at: key.ready_at,
+        proven: value(&key.proven),
+        proven_at: key.proven_at,
+        fetched: value(&key.fetched),
+        signing_from: key.signing_from,
+        rotate_at: key.rotate_at,
+        last_signature_at: key.last_signature_at,
+        gone_at: key.gone_at,
+        kept_until: key.kept_until,
+        exportable: key.exportable,
+        signers: held.collect(),
+    }
 }
 
 fn refused(why: transition::Refused) -> Problem {

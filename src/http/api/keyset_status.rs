@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use acme::Problem;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use jiff::Timestamp;
 use jwks::sighting::signs_at;
 use jwks::{Key, Phase, window};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::extract::Path;
 use super::keyset::{in_full, is_planned, known};
+use super::shape::{self, KeysetInFull, value};
 use super::{Answer, missing};
 use crate::catalog::Recognition;
 use crate::node::Node;
@@ -66,7 +68,7 @@ fn trust(left: &Exposed, now: Timestamp) -> String {
 }
 
 fn shown(node: &Node, name: &str) -> Result<Value, Problem> {
-    let mut shown = in_full(node, &known(node, name)?);
+    let known = in_full(node, &known(node, name)?);
     let (keysets, now) = (node.keysets.load(), node.world.now());
     let live = keysets.get(name).ok_or_else(|| missing("keyset", name))?;
     let fetches = node.fetches.of(live.id);
@@ -76,24 +78,37 @@ fn shown(node: &Node, name: &str) -> Result<Value, Problem> {
     };
     let strangers = fetches.iter().filter(|row| !is_declared(row));
     let keys = live.standing.set.published();
-    shown["keys"] = keys.iter().map(|key| phases(live, key)).collect();
     let of = |consumer| self::consumer(live, consumer, &fetches);
-    shown["consumers"] = declared.iter().map(of).collect();
-    shown["others"] = strangers.map(|row| fetched(live, row)).collect();
-    // What an emergency would leave is not what one has left.
-    if let Some(fields) = shown.as_object_mut() {
-        fields.remove("exposure");
-    }
-    let exposed = live.standing.exposed(now).map(serde_json::to_value);
-    shown["exposed"] = exposed.collect::<Result<_, _>>().unwrap_or_default();
-    shown["attention"] = lines(node, live, now).into();
-    Ok(shown)
+    Ok(value(&shape::KeysetStatus {
+        keyset: KeysetInFull {
+            keys: keys.iter().map(|key| phases(live, key)).collect(),
+            // What an emergency would leave is not what one has left.
+            exposure: None,
+            name: known.name,
+            status: known.status,
+            issuer: known.issuer,
+            url: known.url,
+            sequence: known.sequence,
+            changed_at: known.changed_at,
+            next_at: known.next_at,
+            lead: known.lead,
+            retirement: known.retirement,
+            signers: known.signers,
+            kubernetes: known.kubernetes,
+            owner: known.owner,
+            error: known.error,
+            undeclared_at: known.undeclared_at,
+        },
+        consumers: declared.iter().map(of).collect(),
+        others: strangers.map(|row| fetched(live, row)).collect(),
+        exposed: live.standing.exposed(now).map(value).collect(),
+        attention: lines(node, live, now),
+    }))
 }
 
 /// A key, with what it waits for and when it goes on.
-fn phases(live: &Live, key: &Key) -> Value {
+fn phases(live: &Live, key: &Key) -> shape::KeyPhase {
     let (policy, set) = (live.policy(), &live.standing.set);
-    let at = |instant: Option<Timestamp>| instant.map(|at| at.to_string());
     let waits = matches!(key.phase, Phase::Announced | Phase::Proven);
     let next = match key.phase {
         Phase::Announced | Phase::Proven => Some(signs_at(set, policy, key)),
@@ -103,56 +118,68 @@ fn phases(live: &Live, key: &Key) -> Value {
     };
     let awaited =
         if waits { [key.missing(policy), key.unseen(policy)].concat() } else { Vec::new() };
-    json!({
-        "kid": key.kid.as_str(),
-        "algorithm": key.algorithm.name(),
-        "phase": key.phase.name(),
-        "announced_at": key.announced_at.to_string(),
-        "signing_from": at(key.signing_from),
-        "next_at": at(next.filter(|at| is_planned(*at))),
-        "waits_for": awaited,
-    })
+    shape::KeyPhase {
+        kid: key.kid.as_str().to_owned(),
+        algorithm: key.algorithm.name(),
+        phase: key.phase.name(),
+        announced_at: key.announced_at,
+        signing_from: key.signing_from,
+        next_at: next.filter(|at| is_planned(*at)),
+        waits_for: awaited.into_iter().map(Into::into).collect(),
+    }
 }
 
 /// A declared consumer: what is known of it, and which keys it has.
-fn consumer(live: &Live, consumer: &Recognition, fetches: &[FetchRow]) -> Value {
+fn consumer(live: &Live, consumer: &Recognition, fetches: &[FetchRow]) -> shape::Consumer {
     let is_it = |row: &&FetchRow| row.known_by == KnownBy::Consumer && row.name == consumer.name;
-    let mut shown = match fetches.iter().find(is_it) {
+    let shown = match fetches.iter().find(is_it) {
         Some(row) => fetched(live, row),
         // It has no key then.
-        None => json!({ "seen": "never", "count": 0, "lacks": lacking(live, None) }),
+        None => shape::Consumer {
+            name: consumer.name.clone(),
+            seen: "never",
+            count: 0,
+            lacks: lacking(live, None),
+            fetched: None,
+            declared: None,
+        },
     };
-    shown["name"] = consumer.name.as_str().into();
-    shown["required"] = consumer.required.into();
-    shown["agent_begins"] = consumer.agent.clone().into();
-    shown["address_in"] = consumer.address.map(|net| net.to_string()).into();
-    shown
+    let declared = shape::DeclaredConsumer {
+        required: consumer.required,
+        agent_begins: consumer.agent.clone(),
+        address_in: consumer.address.map(|net| net.to_string()),
+    };
+    shape::Consumer { declared: Some(declared), ..shown }
 }
 
 /// Somebody who fetched.
-fn fetched(live: &Live, row: &FetchRow) -> Value {
+fn fetched(live: &Live, row: &FetchRow) -> shape::Consumer {
     let lacks = lacking(live, Some(row.sequence));
     let seen = if lacks.is_empty() { "current" } else { "behind" };
-    json!({
-        "known_by": row.known_by.name(),
-        "name": row.name,
-        "seen": seen,
-        "first_at": row.first_at.to_string(),
-        "last_at": row.last_at.to_string(),
-        "count": row.count,
-        "sequence": row.sequence,
-        "address": row.address,
-        "agent": row.agent,
-        "lacks": lacks,
-    })
+    let fetched = shape::Fetched {
+        known_by: row.known_by.name(),
+        first_at: row.first_at,
+        last_at: row.last_at,
+        sequence: row.sequence,
+        address: row.address.clone(),
+        agent: row.agent.clone(),
+    };
+    shape::Consumer {
+        name: row.name.clone(),
+        seen,
+        count: row.count,
+        lacks,
+        fetched: Some(fetched),
+        declared: None,
+    }
 }
 
 /// The published keys, but those that retire, that are in no set up to a sequence.
-fn lacking(live: &Live, sequence: Option<i64>) -> Vec<&str> {
+fn lacking(live: &Live, sequence: Option<i64>) -> Vec<String> {
     let standing = &live.standing;
     let keys = standing.waiting().chain(standing.signing());
     let lacks = |key: &&Key| sequence.is_none_or(|sequence| !standing.is_in(&key.kid, sequence));
-    keys.filter(lacks).map(|key| key.kid.as_str()).collect()
+    keys.filter(lacks).map(|key| key.kid.as_str().to_owned()).collect()
 }
 
 const MAX_ATTENTION: usize = 100;

@@ -5,21 +5,24 @@ use std::sync::Arc;
 use acme::{Problem, ProblemType};
 use audit::{Report, checkpoint_proof};
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, Response, header};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Answer, missing};
-use crate::http::error::{self, unreadable};
+use super::extract::{Path, Query};
+use super::shape::{self, value};
+use super::{Answer, missing, problem};
+use crate::http::error::unreadable;
 use crate::node::Node;
 use crate::perform::checkpoint;
 use crate::store::CheckpointRow;
 use crate::world::second;
 
 /// A page of lines.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Lines {
     #[serde(default)]
@@ -33,7 +36,7 @@ pub(super) struct Lines {
 }
 
 /// Between which sizes of the log.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Between {
     from: u64,
@@ -51,7 +54,7 @@ pub(super) async fn checkpoint(State(node): Shared) -> Response<Body> {
             response.headers_mut().insert(header::CONTENT_TYPE, text);
             response
         }
-        Err(problem) => error::response(&problem),
+        Err(problem) => problem::response(&problem),
     }
 }
 
@@ -74,7 +77,8 @@ pub(super) async fn key(State(node): Shared) -> Answer {
     let verifier = checkpoint::verifier(&node).map_err(unreadable);
     Answer(verifier.and_then(|verifier| {
         let verifier = verifier.ok_or_else(nothing_signed)?;
-        Ok(json!({ "origin": verifier.name(), "key": verifier.to_string() }))
+        let (origin, key) = (verifier.name().to_owned(), verifier.to_string());
+        Ok(value(&shape::CheckpointKey { origin, key }))
     }))
 }
 
@@ -90,7 +94,8 @@ pub(super) async fn proof(State(node): Shared, Path(id): Path<i64>) -> Answer {
             Problem::new(ProblemType::Malformed, why).with_status(404)
         })?;
         let proof = checkpoint_proof(position, &hashes, &row.note);
-        Ok(json!({ "event": line, "position": position, "size": row.size, "proof": proof }))
+        let size = row.size;
+        Ok(value(&shape::InclusionProof { event: line, position, size, proof }))
     }))
 }
 
@@ -100,7 +105,8 @@ pub(super) async fn consistency(State(node): Shared, Query(between): Query<Betwe
     Answer(proof.and_then(|proof| {
         let unknown = || missing("audit log of size", &between.to.max(between.from).to_string());
         let hashes: Vec<_> = proof.ok_or_else(unknown)?.iter().map(ToString::to_string).collect();
-        Ok(json!({ "from": between.from, "to": between.to, "proof": hashes }))
+        let Between { from, to } = between;
+        Ok(value(&shape::ConsistencyProof { from, to, proof: hashes }))
     }))
 }
 
@@ -133,26 +139,28 @@ pub(super) async fn lines(State(node): Shared, Query(wanted): Query<Lines>) -> A
     let lines = node.store.log_lines(wanted.after, between, limit).await.map_err(unreadable);
     Answer(lines.map(|lines| {
         let (ids, lines): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
-        let next = ids.last().filter(|_| ids.len() == limit as usize);
-        json!({ "items": lines, "next": next })
+        let next = ids.last().filter(|_| ids.len() == limit as usize).copied();
+        value(&shape::List { items: lines, next })
     }))
 }
 
 /// What a check found, as commands print it too.
 pub(crate) fn report_of(report: &Report) -> Value {
-    let findings = report.findings.iter().map(|finding| {
-        json!({ "kind": finding.kind(), "event": finding.event(), "what": finding.to_string() })
+    let findings = report.findings.iter().map(|finding| shape::LogFinding {
+        kind: finding.kind(),
+        event: finding.event(),
+        what: finding.to_string(),
     });
-    json!({
-        "sound": report.findings.is_empty() && report.more == 0,
-        "events": report.events,
-        "forgotten": report.forgotten,
-        "size": report.size,
-        "root": report.root.to_string(),
-        "checkpoints": report.checkpoints,
-        "signed": report.signed,
-        "findings": findings.collect::<Vec<_>>(),
-        "more": report.more,
+    value(&shape::LogReport {
+        sound: report.findings.is_empty() && report.more == 0,
+        events: report.events,
+        forgotten: report.forgotten,
+        size: report.size,
+        root: report.root.to_string(),
+        checkpoints: report.checkpoints,
+        signed: report.signed,
+        findings: findings.collect(),
+        more: report.more,
     })
 }
 
@@ -161,8 +169,11 @@ fn newest_row(node: &Node) -> Result<CheckpointRow, Problem> {
 }
 
 fn shown(row: &CheckpointRow) -> Value {
-    let made_at = second(row.made_at).to_string();
-    json!({ "size": row.size, "made_at": made_at, "checkpoint": row.note })
+    value(&shape::Checkpoint {
+        size: row.size,
+        made_at: second(row.made_at),
+        checkpoint: row.note.clone(),
+    })
 }
 
 fn nothing_signed() -> Problem {

@@ -4,14 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use acme::Problem;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use jiff::Timestamp;
 use renew::Phase;
 use renew::need::Need;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::inventory::{Listing, all, paged};
+use super::extract::{Path, Query};
+use super::inventory::{all, sheet};
+use super::listing::Listing;
+use super::shape::{self, value};
+use super::visible::{Reading, Sight};
 use super::{Answer, missing, views};
+use crate::access::{Action, Asker};
 use crate::catalog::Target;
 use crate::http::error::unreadable;
 use crate::node::Node;
@@ -21,13 +26,19 @@ use crate::store::{Managed, PlacementRow, RotationRow, VersionRow};
 type Shared = State<Arc<Node>>;
 
 /// Every managed certificate, a line each.
-pub(super) async fn list(State(node): Shared, Query(listing): Query<Listing>) -> Answer {
-    let page = listing.page();
-    let rows = node.store.all_managed(page).map_err(unreadable);
-    Answer(rows.and_then(|rows| {
+pub(super) async fn list(
+    State(node): Shared,
+    asker: Asker,
+    Query(listing): Query<Listing>,
+) -> Answer {
+    let sight = Sight::new(&node, &asker, (Action::ManagedRead, "managed"));
+    let store = &node.store;
+    let read = |page| -> Reading<'_, _> { Box::pin(async move { store.all_managed(page) }) };
+    let seen = sight.page(listing.page(), read, |row| (row.id, row.name.clone())).await;
+    Answer(seen.and_then(|(rows, next)| {
         let shown: Result<Vec<_>, Problem> =
-            rows.into_iter().map(|row| Ok((row.id, summary(&node, row)?))).collect();
-        Ok(paged(page, shown?.into_iter()))
+            rows.into_iter().map(|row| Ok(value(&summary(&node, row)?))).collect();
+        Ok(sheet(shown?.into_iter(), next))
     }))
 }
 
@@ -36,12 +47,10 @@ pub(super) fn attention(node: &Node) -> Result<Vec<String>, Problem> {
     let mut lines = Vec::new();
     for row in node.store.unwell(ATTENTION).map_err(unreadable)? {
         let shown = summary(node, row)?;
-        let text = |field: &str| shown[field].as_str().unwrap_or_default().to_owned();
-        if !matches!(&*text("status"), "served" | "rotating" | "waiting" | "undeclared") {
+        if !matches!(shown.status, "served" | "rotating" | "waiting" | "undeclared") {
             lines.push(format!(
                 "managed certificate {0} is {1}; see perennial status certificate {0}",
-                text("name"),
-                text("status"),
+                shown.name, shown.status,
             ));
         }
     }
@@ -109,7 +118,7 @@ impl fmt::Display for Pause {
 }
 
 /// What a list shows of a certificate.
-fn summary(node: &Node, row: Managed) -> Result<Value, Problem> {
+fn summary(node: &Node, row: Managed) -> Result<shape::Managed, Problem> {
     let known = Known::of(node, row).map_err(unreadable)?;
     let catalog = node.catalog.load();
     let now = node.world.now();
@@ -135,21 +144,21 @@ fn summary(node: &Node, row: Managed) -> Result<Value, Problem> {
     let targets = certificate.map(|c| c.spec.targets.as_slice()).unwrap_or_default();
     let pause = rotation.as_ref().and_then(|rotation| Pause::of(rotation, now));
     let error = rotation.as_ref().and_then(|r| r.error.as_ref()).or(row.error.as_ref());
-    Ok(json!({
-        "name": row.name,
-        "status": status(&known, certificate.is_some(), rotation.as_ref(), pause.as_ref(), now),
-        "names": certificate.map(|c| c.spec.names.iter().map(ToString::to_string).collect::<Vec<_>>()),
-        "version": row.current,
-        "issuer": current.map(|version| &version.issuer),
-        "not_after": current.map(|version| version.not_after.to_string()),
-        "renews_at": renews_at.map(|at| at.to_string()),
-        "because": pause.as_ref().map(ToString::to_string).or(why),
-        "targets": format!("{}/{}", targets.iter().filter(served).count(), targets.len()),
-        "rotation": row.rotation,
-        "owner": certificate.and_then(|c| c.spec.owner.as_ref()),
-        "origin": certificate.and_then(|c| c.origin.as_ref()).map(ToString::to_string),
-        "error": error,
-    }))
+    Ok(shape::Managed {
+        name: row.name.clone(),
+        status: status(&known, certificate.is_some(), rotation.as_ref(), pause.as_ref(), now),
+        names: certificate.map(|c| c.spec.names.iter().map(ToString::to_string).collect()),
+        version: row.current,
+        issuer: current.map(|version| version.issuer.clone()),
+        not_after: current.map(|version| version.not_after),
+        renews_at,
+        because: pause.as_ref().map(ToString::to_string).or(why),
+        targets: format!("{}/{}", targets.iter().filter(served).count(), targets.len()),
+        rotation: row.rotation,
+        owner: certificate.and_then(|c| c.spec.owner.clone()),
+        origin: certificate.and_then(|c| c.origin.as_ref()).map(ToString::to_string),
+        error: error.cloned(),
+    })
 }
 
 /// One word for how a certificate is.
@@ -182,47 +191,46 @@ fn status(
 
 async fn in_full(node: &Node, name: &str) -> Result<Value, Problem> {
     let known = known(node, name)?;
-    let mut shown = summary(node, known.row.clone())?;
     let current = known.row.current;
-    shown["versions"] = known.versions.iter().map(|version| version_of(version, current)).collect();
-    shown["placements"] = known.placements.iter().map(placement_of).collect();
     let rotations = node.store.rotations(known.row.id, ROTATIONS).map_err(unreadable)?;
     let mut timelines = Vec::new();
     for rotation in &rotations {
         timelines.push(rotation_of(node, rotation).await?);
     }
-    shown["rotations"] = timelines.into();
-    if let Some(version) = known.version(current) {
-        shown["pem"] = version.chain.clone().into();
-    }
-    Ok(shown)
+    Ok(value(&shape::ManagedInFull {
+        summary: summary(node, known.row.clone())?,
+        versions: known.versions.iter().map(|version| version_of(version, current)).collect(),
+        placements: known.placements.iter().map(placement_of).collect(),
+        rotations: timelines,
+        pem: known.version(current).map(|version| version.chain.clone()),
+    }))
 }
 
 async fn one_rotation(node: &Node, id: i64) -> Result<Value, Problem> {
     let row = node.store.rotation(id).map_err(unreadable)?;
     let row = row.ok_or_else(|| missing("rotation", &id.to_string()))?;
-    rotation_of(node, &row).await
+    rotation_of(node, &row).await.map(|shown| value(&shown))
 }
 
-async fn rotation_of(node: &Node, row: &RotationRow) -> Result<Value, Problem> {
+async fn rotation_of(node: &Node, row: &RotationRow) -> Result<shape::Rotation, Problem> {
     let events = node.store.events_of_rotation(row.id).await.map_err(unreadable)?;
-    Ok(json!({
-        "id": row.id,
-        "because": row.cause.to_string(),
-        "phase": row.phase.name(),
-        "from": row.from,
-        "to": row.to,
-        "error": row.error,
-        "pause": Pause::of(row, node.world.now()).map(|pause| pause.to_string()),
-        "started_at": row.started_at.to_string(),
-        "proven_at": row.proven_at.map(|at| at.to_string()),
-        "ended_at": row.ended_at.map(|at| at.to_string()),
-        "next_at": row.due_at.map(|at| at.to_string()),
-        "timeline": events.iter().map(views::event).collect::<Vec<_>>(),
-    }))
+    Ok(shape::Rotation {
+        id: row.id,
+        because: row.cause.to_string(),
+        phase: row.phase.name(),
+        from: row.from,
+        to: row.to,
+        error: row.error.clone(),
+        pause: Pause::of(row, node.world.now()).map(|pause| pause.to_string()),
+        started_at: row.started_at,
+        proven_at: row.proven_at,
+        ended_at: row.ended_at,
+        next_at: row.due_at,
+        timeline: events.iter().map(views::recorded).collect(),
+    })
 }
 
-fn version_of(version: &VersionRow, current: Option<u32>) -> Value {
+fn version_of(version: &VersionRow, current: Option<u32>) -> shape::Version {
     let leaf = known::leaf(version);
     let status = match version {
         version if version.revoked_at.is_some() => "revoked",
@@ -231,32 +239,32 @@ fn version_of(version: &VersionRow, current: Option<u32>) -> Value {
         version if version.proven_at.is_some() => "retiring",
         _ => "obtained",
     };
-    json!({
-        "version": version.number,
-        "status": status,
-        "issuer": version.issuer,
-        "serial": leaf.map(|leaf| leaf.serial().to_string()),
-        "sha256": data_encoding::HEXLOWER.encode(&version.fingerprint),
-        "not_before": version.not_before.to_string(),
-        "not_after": version.not_after.to_string(),
-        "renews_at": version.facts().moment().to_string(),
-        "obtained_at": version.obtained_at.to_string(),
-        "proven_at": version.proven_at.map(|at| at.to_string()),
-        "retired_at": version.retired_at.map(|at| at.to_string()),
-        "revoked_at": version.revoked_at.map(|at| at.to_string()),
-    })
+    shape::Version {
+        version: version.number,
+        status,
+        issuer: version.issuer.clone(),
+        serial: leaf.map(|leaf| leaf.serial().to_string()),
+        sha256: data_encoding::HEXLOWER.encode(&version.fingerprint),
+        not_before: version.not_before,
+        not_after: version.not_after,
+        renews_at: version.facts().moment(),
+        obtained_at: version.obtained_at,
+        proven_at: version.proven_at,
+        retired_at: version.retired_at,
+        revoked_at: version.revoked_at,
+    }
 }
 
-fn placement_of(placement: &PlacementRow) -> Value {
-    json!({
-        "target": placement.target,
-        "serves": placement.serves,
-        "given": placement.given,
-        "error": placement.error,
-        "changed_at": placement.changed_at.to_string(),
-        "looked_at_next": placement.due_at.map(|at| at.to_string()),
-        "proof": placement.proof,
-    })
+fn placement_of(placement: &PlacementRow) -> shape::Placement {
+    shape::Placement {
+        target: placement.target.clone(),
+        serves: placement.serves,
+        given: placement.given,
+        error: placement.error.clone(),
+        changed_at: placement.changed_at,
+        looked_at_next: placement.due_at,
+        proof: value(&placement.proof),
+    }
 }
 
 fn target_of(node: &Node, target: &Target) -> Value {

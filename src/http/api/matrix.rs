@@ -197,8 +197,8 @@ async fn each_route_lets_in_whom_the_table_says_and_nobody_else() {
             let expected = match route.on {
                 _ if route.action.is_own() || *whole => somewhere,
                 On::Named(_) => somewhere && *name == "mine",
-                // The handler asks for what the body says.
-                On::Body => somewhere,
+                // The handler asks for what the body says, and for each that it lists.
+                On::Body | On::Listed => somewhere,
                 On::Several | On::Oneself => false,
             };
             let what = format!("{role:?} whole {whole}: {} {path}: {status} {body}", route.method);

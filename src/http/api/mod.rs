@@ -5,7 +5,9 @@ mod approval;
 mod crypto;
 mod declare;
 mod declaring;
+mod describe;
 mod external_key;
+mod extract;
 mod found;
 mod guard;
 mod inventory;
@@ -13,37 +15,39 @@ mod issue;
 mod issuer;
 mod keyset;
 mod keyset_status;
+mod listing;
 mod log;
 mod managed;
 #[cfg(test)]
 mod matrix;
 mod person;
+mod problem;
 mod receiver;
+mod repeat;
 mod route;
 mod session;
+mod shape;
 mod sought;
 mod status;
 mod subject;
 mod token;
 mod views;
+mod visible;
 mod wish;
 
 use std::sync::Arc;
 
 use acme::{Problem, ProblemType};
 use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::middleware::from_fn_with_state;
-use bytes::Bytes;
-use http_body_util::{BodyExt, Collected, Limited};
-use serde::de::DeserializeOwned;
+use axum::routing;
 use serde_json::Value;
 
+use self::extract::body;
 use self::guard::Guard;
 use self::route::Route;
-use super::error;
 use crate::node::Node;
 
 pub(crate) use guard::Entry;
@@ -51,12 +55,18 @@ pub(crate) use log::report_of;
 
 /// The API, for those who come in at `entry`.
 pub(super) fn router(node: &Arc<Node>, entry: Entry) -> Router<Arc<Node>> {
-    route::routes().into_iter().fold(Router::new(), |router, route| {
+    let routes = route::routes();
+    let description = Bytes::from(describe::document(&routes).to_string());
+    let described = routing::get(async move || describe::response(description));
+    let router = Router::new().route("/api/openapi.json", described);
+    let router = routes.into_iter().fold(router, |router, route| {
         let Route { path, action, on, handler, .. } = route;
         let guard = Guard { node: Arc::clone(node), entry, action, on };
         let handler = handler.route_layer(from_fn_with_state(guard, guard::check));
         router.route(&format!("/api/v1{path}"), handler)
-    })
+    });
+    let router = router.route("/api/{*path}", routing::any(problem::nothing));
+    router.method_not_allowed_fallback(problem::other_method)
 }
 
 /// What a route answers: JSON, or a problem.
@@ -72,27 +82,11 @@ impl axum::response::IntoResponse for Answer {
                 response.headers_mut().insert(header::CONTENT_TYPE, json);
                 response
             }
-            Err(problem) => error::response(&problem),
+            Err(problem) => problem::response(&problem),
         }
     }
-}
-
-/// The JSON body of a request.
-async fn body<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
-    let bytes = whole(request.into_body()).await?;
-    serde_json::from_slice(&bytes)
-        .map_err(|e| Problem::malformed(format!("the request is not understood: {e}")))
-}
-
-/// All of a body.
-async fn whole(body: Body) -> Result<Bytes, Problem> {
-    let bytes = Limited::new(body, MAX_BODY).collect().await;
-    let long = |_| Problem::malformed("the request is too long").with_status(413);
-    bytes.map(Collected::to_bytes).map_err(long)
 }
 
 fn missing(what: &str, name: &str) -> Problem {
     Problem::new(ProblemType::Malformed, format!("there is no {what} {name:?}")).with_status(404)
 }
-
-const MAX_BODY: usize = 4 * 1024 * 1024;

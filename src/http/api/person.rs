@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use acme::{Problem, ProblemType};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use jiff::SignedDuration;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::extract::{Path, Query};
 use super::guard::{denied, permit_giving};
-use super::inventory::{Listing, paged};
+use super::inventory::paged;
+use super::listing::Listing;
 use super::{Answer, body, missing, views};
 use crate::access::{Action, Asker, Resource, Role};
 use crate::catalog::check_name;
@@ -19,9 +22,10 @@ use crate::people::{Secret, check_person_name, end_all};
 use crate::store::{Actor, Commit, Event, Invitation, PersonRow, PersonState};
 
 /// Who is to be let in.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Invited {
+#[schemars(rename = "PersonInvited")]
+pub(super) struct Invited {
     name: String,
     #[serde(default)]
     display_name: Option<String>,
@@ -35,9 +39,10 @@ struct Invited {
 }
 
 /// What somebody is to be.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Given {
+#[schemars(rename = "PersonGiven")]
+pub(super) struct Given {
     roles: Vec<String>,
     #[serde(default)]
     groups: Option<Vec<String>>,

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use acme::{Problem, ProblemType};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use jwks::token::Pattern;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use url::Url;
 
+use super::extract::Path;
 use super::inventory::all;
+use super::shape::{self, value};
 use super::{Answer, missing};
 use crate::catalog::{Catalog, Receiver};
 use crate::http::error::unreadable;
@@ -28,7 +30,8 @@ pub(super) async fn webhooks(State(node): State<Arc<Node>>) -> Answer {
 
 fn summaries(node: &Node, which: impl Fn(&Receiver) -> bool) -> Answer {
     let receivers = node.catalog.load().receivers();
-    let shown = receivers.iter().filter(|one| which(one)).map(|one| summary(node, one));
+    let shown =
+        receivers.iter().filter(|one| which(one)).map(|one| Ok(value(&summary(node, one)?)));
     Answer(shown.collect::<Result<Vec<_>, _>>().map(|shown| all(shown.into_iter())))
 }
 
@@ -36,10 +39,11 @@ fn summaries(node: &Node, which: impl Fn(&Receiver) -> bool) -> Answer {
 pub(super) async fn show(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Answer {
     let receiver = find(&node.catalog.load(), &name);
     Answer(receiver.and_then(|receiver| {
-        let mut shown = summary(&node, &receiver)?;
         let rows = node.store.notifications(&name, LATEST).map_err(unreadable)?;
-        shown["notifications"] = rows.iter().map(notification).collect();
-        Ok(shown)
+        Ok(value(&shape::ReceiverInFull {
+            summary: summary(&node, &receiver)?,
+            notifications: rows.iter().map(notification).collect(),
+        }))
     }))
 }
 
@@ -55,9 +59,7 @@ pub(super) async fn test(State(node): State<Arc<Node>>, Path(name): Path<String>
         Problem::new(ProblemType::ServerInternal, why).with_status(502)
     };
     let sent = notify::test(&node, &receiver).await.map_err(failed);
-    Answer(sent.map(
-        |message| json!({ "name": name, "kind": kind, "message": message, "status": "delivered" }),
-    ))
+    Answer(sent.map(|message| value(&shape::Tested { name, kind, message, status: "delivered" })))
 }
 
 fn find(catalog: &Catalog, name: &str) -> Result<Receiver, Problem> {
@@ -88,45 +90,55 @@ pub(super) fn attention(node: &Node) -> Result<Vec<String>, Problem> {
     Ok(node.catalog.load().receivers().iter().filter_map(line).collect())
 }
 
-fn summary(node: &Node, receiver: &Receiver) -> Result<Value, Problem> {
+fn summary(node: &Node, receiver: &Receiver) -> Result<shape::Receiver, Problem> {
     let name = receiver.name();
     let latest = node.store.notifications(name, 1).map_err(unreadable)?;
     let latest = latest.first();
-    let mut shown = json!({
-        "name": name,
-        "kind": receiver.kind(),
-        "status": latest.map_or("unused", status),
-        "latest": latest.map(|row| row.created_at.to_string()),
-        "delivered": node.store.last_delivery(name).map_err(unreadable)?.map(|at| at.to_string()),
-        "error": latest.and_then(|row| row.error.clone()),
-    });
+    Ok(shape::Receiver {
+        name: name.to_owned(),
+        kind: receiver.kind(),
+        status: latest.map_or("unused", status),
+        latest: latest.map(|row| row.created_at),
+        delivered: node.store.last_delivery(name).map_err(unreadable)?,
+        error: latest.and_then(|row| row.error.clone()),
+        rest: particulars(node, receiver)?,
+    })
+}
+
+/// What is said of one kind of receiver only.
+fn particulars(node: &Node, receiver: &Receiver) -> Result<Map<String, Value>, Problem> {
+    let mut shown = Map::new();
+    let mut put = |field: &str, value: Value| {
+        shown.insert(field.to_owned(), value);
+    };
     match receiver {
         Receiver::Webhook(spec) => {
             // Not the whole URL: receivers put secrets there.
             let origin = Url::parse(&spec.url).map(|url| url.origin().ascii_serialization());
-            shown["origin"] = origin.unwrap_or_default().into();
-            shown["events"] = texts(&spec.events);
-            shown["subjects"] = texts(&spec.subjects);
-            shown["owners"] = texts(&spec.owners);
-            shown["severity"] = spec.severity.map(|severity| severity.name()).into();
+            put("origin", origin.unwrap_or_default().into());
+            put("events", texts(&spec.events));
+            put("subjects", texts(&spec.subjects));
+            put("owners", texts(&spec.owners));
+            put("severity", spec.severity.map(|severity| severity.name()).into());
         }
         Receiver::Mail(spec) => {
-            shown["origin"] = spec.server.clone().into();
-            shown["to"] = spec.to.clone().into();
+            put("origin", spec.server.clone().into());
+            put("to", spec.to.clone().into());
         }
         // What is in it is the secret.
-        Receiver::Chat(spec) => shown["origin"] = spec.url_file.display().to_string().into(),
+        Receiver::Chat(spec) => put("origin", spec.url_file.display().to_string().into()),
     }
     if let Some(audience) = receiver.audience() {
-        let (open, waiting) = node.store.notice_counts(name).map_err(unreadable)?;
+        let counts = node.store.notice_counts(receiver.name());
+        let (open, waiting) = counts.map_err(unreadable)?;
         let quiet = audience.quiet_until(node.world.now());
-        shown["events"] = texts(&audience.events);
-        shown["subjects"] = texts(&audience.subjects);
-        shown["owners"] = texts(&audience.owners);
-        shown["severity"] = audience.severity.name().into();
-        shown["troubles"] = open.into();
-        shown["waiting"] = waiting.into();
-        shown["quiet_until"] = quiet.map(|at| at.to_string()).into();
+        put("events", texts(&audience.events));
+        put("subjects", texts(&audience.subjects));
+        put("owners", texts(&audience.owners));
+        put("severity", audience.severity.name().into());
+        put("troubles", open.into());
+        put("waiting", waiting.into());
+        put("quiet_until", quiet.map(|at| at.to_string()).into());
     }
     Ok(shown)
 }
@@ -144,18 +156,18 @@ fn status(row: &NotificationRow) -> &'static str {
     }
 }
 
-fn notification(row: &NotificationRow) -> Value {
-    json!({
-        "message": row.message,
-        "type": row.kind,
-        "subject": row.subject,
-        "status": status(row),
-        "attempts": row.attempts,
-        "created_at": row.created_at.to_string(),
-        "delivered_at": row.delivered_at.map(|at| at.to_string()),
-        "next_at": row.due_at.map(|at| at.to_string()),
-        "error": row.error,
-    })
+fn notification(row: &NotificationRow) -> shape::Notification {
+    shape::Notification {
+        message: row.message.clone(),
+        kind: row.kind.clone(),
+        subject: row.subject.clone(),
+        status: status(row),
+        attempts: row.attempts,
+        created_at: row.created_at,
+        delivered_at: row.delivered_at,
+        next_at: row.due_at,
+        error: row.error.clone(),
+    }
 }
 
 const LATEST: u32 = 50;

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use acme::Problem;
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{Response, header};
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
-use super::inventory::{Listing, paged};
+use super::extract::{Path, Query};
+use super::inventory::paged;
+use super::listing::Listing;
+use super::shape::{EnteredSession, OwnSession, value};
 use super::{Answer, missing, views};
 use crate::access::{Asker, Role, Who};
 use crate::http::caller::clear_cookie;
@@ -26,20 +29,20 @@ pub(super) async fn own(asker: Asker, entered: Option<Extension<Entered>>) -> An
         Who::Local => vec![Role::Admin],
         _ => caller.roles.clone(),
     };
-    let mut shown = json!({
-        "who": caller.who.to_string(),
-        "roles": roles.iter().map(|role| role.name()).collect::<Vec<_>>(),
-        "groups": caller.groups,
-        "stepped_up_at": caller.stepped_up_at.map(|at| at.to_string()),
+    let session = entered.map(|Extension(Entered { person, session, csrf })| EnteredSession {
+        name: person.name,
+        display_name: person.display_name,
+        csrf_token: csrf.reveal().to_string(),
+        way: session.way,
+        expires_at: session.expires_at,
     });
-    if let Some(Extension(Entered { person, session, csrf })) = &entered {
-        shown["name"] = person.name.as_str().into();
-        shown["display_name"] = person.display_name.as_str().into();
-        shown["csrf_token"] = csrf.reveal().into();
-        shown["way"] = session.way.as_str().into();
-        shown["expires_at"] = session.expires_at.to_string().into();
-    }
-    Answer(Ok(shown))
+    Answer(Ok(value(&OwnSession {
+        who: caller.who.to_string(),
+        roles: roles.iter().map(|role| role.name()).collect(),
+        groups: caller.groups.clone(),
+        stepped_up_at: caller.stepped_up_at,
+        session,
+    })))
 }
 
 /// Signs the person out who asks.

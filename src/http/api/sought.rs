@@ -9,8 +9,9 @@ use axum::http::{HeaderName, Response, StatusCode};
 use serde_json::json;
 
 use super::guard::Entry;
+use super::problem;
 use crate::access::{Asker, Needed};
-use crate::http::error::{self, uncommitted, unreadable};
+use crate::http::error::{uncommitted, unreadable};
 use crate::node::Node;
 use crate::store::{ApprovalRow, ApprovalState, Commit, Event};
 
@@ -74,13 +75,13 @@ pub(super) async fn settle(
         && response.status().is_client_error()
         && let Err(problem) = give_back(node, asker, row.id).await
     {
-        return error::response(&problem);
+        return problem::response(&problem);
     }
     match asker.needed() {
         Some(needed) if response.status() == StatusCode::FORBIDDEN => {
             match ask(node, asker, &sought, needed).await {
                 Ok(row) => told(&row),
-                Err(problem) => error::response(&problem),
+                Err(problem) => problem::response(&problem),
             }
         }
         _ => response,
@@ -208,7 +209,7 @@ fn told(row: &ApprovalRow) -> Response<Body> {
         row.id,
     );
     let problem = Problem::new(ProblemType::Unauthorized, why).with_status(403);
-    let mut response = error::response(&problem);
+    let mut response = problem::response(&problem);
     response.headers_mut().insert(APPROVAL, row.id.into());
     response
 }

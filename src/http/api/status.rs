@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use serde_json::json;
 
+use super::shape::{self, value};
 use super::{Answer, found, keyset, keyset_status, managed, receiver};
 use crate::node::Node;
 
@@ -12,11 +12,7 @@ use crate::node::Node;
 pub(super) async fn status(State(node): State<Arc<Node>>) -> Answer {
     let catalog = node.catalog.load();
     let inventory = node.inventory.load();
-    let within: serde_json::Map<_, _> = inventory
-        .counts
-        .iter()
-        .map(|(within, count)| ((*within).to_owned(), (*count).into()))
-        .collect();
+    let within = inventory.counts.iter().map(|(within, count)| ((*within).to_owned(), *count));
     let mut attention = attention(&node);
     attention.extend(node.checkpoints.load().fault.clone());
     attention.extend(node.sockets.attention());
@@ -30,15 +26,15 @@ pub(super) async fn status(State(node): State<Arc<Node>>) -> Answer {
             Err(problem) => return Answer(Err(problem)),
         }
     }
-    Answer(Ok(json!({
-        "https": node.https_url,
-        "http": node.http_url,
-        "authorities": catalog.authorities.keys().collect::<Vec<_>>(),
-        "directories": catalog.directories.keys().collect::<Vec<_>>(),
-        "certificates_expiring_within": within,
-        "counted_at": inventory.at.to_string(),
-        "version": env!("CARGO_PKG_VERSION"),
-        "attention": attention,
+    Answer(Ok(value(&shape::Status {
+        https: node.https_url.clone(),
+        http: node.http_url.clone(),
+        authorities: catalog.authorities.keys().cloned().collect(),
+        directories: catalog.directories.keys().cloned().collect(),
+        certificates_expiring_within: within.collect(),
+        counted_at: inventory.at,
+        version: env!("CARGO_PKG_VERSION"),
+        attention,
     })))
 }
 

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use acme::{Problem, ProblemType};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use jiff::SignedDuration;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::extract::{Path, Query};
 use super::guard::{denied, permit_giving};
-use super::inventory::{Listing, paged};
+use super::inventory::paged;
+use super::listing::Listing;
 use super::{Answer, body, missing, views};
 use crate::access::{Action, Asker, Resource};
 use crate::catalog::check_name;
@@ -18,10 +21,14 @@ use crate::node::Node;
 use crate::store::{Actor, ApiToken, Commit, Event};
 use crate::token::{Grant, Scope, Token};
 
-#[derive(Debug, Deserialize)]
+/// An API token to be made.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "TokenWanted")]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(super) struct Wanted {
     name: String,
+    /// What it is good for: `role/viewer`, `certificate/shop`, `keyset/auth-*`.
+    #[schemars(with = "Vec<String>")]
     scope: Vec<Grant>,
     #[serde(default)]
     expires: Option<String>,

@@ -4,8 +4,9 @@
 use ca::Certificate;
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::shape::{self, value};
 use crate::catalog::{Authority, Directory};
 use crate::store::{
     Account, ApiToken, Authorization, CertificatePhase, CertificateRow, ExternalKey, Order,
@@ -16,18 +17,18 @@ use crate::world::second;
 /// An authority.
 pub(super) fn authority(authority: &Authority) -> Value {
     let certificate = authority.ca.certificate();
-    json!({
-        "name": authority.name,
-        "generation": authority.generation,
-        "subject": certificate.subject(),
-        "issuer": authority.issuer,
-        "key": authority.spec.key.to_string(),
-        "serial": certificate.serial().to_string(),
-        "not_before": certificate.not_before().to_string(),
-        "not_after": certificate.not_after().to_string(),
-        "fingerprint_sha256": HEXLOWER.encode(&certificate.fingerprint()),
-        "crl": authority.ca.urls().crl,
-        "pem": ca::pem_chain(authority.ca.path()),
+    value(&shape::Authority {
+        name: authority.name.clone(),
+        generation: authority.generation,
+        subject: certificate.subject().to_owned(),
+        issuer: authority.issuer.clone(),
+        key: authority.spec.key.to_string(),
+        serial: certificate.serial().to_string(),
+        not_before: certificate.not_before(),
+        not_after: certificate.not_after(),
+        fingerprint_sha256: HEXLOWER.encode(&certificate.fingerprint()),
+        crl: authority.ca.urls().crl.clone(),
+        pem: ca::pem_chain(authority.ca.path()),
     })
 }
 
@@ -45,15 +46,15 @@ pub(super) fn directory(directory: &Directory, https_url: &str) -> Value {
 
 /// An account.
 pub(super) fn account(account: &Account) -> Value {
-    json!({
-        "id": account.id,
-        "directory": account.directory,
-        "status": serde_json::to_value(account.status).unwrap_or_default(),
-        "contact": account.contact,
-        "terms_agreed": account.terms_agreed,
-        "external_key": account.external_key,
-        "thumbprint": data_encoding::BASE64URL_NOPAD.encode(&account.thumbprint),
-        "created_at": account.created_at.to_string(),
+    value(&shape::Account {
+        id: account.id,
+        directory: account.directory.clone(),
+        status: account.status,
+        contact: account.contact.clone(),
+        terms_agreed: account.terms_agreed,
+        external_key: account.external_key.clone(),
+        thumbprint: data_encoding::BASE64URL_NOPAD.encode(&account.thumbprint),
+        created_at: account.created_at,
     })
 }
 
@@ -61,25 +62,23 @@ pub(super) fn account(account: &Account) -> Value {
 pub(super) fn order(order: &Order, rows: &[Authorization], now: Timestamp) -> Value {
     let statuses: Vec<_> = rows.iter().map(|r| r.phase.status(r.expires_at, now)).collect();
     let status = order.phase.status(&statuses, order.expires_at, now);
-    let authorizations = rows.iter().zip(statuses).map(|(row, status)| {
-        json!({
-            "id": row.id,
-            "identifier": row.identifier.to_string(),
-            "status": status.name(),
-            "expires_at": row.expires_at.to_string(),
-        })
+    let authorizations = rows.iter().zip(statuses).map(|(row, status)| shape::OrderAuthorization {
+        id: row.id,
+        identifier: row.identifier.to_string(),
+        status: status.name(),
+        expires_at: row.expires_at,
     });
-    json!({
-        "id": order.id,
-        "account": order.account,
-        "status": status,
-        "identifiers": order.identifiers.iter().map(|i| i.value.clone()).collect::<Vec<_>>(),
-        "profile": order.profile,
-        "certificate": order.certificate,
-        "error": order.error,
-        "authorizations": authorizations.collect::<Vec<_>>(),
-        "created_at": order.created_at.to_string(),
-        "expires_at": order.expires_at.to_string(),
+    value(&shape::Order {
+        id: order.id,
+        account: order.account,
+        status: value(&status),
+        identifiers: order.identifiers.iter().map(|i| i.value.clone()).collect(),
+        profile: order.profile.clone(),
+        certificate: order.certificate,
+        error: value(&order.error),
+        authorizations: authorizations.collect(),
+        created_at: order.created_at,
+        expires_at: order.expires_at,
     })
 }
 
@@ -99,20 +98,21 @@ pub(super) fn certificate(
         (CertificatePhase::Issued, None, true) => "expired",
         (CertificatePhase::Issued, None, false) => "valid",
     };
-    json!({
-        "id": row.id,
-        "serial": row.serial.to_string(),
-        "status": status,
-        "names": names,
-        "authority": authority.map(|authority| authority.name.clone()),
-        "profile": row.profile,
-        "account": row.account,
-        "not_before": row.not_before.to_string(),
-        "not_after": row.not_after.to_string(),
-        "key_sha256": HEXLOWER.encode(&row.key_hash),
-        "replaced_by": row.replaced_by,
-        "revoked_at": row.revoked.map(|(at, _)| at.to_string()),
-        "revocation_reason": row.revoked.map(|(_, reason)| reason.to_string()),
+    value(&shape::Certificate {
+        id: row.id,
+        serial: row.serial.to_string(),
+        status,
+        names,
+        authority: authority.map(|authority| authority.name.clone()),
+        profile: row.profile.clone(),
+        account: row.account,
+        not_before: row.not_before,
+        not_after: row.not_after,
+        key_sha256: HEXLOWER.encode(&row.key_hash),
+        replaced_by: row.replaced_by,
+        revoked_at: row.revoked.map(|(at, _)| at),
+        revocation_reason: row.revoked.map(|(_, reason)| reason.to_string()),
+        pem: None,
     })
 }
 
@@ -139,72 +139,82 @@ pub(super) fn external_key(key: &ExternalKey, now: Timestamp) -> Value {
         (None, None) if expired => "expired",
         (None, None) => "open",
     };
-    json!({
-        "kid": key.kid,
-        "directory": key.directory,
-        "status": status,
-        "permitted": key.permitted,
-        "comment": key.comment,
-        "account": key.account,
-        "created_at": key.created_at.to_string(),
-        "expires_at": key.expires_at.map(|at| at.to_string()),
+    value(&shape::ExternalKey {
+        kid: key.kid.clone(),
+        directory: key.directory.clone(),
+        status,
+        permitted: value(&key.permitted),
+        comment: key.comment.clone(),
+        account: key.account,
+        created_at: key.created_at,
+        expires_at: key.expires_at,
+        hmac_key: None,
     })
 }
 
 /// An API token, never the token itself.
 pub(super) fn token(token: &ApiToken, now: Timestamp) -> Value {
-    json!({
-        "id": token.id,
-        "name": token.name,
-        "status": token.status(now),
-        "scope": token.scope,
-        "created_at": token.created_at.to_string(),
-        "expires_at": token.expires_at.map(|at| at.to_string()),
-        "used_at": token.used_at.map(|at| at.to_string()),
-        "revoked_at": token.revoked_at.map(|at| at.to_string()),
+    value(&shape::Token {
+        id: token.id,
+        name: token.name.clone(),
+        status: token.status(now),
+        scope: value(&token.scope),
+        created_at: token.created_at,
+        expires_at: token.expires_at,
+        used_at: token.used_at,
+        revoked_at: token.revoked_at,
+        token: None,
     })
 }
 
 /// A person, without the link that may let them in.
 pub(super) fn person(person: &PersonRow, now: Timestamp) -> Value {
     let open = person.invitation.filter(|open| now < open.expires_at);
-    json!({
-        "id": person.id,
-        "name": person.name,
-        "display_name": person.display_name,
-        "state": person.state.name(),
-        "roles": person.roles.iter().map(|role| role.name()).collect::<Vec<_>>(),
-        "groups": person.groups,
-        "created_at": person.created_at.to_string(),
-        "entered_at": person.entered_at.map(|at| at.to_string()),
-        "invited_until": open.map(|open| open.expires_at.to_string()),
+    value(&shape::Person {
+        id: person.id,
+        name: person.name.clone(),
+        display_name: person.display_name.clone(),
+        state: person.state.name(),
+        roles: person.roles.iter().map(|role| role.name()).collect(),
+        groups: person.groups.clone(),
+        created_at: person.created_at,
+        entered_at: person.entered_at,
+        invited_until: open.map(|open| open.expires_at),
+        sessions: None,
+        link: None,
     })
 }
 
 /// A session of the person of this name.
 pub(super) fn session(session: &SessionRow, person: &str) -> Value {
-    json!({
-        "id": session.id,
-        "person": person,
-        "way": session.way,
-        "created_at": session.created_at.to_string(),
-        "used_at": session.used_at.to_string(),
-        "expires_at": session.expires_at.to_string(),
-        "stepped_up_at": session.stepped_up_at.map(|at| at.to_string()),
-        "user_agent": session.user_agent,
+    value(&shape::Session {
+        id: session.id,
+        person: person.to_owned(),
+        way: session.way.clone(),
+        created_at: session.created_at,
+        used_at: session.used_at,
+        expires_at: session.expires_at,
+        stepped_up_at: session.stepped_up_at,
+        user_agent: session.user_agent.clone(),
+        status: None,
     })
 }
 
 /// An audit event.
 pub(super) fn event(event: &Recorded) -> Value {
-    json!({
-        "id": event.id,
-        "at": second(event.at).to_string(),
-        "actor": event.actor,
-        "action": event.action,
-        "subject": event.subject,
-        "request": event.request,
-        "rotation": event.rotation,
-        "detail": event.detail,
-    })
+    value(&recorded(event))
+}
+
+/// An audit event, as part of something else.
+pub(super) fn recorded(event: &Recorded) -> shape::Event {
+    shape::Event {
+        id: event.id,
+        at: second(event.at),
+        actor: event.actor.clone(),
+        action: event.action.clone(),
+        subject: event.subject.clone(),
+        request: event.request.clone(),
+        rotation: event.rotation,
+        detail: event.detail.clone().unwrap_or_default(),
+    }
 }

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acme::{Problem, ProblemType};
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use ca::RevocationReason;
 use renew::need::Wish;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::extract::Path;
 use super::guard::permit;
 use super::managed::{Pause, known};
+use super::shape::{self, value};
 use super::{Answer, body, missing};
 use crate::access::{Action, Asker};
 use crate::http::error::{uncommitted, unreadable};
@@ -24,17 +27,17 @@ use crate::store::{Actor, Commit, CommitError, Event, Managed, RotationRow, Vers
 type Shared = State<Arc<Node>>;
 
 /// How a certificate is to be renewed.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Renewal {
+pub(super) struct Renewal {
     emergency: bool,
     reason: Option<String>,
 }
 
 /// Where to roll a certificate back to.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct RollBack {
+pub(super) struct RollBack {
     to: Option<u32>,
 }
 
@@ -131,7 +134,8 @@ async fn grant(node: &Arc<Node>, name: &str, wish: Wish, actor: Actor) -> Result
             let newest = node.store.rotations(row.id, 1).map_err(unreadable)?;
             let newest = newest.first().map(|rotation| rotation.id).filter(|id| *id > before);
             let begun = row.rotation.or(newest).filter(|_| row.wish.is_none());
-            return Ok(json!({ "certificate": name, "rotation": begun }));
+            let certificate = name.to_owned();
+            return Ok(value(&shape::Begun { certificate, rotation: begun }));
         }
         if let Some(rotation) = row.rotation {
             // It is to see at once that something more urgent waits.
