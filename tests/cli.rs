@@ -1,6 +1,7 @@
 //! The command line as its users meet it: every test runs the program against a real server, and
 //! judges files, output and exit status.
 
+mod access;
 mod external_key;
 mod issue;
 mod keyset;
