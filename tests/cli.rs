@@ -2,6 +2,7 @@
 //! judges files, output and exit status.
 
 mod access;
+mod audit;
 mod external_key;
 mod issue;
 mod keyset;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::dns::Dns;
 use crate::node::Site;
-use crate::program::free_port;
+use crate::program::{free_port, program, succeed};
 use crate::scene::Home;
 use crate::web;
 use ledger::Ledger;
@@ -62,6 +62,10 @@ async fn nothing_acknowledged_is_lost() {
     assert_eq!(site.admin("/readyz").0, 200);
     drop(node);
     audit::check(&site.store(), &ledger);
+    // The log of hashes is whole, killed as often as it was.
+    let mut verify = program(env!("CARGO_BIN_EXE_perennial"));
+    let said = succeed(verify.args(["audit", "verify", "--store"]).arg(site.store()));
+    println!("{said}");
     println!("{:?}: {ledger}", begun.elapsed());
     ledger.assert_worth();
 }

@@ -188,7 +188,7 @@ fn advice(name: &str) -> String {
         "nsupdate" => "bind9-dnsutils",
         "ualpn" => "uacme",
         "nsenter" | "unshare" => "util-linux",
-        other if other.contains("/venv/") => {
+        other if other.contains("/venv/") || other.contains("/tools/") => {
             return format!("{other} is not there: run `tests/run tools`");
         }
         other => other,

@@ -160,6 +160,11 @@ impl Server {
         self.daemon.wrote()
     }
 
+    /// Where a file of its data directory is.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.data.join(name)
+    }
+
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.daemon.id()

@@ -6,6 +6,7 @@
 mod check;
 mod checkpoint;
 mod entry;
+mod export;
 mod finding;
 mod note;
 mod proof;
@@ -14,6 +15,7 @@ mod tree;
 pub use check::{Leaf, Report, Signed, StoredEvent, check};
 pub use checkpoint::{Checkpoint, CheckpointError, ProofText, checkpoint_proof};
 pub use entry::{Entry, line_id, renumbered};
+pub use export::{ocsf, syslog};
 pub use finding::Finding;
 pub use note::{Key, NoteError, Verifier};
 pub use proof::{Unproven, consistency, inclusion, verify_consistency, verify_inclusion};

@@ -6,7 +6,8 @@ use std::convert::Infallible;
 use audit::{
     Checkpoint, CheckpointError, Entry, Finding, Frontier, Hash, Key, Leaf, Node, NoteError,
     ProofText, Report, Signed, StoredEvent, Verifier, check, checkpoint_proof, consistency,
-    inclusion, leaf, line_id, node, renumbered, root, verify_consistency, verify_inclusion,
+    inclusion, leaf, line_id, node, ocsf, renumbered, root, syslog, verify_consistency,
+    verify_inclusion,
 };
 use proptest::prelude::*;
 
@@ -243,6 +244,34 @@ fn a_proof_that_was_handed_over_holds_for_its_event_alone() {
     assert_eq!(proof.verify("leaf 5", key.verifier()), Err(CheckpointError::Unproven));
     assert!(proof.verify("leaf 4", self::key("log", 2).verifier()).is_err());
     assert!(ProofText::parse(&note).is_err());
+}
+
+#[test]
+fn a_line_is_exported_as_collectors_take_it_and_can_still_be_proven() {
+    let entry = Entry {
+        id: 7,
+        at: 1_800_000_000,
+        actor: "token/\"a\"]\n",
+        action: "order.fail",
+        subject: "order/1",
+        request: None,
+        rotation: Some(3),
+        detail: Some("{\"names\":[\"a.example\"]}"),
+    };
+    let line = entry.line();
+    let message = syslog(&line, "pki.example.com").expect("a line");
+    let header = "<108>1 2027-01-15T08:00:00Z pki.example.com perennial - order.fail ";
+    let data = "[perennial@32473 id=\"7\" actor=\"token/\\\"a\\\"\\]\u{fffd}\" \
+                action=\"order.fail\" subject=\"order/1\" rotation=\"3\"] ";
+    assert_eq!(message, format!("{header}{data}{line}"));
+    let event = ocsf(&line, "pki.example.com", "1.0").expect("a line");
+    assert_eq!(event["type_uid"], 300_403);
+    assert_eq!(event["status_id"], 2);
+    assert_eq!(event["time"], 1_800_000_000_000_i64);
+    assert_eq!(event["entity"]["type"], "order");
+    assert_eq!(event["raw_data"], line.as_str());
+    assert!(event["metadata"].get("correlation_uid").is_none(), "what is not known is not there");
+    assert_eq!((syslog("no line", "h"), ocsf("{}", "h", "1")), (None, None));
 }
 
 /// A log of so many events, kept whole: its leaves, its events, and a checkpoint of every tenth size.

@@ -59,8 +59,17 @@ enum Command {
         /// The event's id
         id: i64,
     },
-    /// Print the log: the lines that are hashed, oldest first
+    /// Print the log, oldest first: the lines that are hashed, or what collectors take
     Export(Export),
+    /// Show what is on record of one thing from its beginning to its end
+    Lineage {
+        /// What: certificate/SERIAL, managed/NAME, keyset/NAME, key/KID, or what else events are about
+        #[arg(value_name = "KIND/NAME")]
+        subject: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -93,9 +102,22 @@ struct Export {
     /// Only what happened before: a time, or 30d for thirty days ago
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
+    /// In which form
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
     /// Only events with a larger id, such as the last one of the export before
     #[arg(long, value_name = "ID", default_value_t = 0)]
     after: i64,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Format {
+    /// The lines that are hashed
+    Jsonl,
+    /// Syslog messages (RFC 5424)
+    Syslog,
+    /// OCSF events, one JSON document a line
+    Ocsf,
 }
 
 /// Runs `audit`.
@@ -115,6 +137,7 @@ pub(super) fn run(arguments: &Arguments, client: &Client) -> Result<ExitCode, Fa
         Some(Command::Key) => output::line(text(&client.read("/audit/key")?, "key")?),
         Some(Command::Prove { id }) => output::json(&client.read(&format!("/audit/proofs/{id}"))?),
         Some(Command::Export(wanted)) => export(wanted, client),
+        Some(Command::Lineage { subject, json }) => lineage(subject, *json, client),
     }?;
     Ok(ExitCode::SUCCESS)
 }
@@ -133,7 +156,34 @@ fn list(arguments: &List, client: &Client) -> Result<(), Failure> {
     output::table(&["id", "at", "actor", "action", "subject", "detail"], &events)
 }
 
+fn lineage(subject: &str, json: bool, client: &Client) -> Result<(), Failure> {
+    let (kind, name) = subject.split_once('/').ok_or_else(|| {
+        Failure::new(format!(
+            "{subject}: write KIND/NAME, such as certificate/03ab… or managed/shop"
+        ))
+    })?;
+    let told = client.read(&format!("/audit/lineage/{}/{}", escape(kind), escape(name)))?;
+    if json {
+        return output::json(&told);
+    }
+    let about = told["about"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let about = about.collect::<Vec<_>>().join(", ");
+    let with = if about.is_empty() { String::new() } else { format!(", with {about}") };
+    output::line(format_args!("{}{with}", text(&told, "subject")?))?;
+    let events = told["items"].as_array().cloned().unwrap_or_default();
+    output::table(&["id", "at", "actor", "action", "subject", "detail"], &events)?;
+    if told["cut"] == true {
+        output::line("there is more than is shown: perennial audit --subject has all of it")?;
+    }
+    Ok(())
+}
+
 fn export(wanted: &Export, client: &Client) -> Result<(), Failure> {
+    let host = match wanted.format {
+        Format::Jsonl => String::new(),
+        // The log is called by where the node is reached.
+        Format::Syslog | Format::Ocsf => host(&text(&client.read("/audit/key")?, "origin")?),
+    };
     let mut after = wanted.after;
     loop {
         let mut query = Query::new("/audit/events");
@@ -143,8 +193,14 @@ fn export(wanted: &Export, client: &Client) -> Result<(), Failure> {
         let answer = client.read(&query.0)?;
         let mut page = String::new();
         for line in answer["items"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            page.push_str(line);
-            page.push('\n');
+            let shown = match wanted.format {
+                Format::Jsonl => Some(line.to_owned()),
+                Format::Syslog => audit::syslog(line, &host),
+                Format::Ocsf => audit::ocsf(line, &host, env!("CARGO_PKG_VERSION"))
+                    .map(|event| event.to_string()),
+            };
+            // A line that is none was put into the store by somebody, and is for verify to find.
+            page.extend(shown.into_iter().chain(["\n".to_owned()]));
         }
         output::raw(page.as_bytes())?;
         match answer["next"].as_i64() {
@@ -152,6 +208,13 @@ fn export(wanted: &Export, client: &Client) -> Result<(), Failure> {
             None => return Ok(()),
         }
     }
+}
+
+/// The host that a log is called by.
+fn host(origin: &str) -> String {
+    let place = origin.trim_end_matches("/audit");
+    let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
+    host.to_owned()
 }
 
 fn verify(wanted: &Verify, client: &Client) -> Result<ExitCode, Failure> {
@@ -162,21 +225,17 @@ fn verify(wanted: &Verify, client: &Client) -> Result<ExitCode, Failure> {
         let key = given_key(wanted)?.ok_or_else(no_key)?;
         return verify_events(events, &opened(checkpoint, &key)?);
     }
-    let report = match &wanted.store {
-        Some(path) => verify_store(path, wanted)?,
-        None => {
-            let report = client.read("/audit/verify")?;
-            if let Some(path) = &wanted.checkpoint {
-                verify_since(path, wanted, client)?;
-            }
-            report
-        }
+    let (report, since) = match (&wanted.store, &wanted.checkpoint) {
+        (Some(path), _) => (verify_store(path, wanted)?, Ok(())),
+        (None, Some(path)) => (client.read("/audit/verify")?, verify_since(path, wanted, client)),
+        (None, None) => (client.read("/audit/verify")?, Ok(())),
     };
     if wanted.json {
         output::json(&report)?;
     } else {
         print(&report)?;
     }
+    since?;
     Ok(if report["sound"] == true { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -49,24 +49,27 @@ pub(crate) async fn look(node: Arc<Node>) {
         Err(error) => return error!(%error, "checkpoints of the audit log cannot be read"),
     };
     if newest.is_none_or(|row| second(row.made_at) + PAUSE <= node.world.now()) {
-        keep(&node).await;
+        // What keeps it from that is logged.
+        let _ = keep(&node).await;
     }
 }
 
-/// Signs what is new; what keeps it from that is logged, and shown until it is over.
-pub(crate) async fn keep(node: &Arc<Node>) {
-    let fault = make(node).await.err().map(|error| {
-        error!(%error, "no checkpoint of the audit log is made");
-        error.to_string()
-    });
-    node.checkpoints.replace(Standing { fault });
-}
-
-/// Signs what is new, and gives the checkpoint that covers all of the log.
+/// Signs what is new, and gives the checkpoint that covers all of the log. What keeps it from that is
+/// logged, and shown until it is over.
 ///
 /// # Errors
 /// When it cannot be signed or stored, or what was signed before is not there any more.
-pub(crate) async fn make(node: &Arc<Node>) -> Result<CheckpointRow, Unsigned> {
+pub(crate) async fn keep(node: &Arc<Node>) -> Result<CheckpointRow, Unsigned> {
+    let made = make(node).await;
+    let fault = made.as_ref().err().map(ToString::to_string);
+    if let Some(error) = &fault {
+        error!(error, "no checkpoint of the audit log is made");
+    }
+    node.checkpoints.replace(Standing { fault });
+    made
+}
+
+async fn make(node: &Arc<Node>) -> Result<CheckpointRow, Unsigned> {
     let _alone = node.steps.alone(VERIFIER).await;
     let key = key(node).await?;
     let size = node.store.log_counts()?.size;
@@ -178,7 +181,7 @@ mod tests {
         clock.fetch_add(300, std::sync::atomic::Ordering::SeqCst);
         look(Arc::clone(&node)).await;
         assert_eq!(newest().size, first.size + 1);
-        let same = make(&node).await.expect("made");
+        let same = keep(&node).await.expect("made");
         assert_eq!(same, newest(), "nothing is new");
         let report = node.store.check_log(verifier).await.expect("a read");
         assert_eq!((report.findings.len(), report.checkpoints), (0, 2));
@@ -187,7 +190,7 @@ mod tests {
         let sql = "UPDATE audit_leaf SET hash = zeroblob(32) WHERE position = 2";
         store.expect("opens").execute_batch(sql).expect("done by hand");
         put().await.expect("stored");
-        keep(&node).await;
+        assert!(keep(&node).await.is_err());
         assert_eq!(newest(), same, "nothing is signed any more");
         let fault = node.checkpoints.load().fault.clone().expect("it is said");
         assert!(fault.contains("is not what was signed"), "{fault}");

@@ -90,22 +90,32 @@ impl Store {
     }
 
     /// The lines of events after `after` that happened since one time and before another, in Unix seconds,
-    /// oldest first; a page of at most `limit`.
+    /// oldest first: a page of at most `limit`, and after which event the next one begins, if there is one.
     pub(crate) async fn log_lines(
         &self,
         after: i64,
         (since, until): (i64, i64),
         limit: u32,
-    ) -> Result<Vec<(i64, String)>, ReadError> {
+    ) -> Result<(Vec<String>, Option<i64>), ReadError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM event WHERE id > ?1 AND at >= ?2 AND at < ?3 ORDER BY id LIMIT ?4"
         );
         self.scan(move |c| {
             let mut statement = c.prepare_cached(&sql)?;
-            let params = params![after, since, until, limit];
-            let rows = statement.query_map(params, |row| Ok((row.get(0)?, log::line(row)?)))?;
-            let lines = rows.map(|row| row.map(|(id, line)| line.map(|line| (id, line))));
-            lines.filter_map(Result::transpose).collect()
+            let mut rows = statement.query(params![after, since, until, limit])?;
+            let (mut lines, mut octets, mut seen) = (Vec::new(), 0, 0);
+            while let Some(row) = rows.next()? {
+                seen += 1;
+                // What cannot have been an event is for a check to find.
+                if let Some(line) = log::line(row)? {
+                    octets += line.len();
+                    lines.push(line);
+                }
+                if seen == limit || octets > MAX_PAGE {
+                    return Ok((lines, row.get(0)?));
+                }
+            }
+            Ok((lines, None))
         })
         .await
     }
@@ -224,3 +234,5 @@ fn forgets(detail: &str) -> Option<i64> {
 
 /// The fact that says whose signatures count, as a verifier key.
 pub(crate) const VERIFIER: &str = "audit-verifier";
+/// So many octets of lines are a page, and one line more.
+const MAX_PAGE: usize = 8 * 1024 * 1024;

@@ -65,11 +65,10 @@ pub(super) async fn newest(State(node): Shared) -> Answer {
 
 /// Signs what is new at once.
 pub(super) async fn sign(State(node): Shared) -> Answer {
-    let made = checkpoint::make(&node).await;
-    Answer(made.map(|row| shown(&row)).map_err(|error| {
-        tracing::error!(%error, "no checkpoint of the audit log is made");
-        Problem::new(ProblemType::ServerInternal, error.to_string())
-    }))
+    let made = checkpoint::keep(&node).await;
+    let failed =
+        |error: checkpoint::Unsigned| Problem::new(ProblemType::ServerInternal, error.to_string());
+    Answer(made.map(|row| shown(&row)).map_err(failed))
 }
 
 /// Whose signatures count.
@@ -137,11 +136,7 @@ pub(super) async fn lines(State(node): Shared, Query(wanted): Query<Lines>) -> A
     };
     let limit = wanted.limit.clamp(1, most());
     let lines = node.store.log_lines(wanted.after, between, limit).await.map_err(unreadable);
-    Answer(lines.map(|lines| {
-        let (ids, lines): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
-        let next = ids.last().filter(|_| ids.len() == limit as usize).copied();
-        value(&shape::List { items: lines, next })
-    }))
+    Answer(lines.map(|(items, next)| value(&shape::List { items, next })))
 }
 
 /// What a check found, as commands print it too.

@@ -15,6 +15,7 @@ mod issue;
 mod issuer;
 mod keyset;
 mod keyset_status;
+mod lineage;
 mod listing;
 mod log;
 mod managed;

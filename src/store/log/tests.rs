@@ -226,3 +226,19 @@ async fn what_retention_forgets_is_no_removal_and_can_still_be_built_on() {
     assert_eq!(report.findings[1].kind(), "rewritten", "{:?}", report.findings);
     std::fs::remove_file(&path).expect("clean up");
 }
+
+#[tokio::test]
+async fn lines_are_read_page_by_page_whatever_is_among_them() {
+    let (store, path) = store(100).await;
+    by_hand(&path, "UPDATE event SET detail = x'00' WHERE id IN (7, 20)");
+    let (mut after, mut all) = (Some(0), Vec::new());
+    while let Some(last) = after {
+        let page = store.log_lines(last, (0, 96), 10).await.expect("a read");
+        assert!(page.0.len() <= 10);
+        all.extend(page.0);
+        after = page.1;
+    }
+    assert_eq!(all.len(), 93, "those of the seconds 1 to 95, without two");
+    assert!(all[0].starts_with("{\"id\":1,\"at\":1,\"actor\":\"test\""), "{}", all[0]);
+    std::fs::remove_file(&path).expect("clean up");
+}

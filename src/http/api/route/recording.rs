@@ -2,7 +2,7 @@
 
 use super::super::listing::Log;
 use super::super::shape::{self, List};
-use super::super::{inventory, log};
+use super::super::{inventory, lineage, log};
 use super::{On, Route, act, read};
 use crate::access::Action;
 
@@ -30,6 +30,8 @@ pub(super) fn routes() -> Vec<Route> {
         read("/audit/consistency", "Prove that it only grew", Read, Several, log::consistency)
             .asks::<log::Between>()
             .gives::<shape::ConsistencyProof>(),
+        read("/audit/lineage/{kind}/{name}", "From first to last", Read, Several, lineage::lineage)
+            .gives::<shape::Lineage>(),
         read("/audit/verify", "Check the audit log", Read, Several, log::verify)
             .gives::<shape::LogReport>(),
     ]

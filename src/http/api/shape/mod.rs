@@ -29,7 +29,7 @@ pub(super) use keyset::{
 pub(super) use managed::{Begun, Managed, ManagedInFull, Placement, Rotation, Version};
 pub(super) use people::{EnteredSession, OwnSession, Person, Session};
 pub(super) use recording::{
-    Checkpoint, CheckpointKey, ConsistencyProof, InclusionProof, LogFinding, LogReport,
+    Checkpoint, CheckpointKey, ConsistencyProof, InclusionProof, Lineage, LogFinding, LogReport,
 };
 pub(super) use running::{
     Applied, Event, Notification, Plan, Receiver, ReceiverInFull, Status, Tested, Token, Use,

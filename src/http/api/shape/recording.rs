@@ -4,6 +4,20 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::Event;
+
+/// What is on record of one thing, from its beginning to its end.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Lineage {
+    pub(crate) subject: String,
+    /// What else the events are about.
+    pub(crate) about: Vec<String>,
+    /// The events, oldest first.
+    pub(crate) items: Vec<Event>,
+    /// Whether there are more than are shown.
+    pub(crate) cut: bool,
+}
+
 /// What verifies the signatures of checkpoints.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct CheckpointKey {
