@@ -17,6 +17,7 @@ use crate::http::limits::Limiter;
 use crate::http::metrics::Metrics;
 use crate::keys::Keys;
 use crate::news::News;
+use crate::people::Challenges;
 use crate::perform::checkpoint::Standing;
 use crate::perform::cluster_bundle::Bundles;
 use crate::perform::discovery::Discoveries;
@@ -37,6 +38,8 @@ pub(crate) struct Node {
     pub(crate) store: Store,
     pub(crate) key: KeyEncryptionKey,
     pub(crate) nonces: Nonces,
+    /// What passkeys answer.
+    pub(crate) challenges: Challenges,
     pub(crate) keys: Keys,
     pub(crate) limiter: Limiter,
     pub(crate) metrics: Metrics,
@@ -166,6 +169,7 @@ pub(crate) mod tests {
             key: KeyEncryptionKey::read(&key_file).expect("a key"),
             store: Store::open(&data_dir.join("perennial.db"), &world).expect("a store"),
             nonces: Nonces::new(&world.random()),
+            challenges: Challenges::new(&world),
             keys: Keys::default(),
             limiter: Limiter::default(),
             metrics: Metrics::new(),

@@ -17,4 +17,5 @@ mod node;
 mod program;
 mod scene;
 mod server;
+mod ui;
 mod web;

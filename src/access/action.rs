@@ -62,6 +62,9 @@ actions! {
     SessionRevoke = "session.revoke";
     OwnSessionRead = "own-session.read";
     OwnSessionEnd = "own-session.end";
+    OwnSessionStepUp = "own-session.step-up";
+    OwnPasskeyRead = "own-passkey.read";
+    OwnPasskeyChange = "own-passkey.change";
     FoundRead = "found.read";
     EndpointRead = "endpoint.read";
     ScanRead = "scan.read";
@@ -108,6 +111,9 @@ impl Action {
             self,
             Self::OwnSessionRead
                 | Self::OwnSessionEnd
+                | Self::OwnSessionStepUp
+                | Self::OwnPasskeyRead
+                | Self::OwnPasskeyChange
                 | Self::OwnApprovalWithdraw
                 | Self::OwnAccessRead
         )

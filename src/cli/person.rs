@@ -68,6 +68,11 @@ pub(super) enum Command {
         /// The person's name
         name: String,
     },
+    /// Remove the passkeys of a person who lost what they were on, and sign them out everywhere
+    ForgetPasskeys {
+        /// The person's name
+        name: String,
+    },
     /// Give a person other roles, and other groups if any is named; without a role, they have none
     Roles {
         /// The person's name
@@ -130,6 +135,10 @@ pub(super) fn run(command: &Command, client: &Client) -> Result<ExitCode, Failur
         Command::Enable { name } => {
             act(name, "enable", json!({}))?;
             output::line(format_args!("{name} may sign in again"))?;
+        }
+        Command::ForgetPasskeys { name } => {
+            act(name, "passkeys/remove", json!({}))?;
+            output::line(format_args!("{name} has no passkey any more; invite them again"))?;
         }
         Command::Roles { name, role, group } => {
             let groups = (!group.is_empty()).then_some(group);

@@ -32,6 +32,7 @@ use crate::http::{self, server, tls};
 use crate::keys::Keys;
 use crate::news::News;
 use crate::node::{Current, Inventory, Node};
+use crate::people::Challenges;
 use crate::perform::checkpoint::Standing;
 use crate::perform::cluster_bundle::{self, Bundles};
 use crate::perform::discovery::{self, Discoveries};
@@ -190,6 +191,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
     let limiter = Limiter::resume(store.rate_limits(world.now())?);
     Ok(Node {
         nonces: acme::Nonces::new(&world.random()),
+        challenges: Challenges::new(&world),
         keys: Keys::default(),
         limiter,
         metrics: Metrics::new(),

@@ -3,6 +3,7 @@
 
 pub(crate) mod acme;
 mod admin;
+mod admitted;
 mod api;
 mod bearer;
 mod caller;
@@ -19,6 +20,7 @@ mod keyset_gauges;
 pub(crate) mod limits;
 mod log_gauges;
 pub(crate) mod metrics;
+mod passkey;
 pub(crate) mod peers;
 mod pki;
 mod progress;

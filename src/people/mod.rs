@@ -1,11 +1,16 @@
 //! People: how they are let in, and the sessions in which they are signed in. What they may then is decided
 //! elsewhere, and nothing here knows HTTP.
 
+mod challenge;
+mod error;
+pub(crate) mod passkey;
 mod secret;
 mod session;
 
+pub(crate) use challenge::Challenges;
+pub(crate) use error::EntryError;
 pub(crate) use secret::Secret;
-pub(crate) use session::{Entered, EntryError, Visit, end_all, enter, entered};
+pub(crate) use session::{Entered, Visit, end_all, enter, entered};
 
 /// Checks that `name` can be a person's, such as `ada` or `ada@example.com`.
 ///

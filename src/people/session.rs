@@ -5,11 +5,12 @@
 use jiff::SignedDuration;
 use serde_json::json;
 
+use super::error::EntryError;
 use super::secret::{CsrfToken, Secret};
 use crate::access::{Caller, Who};
 use crate::node::Node;
 use crate::store::{
-    Actor, Commit, CommitError, Event, PersonRow, PersonState, ReadError, SessionRow,
+    Actor, Commit, CommitError, Event, PersonRow, PersonState, ReadError, Row, SessionRow,
 };
 
 /// Somebody who is signed in.
@@ -41,20 +42,6 @@ pub(crate) struct Visit {
     pub(crate) user_agent: Option<String>,
 }
 
-/// Nobody was let in.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum EntryError {
-    /// What they brought is not good, whatever the reason: who tries cannot tell which.
-    #[error(
-        "the link is not good: it was used, or has expired, or never was one; ask for a new one"
-    )]
-    Closed,
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error(transparent)]
-    Commit(#[from] CommitError),
-}
-
 /// Lets in whom the link with this secret is for, and closes it.
 ///
 /// # Errors
@@ -71,7 +58,7 @@ pub(crate) async fn enter(
         return Err(EntryError::Closed);
     }
     let person = PersonRow { invitation: None, ..person };
-    match begin(node, person, "link", visit).await {
+    match begin(node, person, BY_LINK, visit, None).await {
         // Somebody was faster with the same link: what is read again says so.
         Err(EntryError::Commit(CommitError::Conflict)) => Err(EntryError::Closed),
         outcome => outcome,
@@ -101,12 +88,42 @@ pub(crate) fn end_all(node: &Node, person: i64, commit: Commit) -> Result<Commit
     Ok(sessions.iter().fold(commit, |commit, session| commit.remove(session)))
 }
 
-/// Begins a session of `person`, who is stored as given.
-async fn begin(
+/// Gives a session whose person proved again who they are another secret, with what `commit` says.
+///
+/// # Errors
+/// When the store fails.
+pub(super) async fn step_up(
+    node: &Node,
+    entered: &Entered,
+    commit: Commit,
+) -> Result<(Secret, Entered), EntryError> {
+    let (now, secret) = (node.world.now(), Secret::new(&node.world));
+    let Entered { person, session, .. } = entered.clone();
+    let session = SessionRow {
+        hash: secret.hash(),
+        expires_at: session.created_at + LONGEST,
+        used_at: now,
+        stepped_up_at: Some(now),
+        ..session
+    };
+    node.store.commit(commit.put(session.clone()), now).await?;
+    // The row that is stored is one version further.
+    let session = SessionRow { version: session.version + 1, ..session };
+    let csrf = secret.csrf_token();
+    Ok((secret, Entered { person, session, csrf }))
+}
+
+/// Begins a session of `person`, who is stored as given, as is `shown`: that by which they proved who
+/// they are.
+///
+/// # Errors
+/// When the store fails.
+pub(super) async fn begin(
     node: &Node,
     person: PersonRow,
     way: &str,
     visit: &Visit,
+    shown: Option<Row>,
 ) -> Result<(Secret, Entered), EntryError> {
     let now = node.world.now();
     let secret = Secret::new(&node.world);
@@ -118,8 +135,8 @@ async fn begin(
         way: way.to_owned(),
         created_at: now,
         used_at: now,
-        expires_at: now + LONGEST,
-        stepped_up_at: None,
+        expires_at: now + if way == BY_LINK { BY_LINK_ALONE } else { LONGEST },
+        stepped_up_at: (way == BY_PASSKEY).then_some(now),
         user_agent: visit.user_agent.as_deref().map(shortened),
     };
     let person = PersonRow { entered_at: Some(now), ..person };
@@ -130,6 +147,7 @@ async fn begin(
     for old in before.iter().rev().skip(MOST - 1) {
         commit = commit.remove(old);
     }
+    let commit = shown.into_iter().fold(commit, Commit::put);
     node.store.commit(commit, now).await?;
     let csrf = secret.csrf_token();
     Ok((secret, Entered { person, session, csrf }))
@@ -140,6 +158,12 @@ fn shortened(user_agent: &str) -> String {
     user_agent.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(MAX_AGENT).collect()
 }
 
+/// How somebody signed in who came by a link.
+pub(super) const BY_LINK: &str = "link";
+/// How somebody signed in who showed a passkey.
+pub(super) const BY_PASSKEY: &str = "passkey";
+/// Who has shown nothing but a link is asked to make a passkey, and to come again otherwise.
+const BY_LINK_ALONE: SignedDuration = SignedDuration::from_hours(1);
 /// A session is over after so long, however much it is used.
 const LONGEST: SignedDuration = SignedDuration::from_hours(12);
 /// Of one person; the oldest goes when there is one more.

@@ -7,7 +7,7 @@ use rusqlite::params;
 use super::commit::{Commit, CommitError};
 use super::error::ReadError;
 use super::reads::{Page, all, one};
-use super::rows::{PersonRow, SessionRow};
+use super::rows::{PasskeyRow, PersonRow, SessionRow};
 use super::sqlite::Store;
 
 impl Store {
@@ -48,6 +48,16 @@ impl Store {
 
     /// The sessions of a person, the oldest first.
     pub(crate) fn sessions_of(&self, person: i64) -> Result<Vec<SessionRow>, ReadError> {
+        self.read(|c| all(c, "WHERE person = ?1 ORDER BY id", [person]))
+    }
+
+    /// The passkey that its authenticator calls so.
+    pub(crate) fn passkey_by_credential(&self, id: &[u8]) -> Result<Option<PasskeyRow>, ReadError> {
+        self.read(|c| one(c, "WHERE credential = ?1", [id]))
+    }
+
+    /// The passkeys of a person, the oldest first.
+    pub(crate) fn passkeys_of(&self, person: i64) -> Result<Vec<PasskeyRow>, ReadError> {
         self.read(|c| all(c, "WHERE person = ?1 ORDER BY id", [person]))
     }
 

@@ -359,7 +359,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Merged migrations never change; a new one is appended.
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     include_str!("schema.sql"),
     include_str!("managed.sql"),
     include_str!("keysets.sql"),
@@ -374,10 +374,11 @@ const MIGRATIONS: [&str; 14] = [
     include_str!("approval.sql"),
     include_str!("repeat.sql"),
     include_str!("listing.sql"),
+    include_str!("passkeys.sql"),
 ];
 /// Events that are there already are hashed with it.
 const AUDIT: &str = include_str!("audit.sql");
-const SCHEMA_VERSION: i64 = 14;
+const SCHEMA_VERSION: i64 = 15;
 /// Large enough that a checkpoint's own syncs are rare, small enough to replay in no time (16 MiB).
 const CHECKPOINT_PAGES: i64 = 4096;
 const WRITER_CACHE_KIB: i64 = 16 * 1024;

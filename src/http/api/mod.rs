@@ -21,6 +21,7 @@ mod log;
 mod managed;
 #[cfg(test)]
 mod matrix;
+mod passkey;
 mod person;
 mod problem;
 mod receiver;

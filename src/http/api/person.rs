@@ -13,7 +13,7 @@ use super::extract::{Path, Query};
 use super::guard::{denied, permit_giving};
 use super::inventory::paged;
 use super::listing::Listing;
-use super::{Answer, body, missing, views};
+use super::{Answer, body, missing, shape, views};
 use crate::access::{Action, Asker, Resource, Role};
 use crate::catalog::check_name;
 use crate::http::error::{uncommitted, unreadable};
@@ -88,6 +88,15 @@ pub(super) async fn enable(
     Answer(enable_one(&node, &name, actor).await)
 }
 
+/// Removes the passkeys of a person who lost what they were on, and signs them out everywhere.
+pub(super) async fn remove_passkeys(
+    State(node): State<Arc<Node>>,
+    Path(name): Path<String>,
+    actor: Actor,
+) -> Answer {
+    Answer(remove_all_passkeys(&node, &name, actor).await)
+}
+
 /// Gives a person other roles and groups.
 pub(super) async fn roles(
     State(node): State<Arc<Node>>,
@@ -104,6 +113,8 @@ fn show_one(node: &Node, name: &str) -> Result<Value, Problem> {
     let sessions = node.store.sessions_of(person.id).map_err(unreadable)?;
     let live = sessions.iter().filter(|session| session.is_live(now));
     shown["sessions"] = live.map(|session| views::session(session, &person.name)).collect();
+    let passkeys = node.store.passkeys_of(person.id).map_err(unreadable)?;
+    shown["passkeys"] = views::value(&passkeys.iter().map(views::passkey).collect::<Vec<_>>());
     Ok(shown)
 }
 
@@ -165,6 +176,17 @@ async fn disable_one(node: &Node, name: &str, actor: Actor) -> Result<Value, Pro
     let commit = end_all(node, person.id, Commit::new(event).put(person)).map_err(unreadable)?;
     node.store.commit(commit, now).await.map_err(uncommitted)?;
     Ok(shown)
+}
+
+async fn remove_all_passkeys(node: &Node, name: &str, actor: Actor) -> Result<Value, Problem> {
+    let (person, now) = (find(node, name)?, node.world.now());
+    let passkeys = node.store.passkeys_of(person.id).map_err(unreadable)?;
+    let detail = json!({ "passkeys": passkeys.iter().map(|row| row.id).collect::<Vec<_>>() });
+    let event = Event::new(actor, "passkey.remove", subject(&person)).with(detail);
+    let commit = passkeys.iter().fold(Commit::new(event), Commit::remove);
+    let commit = end_all(node, person.id, commit).map_err(unreadable)?;
+    node.store.commit(commit, now).await.map_err(uncommitted)?;
+    Ok(views::person(&person, now))
 }
 
 async fn enable_one(node: &Node, name: &str, actor: Actor) -> Result<Value, Problem> {

@@ -10,7 +10,7 @@ use super::shape::{self, value};
 use crate::catalog::{Authority, Directory};
 use crate::store::{
     Account, ApiToken, Authorization, CertificatePhase, CertificateRow, ExternalKey, Order,
-    PersonRow, Recorded, SessionRow,
+    PasskeyRow, PersonRow, Recorded, SessionRow,
 };
 use crate::world::second;
 
@@ -181,8 +181,20 @@ pub(super) fn person(person: &PersonRow, now: Timestamp) -> Value {
         entered_at: person.entered_at,
         invited_until: open.map(|open| open.expires_at),
         sessions: None,
+        passkeys: None,
         link: None,
     })
+}
+
+/// A passkey.
+pub(super) fn passkey(passkey: &PasskeyRow) -> shape::Passkey {
+    shape::Passkey {
+        id: passkey.id,
+        name: passkey.name.clone(),
+        backed_up: passkey.credential.backed_up,
+        created_at: passkey.created_at,
+        used_at: passkey.used_at,
+    }
 }
 
 /// A session of the person of this name.

@@ -1,33 +1,48 @@
-// Hands the secret in the link's fragment to the server, which no log and no other page gets to see.
-"use strict";
+// Hands the secret in the link's fragment to the server, which no log and no other page gets to see, and
+// then has a passkey made.
+import { register, send } from "/ui/passkeys.js";
+
 const secret = location.hash.slice(1);
 // Neither the history nor whoever looks over a shoulder is to keep it.
 history.replaceState(null, "", location.pathname);
 const say = document.getElementById("say");
 const button = document.getElementById("enter");
+const make = document.getElementById("make");
+const on = document.getElementById("on");
 
-async function enter() {
-  button.disabled = true;
-  say.textContent = "One moment …";
-  const response = await fetch("/enter", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ secret }),
+function step(of, then) {
+  of.addEventListener("click", async () => {
+    of.disabled = true;
+    try {
+      await then();
+    } catch (error) {
+      say.textContent = error.message;
+      of.disabled = false;
+    }
   });
-  if (response.ok) {
-    location.replace("/");
-    return;
-  }
-  const problem = await response.json().catch(() => ({}));
-  say.textContent = problem.detail || "The server does not answer as it should.";
 }
 
-if (secret) {
-  button.addEventListener("click", () => enter().catch(() => {
-    button.disabled = false;
-    say.textContent = "The server does not answer; try again.";
-  }));
-} else {
+let csrf = null;
+step(button, async () => {
+  const entered = await send("/enter", { secret });
+  csrf = entered.csrf_token;
+  button.hidden = true;
+  on.hidden = false;
+  if (window.PublicKeyCredential) {
+    say.textContent = `Welcome, ${entered.display_name}. Make a passkey now, and you can sign in with it from now on. Without one you are signed out in an hour.`;
+    make.hidden = false;
+    make.focus();
+  } else {
+    say.textContent = `Welcome, ${entered.display_name}. This browser knows no passkeys: you are signed out in an hour.`;
+    on.focus();
+  }
+});
+step(make, async () => {
+  await register(navigator.platform || "passkey", csrf);
+  location.replace("/");
+});
+
+if (!secret) {
   button.hidden = true;
   say.textContent = "To enter, open the link that you were given, whole.";
 }

@@ -1,14 +1,14 @@
-//! Where people come in: the page that a link of invitation leads to, and what it asks. The link's secret is
-//! in its fragment, which browsers keep to themselves, so that it is in no log; the page's script sends it.
+//! Where people come in: the page that a link of invitation leads to, the page to sign in at, and what they
+//! ask. A link's secret is in its fragment, which browsers keep to themselves, so that it is in no log; the
+//! page's script sends it.
 
 use std::sync::Arc;
 
-use acme::{Problem, ProblemType};
+use acme::Problem;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, SET_COOKIE,
-    USER_AGENT, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Response};
@@ -16,23 +16,28 @@ use axum::{Router, routing};
 use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::caller::{from_own_page, set_cookie};
-use super::{RequestId, error};
+use super::admitted::{self, refused, visit};
+use super::caller::from_own_page;
+use super::error;
+use super::passkey::ShownPasskey;
 use crate::node::Node;
-use crate::people::{Entered, EntryError, Secret, Visit, enter};
+use crate::people::{Entered, EntryError, Secret, enter, passkey};
 
-/// The page, what it is made of, and where it sends the secret.
+/// The pages, what they are made of, and where they send what they are given.
 pub(super) fn router() -> Router<Arc<Node>> {
-    let page = || async { asset("text/html; charset=utf-8", include_str!("page.html")) };
-    let script = || async { asset("text/javascript; charset=utf-8", include_str!("enter.js")) };
-    let style = || async { asset("text/css; charset=utf-8", include_str!("enter.css")) };
+    let enter = || async { asset(HTML, include_str!("page.html")) };
+    let sign_in = || async { asset(HTML, include_str!("sign-in.html")) };
     Router::new()
-        .route("/enter", routing::get(page).post(with_link))
-        .route("/ui/enter.js", routing::get(script))
-        .route("/ui/enter.css", routing::get(style))
+        .route("/enter", routing::get(enter).post(with_link))
+        .route("/sign-in", routing::get(sign_in).post(with_passkey))
+        .route("/sign-in/options", routing::post(options))
+        .route("/ui/enter.js", script(include_str!("enter.js")))
+        .route("/ui/sign-in.js", script(include_str!("sign-in.js")))
+        .route("/ui/passkeys.js", script(include_str!("passkeys.js")))
+        .route("/ui/enter.css", routing::get(|| async { asset(CSS, include_str!("enter.css")) }))
 }
 
 #[derive(Deserialize)]
@@ -41,39 +46,64 @@ struct Link {
     secret: Zeroizing<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
 async fn with_link(State(node): State<Arc<Node>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     answered(enter_by_link(&node, &parts, body).await)
 }
 
-async fn enter_by_link(node: &Node, parts: &Parts, body: Body) -> Result<Admitted, Problem> {
+async fn with_passkey(State(node): State<Arc<Node>>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    answered(enter_by_passkey(&node, &parts, body).await)
+}
+
+/// What a browser is to show a passkey for. A stranger's question costs nothing that would be missed.
+async fn options(State(node): State<Arc<Node>>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let options = async {
+        from_own_page(&node, &parts)?;
+        let Nothing {} = asked(&parts, body).await?;
+        passkey::request_options(&node, None).map_err(refused)
+    };
+    closed(match options.await {
+        Ok(options) => json_response(&options),
+        Err(problem) => error::response(&problem),
+    })
+}
+
+async fn enter_by_link(
+    node: &Node,
+    parts: &Parts,
+    body: Body,
+) -> Result<(Secret, Entered), Problem> {
     from_own_page(node, parts)?;
     let Link { secret } = asked(parts, body).await?;
     let link = Secret::parse(&secret).ok_or(EntryError::Closed).map_err(refused)?;
-    let (secret, entered) = enter(node, &link, &visit(parts)).await.map_err(refused)?;
-    Ok(Admitted { secret, entered })
+    enter(node, &link, &visit(parts)).await.map_err(refused)
 }
 
-/// Somebody who was let in, and the secret that their browser is to keep.
-struct Admitted {
-    secret: Secret,
-    entered: Entered,
+async fn enter_by_passkey(
+    node: &Node,
+    parts: &Parts,
+    body: Body,
+) -> Result<(Secret, Entered), Problem> {
+    from_own_page(node, parts)?;
+    let shown: ShownPasskey = asked(parts, body).await?;
+    passkey::sign_in(node, &shown.proof()?, &visit(parts)).await.map_err(refused)
 }
 
-/// What they are told: who they are, and by a header of its own the cookie.
-fn answered(outcome: Result<Admitted, Problem>) -> Response<Body> {
-    let Admitted { secret, entered } = match outcome {
-        Ok(admitted) => admitted,
-        Err(problem) => return closed(error::response(&problem)),
-    };
-    let Entered { person, session, .. } = &entered;
-    let told = json!({ "name": person.name, "display_name": person.display_name });
-    let mut response = closed(json_response(&told));
-    let seconds = session.expires_at.duration_since(session.created_at).as_secs();
-    if let Some(cookie) = set_cookie(&secret, seconds) {
-        response.headers_mut().insert(SET_COOKIE, cookie);
-    }
-    response
+fn answered(outcome: Result<(Secret, Entered), Problem>) -> Response<Body> {
+    closed(match outcome {
+        Ok((secret, entered)) => admitted::response(&secret, &entered),
+        Err(problem) => error::response(&problem),
+    })
+}
+
+fn script(text: &'static str) -> routing::MethodRouter<Arc<Node>> {
+    routing::get(move || async move { asset("text/javascript; charset=utf-8", text) })
 }
 
 /// What a page of ours sent. Other pages cannot send this type without asking first.
@@ -88,24 +118,6 @@ async fn asked<T: DeserializeOwned>(parts: &Parts, body: Body) -> Result<T, Prob
     // What was sent may be a secret, so that the answer does not repeat it.
     serde_json::from_slice(&bytes.to_bytes())
         .map_err(|_| Problem::malformed("the request is not understood"))
-}
-
-fn visit(parts: &Parts) -> Visit {
-    let text = |name: &HeaderName| parts.headers.get(name).and_then(|text| text.to_str().ok());
-    Visit {
-        request: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
-        user_agent: text(&USER_AGENT).map(ToOwned::to_owned),
-    }
-}
-
-fn refused(error: EntryError) -> Problem {
-    match error {
-        EntryError::Closed => {
-            Problem::new(ProblemType::Unauthorized, error.to_string()).with_status(403)
-        }
-        EntryError::Read(error) => error::unreadable(error),
-        EntryError::Commit(error) => error::uncommitted(error),
-    }
 }
 
 fn json_response(value: &Value) -> Response<Body> {
@@ -132,7 +144,11 @@ fn closed(mut response: Response<Body>) -> Response<Body> {
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
 const MAX_BODY: usize = 16 * 1024;
 
+#[cfg(test)]
+mod passkey_tests;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ mod endpoint;
 mod keyset;
 mod managed;
 mod notification;
+mod passkey;
 mod person;
 mod pki;
 mod token;
@@ -30,6 +31,7 @@ pub(crate) use managed::{
     ClientAccountRow, Managed, Pending, PlacementRow, RotationRow, VersionRow,
 };
 pub(crate) use notification::{NoticeRow, NotificationRow};
+pub(crate) use passkey::PasskeyRow;
 pub(crate) use person::{Invitation, PersonRow, PersonState, SessionRow};
 pub(crate) use pki::{AuthorityRow, CertificatePhase, CertificateRow, CrlRow, Declaration};
 pub(crate) use token::ApiToken;
@@ -100,6 +102,7 @@ tables!(
     AskedRow,
     PersonRow,
     SessionRow,
+    PasskeyRow,
 );
 
 /// The statements that write one table, spelled once.

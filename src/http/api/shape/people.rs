@@ -22,9 +22,42 @@ pub(crate) struct Person {
     /// Those that are good; only where one person is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sessions: Option<Vec<Session>>,
+    /// Only where one person is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) passkeys: Option<Vec<Passkey>>,
     /// What lets them in once, in the answer that made it and never again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) link: Option<String>,
+}
+
+/// A passkey of a person.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Passkey {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    /// Whether it is on several devices of its owner.
+    pub(crate) backed_up: bool,
+    pub(crate) created_at: Timestamp,
+    pub(crate) used_at: Timestamp,
+}
+
+/// One's own passkeys.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Passkeys {
+    pub(crate) items: Vec<Passkey>,
+}
+
+/// A passkey that is no more.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct RemovedPasskey {
+    pub(crate) id: i64,
+}
+
+/// What a browser is asked for (Web Authentication §5.1.8 and §5.1.9), as its own functions take it.
+#[derive(JsonSchema)]
+pub(crate) struct PasskeyOptions {
+    #[expect(dead_code, reason = "it describes what the crate gives as JSON")]
+    challenge: String,
 }
 
 /// A session of a person.
