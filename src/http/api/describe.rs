@@ -182,7 +182,7 @@ mod tests {
             let path = format!("/api/v1{}", route.path);
             let operation = &document["paths"][&path][route.method.to_ascii_lowercase()];
             assert_eq!(operation["x-perennial-action"], route.action.name(), "{path}");
-            let answer = &operation["responses"]["200"]["content"]["application/json"]["schema"];
+            let answer = &operation["responses"]["200"]["content"][route.form]["schema"];
             assert!(
                 answer.as_object().is_some_and(|answer| !answer.is_empty()),
                 "{path} has no answer"
