@@ -18,4 +18,5 @@ mod program;
 mod scene;
 mod server;
 mod ui;
+mod watching;
 mod web;

@@ -120,6 +120,39 @@ impl fmt::Display for Cause {
 }
 
 impl Cause {
+    /// The names of all causes.
+    pub const NAMES: [&str; 11] = [
+        "first",
+        "asked",
+        "emergency",
+        "roll-back",
+        "revoked",
+        "expired",
+        "changed",
+        "unproven",
+        "unserved",
+        "suggested",
+        "lifetime",
+    ];
+
+    /// Its name, without the words that came with it: what rotations are counted by.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Asked => "asked",
+            Self::Emergency { .. } => "emergency",
+            Self::RollBack => "roll-back",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::Changed => "changed",
+            Self::Unproven => "unproven",
+            Self::Unserved => "unserved",
+            Self::Suggested => "suggested",
+            Self::Lifetime => "lifetime",
+        }
+    }
+
     /// Whether it comes from an operator, whom no backoff holds up.
     #[must_use]
     pub fn is_asked(&self) -> bool {
@@ -269,3 +302,22 @@ impl Facts<'_> {
 
 /// How long a version stands at least, if its life is not much longer itself.
 const YOUNG: SignedDuration = SignedDuration::from_hours(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_a_name_that_is_known() {
+        let reason = String::from("key-compromise");
+        for (cause, name) in [
+            (Cause::First, "first"),
+            (Cause::Emergency { reason }, "emergency"),
+            (Cause::RollBack, "roll-back"),
+            (Cause::Lifetime, "lifetime"),
+        ] {
+            assert_eq!(cause.name(), name);
+            assert!(Cause::NAMES.contains(&name));
+        }
+    }
+}

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::{Router, routing};
 
-use super::{certificate_gauges, keyset_gauges, log_gauges};
+use super::{certificate_gauges, keyset_gauges, log_gauges, node_gauges};
 use crate::node::Node;
 use crate::store::CommitError;
 
@@ -43,15 +43,10 @@ async fn ready(State(node): State<Arc<Node>>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(node): State<Arc<Node>>) -> Response<Body> {
-    for (name, authority) in &node.catalog.load().authorities {
-        node.metrics.authority_ends(name, authority.ca.certificate().not_after());
-        if let Some(crl) = node.crls.load().get(&authority.id) {
-            node.metrics.crl_ends(name, crl.next_update);
-        }
-    }
-    let mut more = keyset_gauges::standing(&node);
-    log_gauges::register(&node, &mut more);
-    open_metrics(node.metrics.render(&more))
+    let mut keysets = keyset_gauges::standing(&node);
+    log_gauges::register(&node, &mut keysets);
+    let standing = [keysets, node_gauges::standing(&node), node_gauges::process()];
+    open_metrics(node.metrics.render(&standing))
 }
 
 /// Each certificate, under the names that dashboards already know.

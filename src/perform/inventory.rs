@@ -21,9 +21,13 @@ pub(crate) async fn count(node: Arc<Node>) {
         }
         Err(error) => error!(%error, "certificates cannot be counted"),
     }
-    match node.store.managed_counts().await {
-        Ok(counts) => node.metrics.managed(&counts),
+    match node.store.managed_counts(now).await {
+        Ok(counts) => node.metrics.levels.managed(&counts),
         Err(error) => error!(%error, "managed certificates cannot be counted"),
+    }
+    match node.store.endpoint_counts() {
+        Ok((all, failing)) => node.metrics.levels.endpoints(all, failing),
+        Err(error) => error!(%error, "endpoints cannot be counted"),
     }
 }
 

@@ -113,7 +113,7 @@ impl Removal {
             }
         });
         for row in &self.authorities {
-            node.metrics.authority_removed(&row.name);
+            node.metrics.levels.unpublished(row.id);
         }
     }
 }

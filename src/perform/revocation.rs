@@ -2,7 +2,7 @@
 //! made by the worker, so that a flood of revocations makes one list and not many.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use acme::{Problem, ProblemType};
 use ca::crl::{self, Revoked};
@@ -31,7 +31,7 @@ pub(crate) async fn revoke(
     if row.revoked.is_some() {
         return Err(RevokeError::AlreadyRevoked(row.serial));
     }
-    let now = node.world.now();
+    let (asked, now) = (Instant::now(), node.world.now());
     let event = event.with(json!({ "reason": reason.to_string() }));
     let key_hash = row.key_hash;
     let revoked = CertificateRow {
@@ -52,6 +52,7 @@ pub(crate) async fn revoke(
     }
     node.store.commit(commit, now).await?;
     node.metrics.revoked();
+    node.metrics.levels.revoked(revoked.authority, asked);
     node.steps.want_crl(revoked.authority);
     if let Some(der) = &revoked.der
         && let Ok(leaf) = ca::Certificate::from_der(der)
@@ -103,9 +104,10 @@ pub(crate) async fn ensure_crls(node: &Node) -> Result<(), CrlError> {
 async fn make_crl(node: &Node, id: i64) -> Result<(), CrlError> {
     let catalog = node.catalog.load();
     let Some(authority) = catalog.authority(id) else { return Ok(()) };
-    let now = node.world.now();
+    let (now, waiting) = (node.world.now(), node.metrics.levels.waiting(id));
     let previous = node.store.crl(id)?;
     if now >= authority.ca.certificate().not_after() {
+        node.metrics.levels.unpublished(id);
         return put_to_rest(node, &authority.name, previous).await;
     }
     // A certificate that expired is listed once more (RFC 5280 §3.3).
@@ -141,6 +143,7 @@ async fn make_crl(node: &Node, id: i64) -> Result<(), CrlError> {
         .with(json!({ "number": number, "entries": count }));
     node.store.commit(Commit::new(event).put(row.clone()), now).await?;
     publish(node, row);
+    node.metrics.levels.published(id, waiting);
     Ok(())
 }
 

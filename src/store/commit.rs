@@ -137,6 +137,12 @@ impl Commit {
         self
     }
 
+    /// How many of its rows change nothing but when something is looked at again, or was used.
+    pub(super) fn looks(&self) -> u64 {
+        let is_look = |row: &&Row| matches!(row, Row::Due { .. } | Row::Used { .. });
+        u64::try_from(self.rows.iter().filter(is_look).count()).unwrap_or(u64::MAX)
+    }
+
     /// Writes everything, inside a transaction that the caller ends.
     pub(super) fn write(
         &self,

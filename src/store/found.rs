@@ -268,6 +268,12 @@ impl Store {
         self.read(|c| all(c, "ORDER BY name", []))
     }
 
+    /// How many endpoints are watched, and with how many of them something is wrong.
+    pub(crate) fn endpoint_counts(&self) -> Result<(i64, i64), ReadError> {
+        let sql = "SELECT count(*), count(error) FROM endpoint";
+        self.read(|c| c.prepare_cached(sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?))))
+    }
+
     /// The scan `id`.
     pub(crate) fn scan_row(&self, id: i64) -> Result<Option<ScanRow>, ReadError> {
         self.read(|c| one(c, "WHERE id = ?1", [id]))

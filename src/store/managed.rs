@@ -1,5 +1,6 @@
 //! What is asked of the store about managed certificates.
 
+use jiff::Timestamp;
 use rusqlite::params;
 
 use super::error::ReadError;
@@ -91,7 +92,7 @@ impl Store {
 
     /// How many managed certificates there are, by what is the matter with them, and when the first
     /// of the versions served ends.
-    pub(crate) async fn managed_counts(&self) -> Result<ManagedCounts, ReadError> {
+    pub(crate) async fn managed_counts(&self, now: Timestamp) -> Result<ManagedCounts, ReadError> {
         // Each from an index of its own: it is asked every minute, however many there are.
         let sql = "SELECT (SELECT count(*) FROM managed_certificate),
                    (SELECT count(*) FROM managed_certificate WHERE current IS NULL),
@@ -99,9 +100,14 @@ impl Store {
                    (SELECT count(*) FROM managed_certificate WHERE failures > 0),
                    (SELECT count(DISTINCT managed) FROM placement WHERE error IS NOT NULL),
                    (SELECT min(not_after) FROM certificate_version
-                    WHERE proven_at IS NOT NULL AND retired_at IS NULL)";
+                    WHERE proven_at IS NOT NULL AND retired_at IS NULL),
+                   count(*), coalesce(sum(v.renew_at + 9 * v.not_after < 10 * ?1), 0)
+                   FROM certificate_version v
+                   JOIN managed_certificate m ON m.id = v.managed AND m.current = v.number
+                   WHERE v.renew_at + v.not_after < 2 * ?1
+                   AND v.proven_at IS NOT NULL AND v.retired_at IS NULL";
         self.scan(move |c| {
-            c.prepare_cached(sql)?.query_row([], |row| {
+            c.prepare_cached(sql)?.query_row([now.as_second()], |row| {
                 Ok(ManagedCounts {
                     all: row.get(0)?,
                     pending: row.get(1)?,
@@ -109,6 +115,8 @@ impl Store {
                     failing: row.get(3)?,
                     drifted: row.get(4)?,
                     next_end: row.get(5)?,
+                    overdue: row.get(6)?,
+                    ending: row.get(7)?,
                 })
             })
         })
@@ -135,6 +143,10 @@ pub(crate) struct ManagedCounts {
     pub(crate) failing: i64,
     /// With a target that serves something else, or nothing.
     pub(crate) drifted: i64,
+    /// For which more than half of the time between renewal and expiry is over.
+    pub(crate) overdue: i64,
+    /// For which more than nine tenths of it are over.
+    pub(crate) ending: i64,
     /// When the first of the versions served ends, in Unix seconds.
     pub(crate) next_end: Option<i64>,
 }

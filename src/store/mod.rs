@@ -7,6 +7,7 @@ mod alarm;
 mod approval;
 mod asked;
 mod audit;
+mod batch;
 mod commit;
 #[cfg(test)]
 mod crash;
@@ -27,6 +28,7 @@ mod reads;
 mod repeat;
 pub(crate) mod rows;
 mod sqlite;
+mod tally;
 mod token;
 mod waiting;
 

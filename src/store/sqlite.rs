@@ -5,16 +5,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
+use super::batch::{gather, wanted};
 use super::commit::{self, Commit, CommitError};
 #[cfg(test)]
 use super::crash;
@@ -22,6 +23,7 @@ use super::damage::{self, Damaged};
 use super::error::{OpenError, ReadError};
 use super::log::{self, Log};
 use super::rows::Stored;
+use super::tally::{Audited, Pending, Tally, Watch};
 use crate::world::World;
 
 /// A handle on the store; clones share it.
@@ -37,9 +39,10 @@ struct Inner {
     next_id: AtomicI64,
     writers: Arc<AtomicUsize>,
     damaged: Arc<Damaged>,
+    tally: Arc<Tally>,
     #[cfg(test)]
     crash: crash::Crash,
-    /// What applies commits; it ends before its time only by a panic.
+    /// What applies commits; only a panic ends it.
     thread: JoinHandle<()>,
 }
 
@@ -62,6 +65,8 @@ impl Store {
         migrate(path, &mut writer, world)?;
         let mut log = Log::resume(&writer).map_err(fault)?;
         let next_id = commit::highest_id(&writer).map_err(fault)? + 1;
+        let watch = Tally::watch(&mut writer).map_err(fault)?;
+        let tally = Arc::clone(watch.tally());
         let (queue, jobs) = channel();
         let writers = Arc::new(AtomicUsize::new(0));
         let damaged = Arc::<Damaged>::default();
@@ -69,7 +74,7 @@ impl Store {
             .name("commit".into())
             .spawn({
                 let (writers, damaged) = (Arc::clone(&writers), Arc::clone(&damaged));
-                move || commit_loop(&writer, &mut log, &jobs, &writers, &damaged)
+                move || commit_loop(&writer, (watch, &mut log), &jobs, &writers, &damaged)
             })
             .map_err(|e| OpenError::Thread(e.to_string()))?;
         let inner = Inner {
@@ -79,6 +84,7 @@ impl Store {
             next_id: AtomicI64::new(next_id),
             writers,
             damaged,
+            tally,
             #[cfg(test)]
             crash: crash::Crash::default(),
             thread,
@@ -158,6 +164,11 @@ impl Store {
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         });
         Ok(settled.await.map_err(|_| ReadError::Interrupted)??)
+    }
+
+    /// Whether what was written since the store was opened is on record.
+    pub(crate) fn audited(&self) -> Audited {
+        self.inner.tally.audited()
     }
 
     /// Whether commits can still be made.
@@ -275,7 +286,7 @@ fn migrate(path: &Path, connection: &mut Connection, world: &World) -> Result<()
 /// Applies commits until every handle on the store is gone.
 fn commit_loop(
     connection: &Connection,
-    log: &mut Log,
+    (mut watch, log): (Watch, &mut Log),
     jobs: &Receiver<Job>,
     writers: &AtomicUsize,
     damaged: &Damaged,
@@ -286,7 +297,8 @@ fn commit_loop(
         let outcomes = if damaged.is_set() {
             batch.iter().map(|_| Err(CommitError::Damaged)).collect()
         } else {
-            apply(connection, log, &batch)
+            watch.look(connection);
+            apply(connection, watch.tally(), log, &batch)
         };
         if outcomes.iter().any(|outcome| matches!(outcome, Err(CommitError::Damaged))) {
             damaged.set();
@@ -298,55 +310,49 @@ fn commit_loop(
     }
 }
 
-/// How long a batch is to become while so many are at work.
-fn wanted(writers: usize) -> usize {
-    writers.saturating_sub(FEW)
-}
-
-/// Takes what waits already. While many are at work, more is on its way: then a batch waits a
-/// little to become `wanted` long, since a sync costs the disk more than the wait costs anybody.
-fn gather(batch: &mut Vec<Job>, jobs: &Receiver<Job>, wanted: usize) {
-    while batch.len() < MAX_BATCH {
-        let Ok(job) = jobs.try_recv() else { break };
-        batch.push(job);
-    }
-    if batch.len() >= wanted {
-        return;
-    }
-    let until = Instant::now() + LINGER;
-    while batch.len() < wanted.min(MAX_BATCH) {
-        match jobs.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(job) => batch.push(job),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-        }
-    }
-}
-
-fn apply(connection: &Connection, log: &mut Log, batch: &[Job]) -> Vec<Result<(), CommitError>> {
-    match together(connection, log, batch) {
+fn apply(
+    connection: &Connection,
+    tally: &Tally,
+    log: &mut Log,
+    batch: &[Job],
+) -> Vec<Result<(), CommitError>> {
+    match together(connection, tally, log, batch) {
         Ok(()) => batch.iter().map(|_| Ok(())).collect(),
         // Nothing of it happened. One of them is refused, or there is no room for all: each finds
         // out alone.
         Err(_) if batch.len() > 1 => {
-            batch.chunks(1).map(|one| together(connection, log, one)).collect()
+            batch.chunks(1).map(|one| together(connection, tally, log, one)).collect()
         }
         Err(error) => vec![Err(error)],
     }
 }
 
 /// One transaction for all of them: every commit is durable, or none is.
-fn together(connection: &Connection, log: &mut Log, batch: &[Job]) -> Result<(), CommitError> {
+fn together(
+    connection: &Connection,
+    tally: &Tally,
+    log: &mut Log,
+    batch: &[Job],
+) -> Result<(), CommitError> {
     run(connection, "BEGIN IMMEDIATE")?;
-    let mut grown = log.clone();
+    let (mut grown, mut pending) = (log.clone(), Pending::default());
     let written = grown.catch_up(connection).map_err(CommitError::from).and_then(|()| {
-        batch.iter().try_for_each(|job| job.commit.write(connection, &mut grown, job.at))
+        batch.iter().try_for_each(|job| {
+            tally.begin();
+            job.commit.write(connection, &mut grown, job.at)?;
+            tally.written(job.commit.looks(), &mut pending);
+            Ok(())
+        })
     });
     let committed = written.and_then(|()| Ok(run(connection, "COMMIT")?));
     if committed.is_err() && !connection.is_autocommit() {
         // Out of space or of luck, SQLite has taken everything back already; else it is done here.
         run(connection, "ROLLBACK")?;
     }
-    committed.map(|()| *log = grown)
+    committed.map(|()| {
+        *log = grown;
+        tally.stands(&pending);
+    })
 }
 
 fn run(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
@@ -359,7 +365,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Merged migrations never change; a new one is appended.
-const MIGRATIONS: [&str; 15] = [
+const MIGRATIONS: [&str; 16] = [
     include_str!("schema.sql"),
     include_str!("managed.sql"),
     include_str!("keysets.sql"),
@@ -375,20 +381,16 @@ const MIGRATIONS: [&str; 15] = [
     include_str!("repeat.sql"),
     include_str!("listing.sql"),
     include_str!("passkeys.sql"),
+    include_str!("watching.sql"),
 ];
 /// Events that are there already are hashed with it.
 const AUDIT: &str = include_str!("audit.sql");
-const SCHEMA_VERSION: i64 = 15;
+const SCHEMA_VERSION: i64 = 16;
 /// Large enough that a checkpoint's own syncs are rare, small enough to replay in no time (16 MiB).
 const CHECKPOINT_PAGES: i64 = 4096;
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 const READER_CACHE_KIB: i64 = 2 * 1024;
 const MAX_READERS: usize = 4;
-const MAX_BATCH: usize = 256;
-/// So few at work wait for nobody.
-const FEW: usize = 8;
-/// How long a batch waits for others at the most.
-const LINGER: Duration = Duration::from_millis(2);
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -46,6 +46,7 @@ pub(super) async fn forward(
     run.learn(&rows);
     let after = run.judged(|rotation| course(rotation, &targets, now));
     let event = run.event(action).with(detail(&to, &results));
+    let turns_round = after.phase == Phase::Reverting;
     let row = RotationRow {
         phase: after.phase,
         attempts: after.attempts,
@@ -55,6 +56,9 @@ pub(super) async fn forward(
     };
     let commit = rows.into_iter().fold(Commit::new(event).put(row), Commit::put);
     node.store.commit(commit, now).await?;
+    if turns_round {
+        node.metrics.levels.rolled_back();
+    }
     node.news.announce(run.row.managed);
     Ok(Outcome::More)
 }
@@ -81,7 +85,6 @@ pub(super) async fn back(
     let now = node.world.now();
     node.store.commit(rows.into_iter().fold(Commit::new(event), Commit::put), now).await?;
     node.news.announce(run.row.managed);
-    node.metrics.rolled_back();
     if failed.is_empty() {
         return Ok(Outcome::More);
     }
@@ -172,6 +175,9 @@ async fn put(
     let mut results = Vec::new();
     while let Some(done) = under_way.join_next().await {
         let done = done.map_err(|_| RotationError::Other("a push was interrupted".into()))?;
+        if done.error.is_some() {
+            node.metrics.levels.refuted();
+        }
         results.push(done);
     }
     results.sort_by(|a, b| a.target.cmp(&b.target));
@@ -224,7 +230,7 @@ async fn place(node: &Node, target: Option<&Target>, parcel: &Parcel, name: Stri
         Placed { proof: Some(proof), error, ..placed }
     };
     if placed.error.is_none() {
-        node.metrics.placed(target.spec.push.kind.name(), began.elapsed());
+        node.metrics.levels.placed(target.spec.push.kind.name(), began.elapsed());
     }
     placed
 }

@@ -52,7 +52,7 @@ pub(super) async fn prove(node: &Node, run: Run) -> Result<Outcome, RotationErro
         seconds = took.as_secs(),
         "every target is proven"
     );
-    node.metrics.rotated("proven", took);
+    node.metrics.levels.proven(&run.row.cause, took);
     Ok(Outcome::More)
 }
 
@@ -124,8 +124,12 @@ pub(super) async fn fail(node: &Node, run: Run) -> Result<Outcome, RotationError
         "why": why, "retry_at": retry_at.to_string(), "serves": serves(&run),
     }));
     warn!(rotation = run.row.id, certificate = managed.name, why, %retry_at, "rotation failed");
-    node.metrics.rotated("failed", now.duration_since(run.row.started_at));
     node.store.commit(Commit::new(event).put(row).put(managed), now).await?;
+    let (levels, took) = (&node.metrics.levels, now.duration_since(run.row.started_at));
+    match superseded {
+        true => levels.superseded(&run.row.cause, took),
+        false => levels.failed(&run.row.cause, took),
+    }
     node.news.announce(run.row.managed);
     Ok(Outcome::Rest)
 }
@@ -146,11 +150,13 @@ pub(super) async fn forsake(
     let event = Event::new("worker", "rotation.fail", format!("managed/{}", managed.name))
         .of_rotation(row.id)
         .with(json!({ "why": "the certificate is not declared any more" }));
+    let (cause, took) = (row.cause.clone(), now.duration_since(row.started_at));
     let row = RotationRow { phase: Phase::Failed, ended_at: Some(now), due_at: None, ..row };
     let mut commit = Commit::new(event);
     if managed.rotation == Some(row.id) {
         commit = commit.put(Managed { rotation: None, due_at: None, ..managed });
     }
     node.store.commit(commit.put(row), now).await?;
+    node.metrics.levels.superseded(&cause, took);
     Ok(Outcome::Rest)
 }

@@ -106,8 +106,12 @@ fn a_refused_commit_takes_no_other_with_it() {
         job.commit = job.commit.put(row);
         job
     };
-    let outcomes =
-        apply(&connection, &mut log, &[job("a", 1), named("b"), named("c"), job("d", 1)]);
+    let outcomes = apply(
+        &connection,
+        &Tally::default(),
+        &mut log,
+        &[job("a", 1), named("b"), named("c"), job("d", 1)],
+    );
     let refused: Vec<_> = outcomes.iter().map(Result::is_err).collect();
     assert_eq!(refused, [false, false, true, false], "the third wants an id that is taken");
     let events = "SELECT group_concat(subject, '') FROM (SELECT subject FROM event ORDER BY id)";
@@ -128,7 +132,7 @@ fn what_is_acknowledged_is_stored_and_nothing_else_when_space_runs_out() {
         connection.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("a number");
     connection.pragma_update(None, "max_page_count", pages + 20).expect("limited");
     let batch = [job("a", 10), job("b", 1_000_000), job("c", 10), job("d", 10)];
-    let outcomes = apply(&connection, &mut log, &batch);
+    let outcomes = apply(&connection, &Tally::default(), &mut log, &batch);
     let stored = |subject: &str| -> bool {
         let sql = "SELECT count(*) FROM event WHERE subject = ?1";
         connection.query_row(sql, [subject], |row| row.get::<_, i64>(0)).expect("read") == 1
@@ -137,6 +141,9 @@ fn what_is_acknowledged_is_stored_and_nothing_else_when_space_runs_out() {
         assert_eq!(stored(subject), outcome.is_ok(), "{subject}: {outcome:?}");
     }
     assert!(outcomes[1].is_err(), "there was no room for it");
-    assert!(apply(&connection, &mut log, &[job("e", 10)])[0].is_ok(), "and it goes on");
+    assert!(
+        apply(&connection, &Tally::default(), &mut log, &[job("e", 10)])[0].is_ok(),
+        "and it goes on"
+    );
     std::fs::remove_file(&path).expect("clean up");
 }
