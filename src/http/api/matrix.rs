@@ -209,7 +209,7 @@ async fn each_route_lets_in_whom_the_table_says_and_nobody_else() {
             assert_ne!(status, 500, "{what}");
             asked += 1;
         }
-        let path = route.path.replace('{', "").replace('}', "");
+        let path = route.path.replace(['{', '}'], "");
         let (status, _) = ask(https_router(&node), (route.method, &path), None, "").await;
         assert_eq!(status, 401, "{} {path} for nobody", route.method);
     }
