@@ -92,8 +92,7 @@ fn a_server_whose_log_was_changed_says_so_and_signs_nothing_more() {
     let (code, text) = verify(&[]);
     assert!(code == Some(1) && text.contains("event 5 was changed"), "{text}");
     let (code, text) = verify(&both);
-    assert!(code == Some(1) && text.contains("does not go on from"), "{text}");
-    assert!(text.contains("event 5 was changed"), "{text}");
+    assert!(code == Some(1) && text.contains("event 5 was changed"), "{text}");
     issue(&scene, "c.example.test");
     let (output, text) = run(&mut scene.server.command(["audit", "checkpoint", "--now"]));
     assert!(output.status.code() == Some(1) && text.contains("not what was signed"), "{text}");
