@@ -27,7 +27,9 @@ pub(super) use keyset::{
     KeysetStatus,
 };
 pub(super) use managed::{Begun, Managed, ManagedInFull, Placement, Rotation, Version};
-pub(super) use people::{EnteredSession, OwnSession, Person, Session};
+pub(super) use people::{
+    EnteredSession, OwnSession, Passkey, PasskeyOptions, Passkeys, Person, RemovedPasskey, Session,
+};
 pub(super) use recording::{
     Checkpoint, CheckpointKey, ConsistencyProof, InclusionProof, Lineage, LogFinding, LogReport,
 };
