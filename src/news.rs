@@ -61,6 +61,11 @@ impl News {
         self.over.send_replace(true);
     }
 
+    /// Becomes true when every wait is to end.
+    pub(crate) fn over(&self) -> watch::Receiver<bool> {
+        self.over.subscribe()
+    }
+
     /// Listens for news of `certificate`, on behalf of who holds `token`; none is missed from now on.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ use crate::perform::obtain::acme::Answers;
 use crate::perform::published::Published;
 use crate::seal::KeyEncryptionKey;
 use crate::steps::Steps;
-use crate::store::{CrlRow, Store};
+use crate::store::{CrlRow, Ended, ManagedCounts, Store};
 use crate::world::World;
 
 /// A running node.
@@ -91,6 +91,19 @@ pub(crate) struct Node {
 pub(crate) struct Inventory {
     pub(crate) at: Timestamp,
     pub(crate) counts: Vec<(&'static str, i64)>,
+    pub(crate) figures: Figures,
+}
+
+/// What is shown at a glance of ends and rotations, as it was when the inventory was counted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Figures {
+    /// The first of the days that follow: its midnight.
+    pub(crate) from: Timestamp,
+    /// How many certificates end on each day: issued here, and managed as served.
+    pub(crate) ends: Vec<[i64; 2]>,
+    /// Rotations of the last thirty days.
+    pub(crate) rotations: Vec<Ended>,
+    pub(crate) managed: ManagedCounts,
 }
 
 /// A value that is replaced whole: readers keep what they took.

@@ -31,6 +31,7 @@ mod service_levels;
 mod sign;
 mod tags;
 pub(crate) mod tls;
+mod ui;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -50,12 +51,12 @@ use crate::node::Node;
 
 /// What the HTTPS listener serves.
 pub(crate) fn https_router(node: &Arc<Node>) -> Router {
-    let router = acme::router().merge(pki::router()).merge(pki::front_page()).merge(pull::router());
+    let router = acme::router().merge(pki::router()).merge(pull::router());
     let router = router
         .merge(enter::router())
         .merge(sign::router())
         .merge(api::router(node, Entry::Network));
-    finish(router, node).merge(published(node))
+    finish(router.merge(ui::router(node, Entry::Network)), node).merge(published(node))
 }
 
 /// What the HTTP listener serves: only what is signed already, and what CAs look for; and keysets

@@ -24,11 +24,6 @@ pub(super) fn router() -> Router<Arc<Node>> {
     Router::new().route("/pki/{file}", routing::get(serve))
 }
 
-/// The page at `/`: where everything is, until there is a dashboard.
-pub(super) fn front_page() -> Router<Arc<Node>> {
-    Router::new().route("/", routing::get(front))
-}
-
 async fn serve(
     State(node): State<Arc<Node>>,
     Path(file): Path<String>,
@@ -94,16 +89,6 @@ fn bundle(catalog: &Catalog) -> String {
         out.push_str(&certificate.pem());
         out
     })
-}
-
-async fn front(State(node): State<Arc<Node>>) -> Response<Body> {
-    let catalog = node.catalog.load();
-    let mut page = String::from("Perennial\n\nACME directories:\n");
-    for name in catalog.directories.keys() {
-        let _ = writeln!(page, "  {}/acme/{name}/directory", node.https_url);
-    }
-    let _ = writeln!(page, "\nRoots to trust: {}/pki/bundle.pem", node.http_url);
-    body("text/plain; charset=utf-8", page.into_bytes())
 }
 
 fn body(kind: &'static str, bytes: impl Into<Body>) -> Response<Body> {

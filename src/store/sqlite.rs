@@ -3,6 +3,7 @@
 //! they share a sync; where one of them is refused, each is tried again alone, so that none fails
 //! for another.
 
+mod changes;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,7 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::batch::{gather, wanted};
 use super::commit::{self, Commit, CommitError};
@@ -40,6 +41,7 @@ struct Inner {
     writers: Arc<AtomicUsize>,
     damaged: Arc<Damaged>,
     tally: Arc<Tally>,
+    changed: watch::Sender<()>,
     #[cfg(test)]
     crash: crash::Crash,
     /// What applies commits; only a panic ends it.
@@ -85,6 +87,7 @@ impl Store {
             writers,
             damaged,
             tally,
+            changed: watch::Sender::new(()),
             #[cfg(test)]
             crash: crash::Crash::default(),
             thread,
@@ -118,6 +121,7 @@ impl Store {
         let job = Job { commit, at, done };
         self.inner.queue.send(job).map_err(|_| CommitError::Ended)?;
         let outcome = outcome.await.map_err(|_| CommitError::Unknown)?;
+        self.inner.changed.send_replace(());
         #[cfg(test)]
         if self.inner.crash.strikes(false) {
             return Err(CommitError::Ended);
@@ -365,7 +369,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Merged migrations never change; a new one is appended.
-const MIGRATIONS: [&str; 16] = [
+const MIGRATIONS: [&str; 17] = [
     include_str!("schema.sql"),
     include_str!("managed.sql"),
     include_str!("keysets.sql"),
@@ -382,10 +386,11 @@ const MIGRATIONS: [&str; 16] = [
     include_str!("listing.sql"),
     include_str!("passkeys.sql"),
     include_str!("watching.sql"),
+    include_str!("placements.sql"),
 ];
 /// Events that are there already are hashed with it.
 const AUDIT: &str = include_str!("audit.sql");
-const SCHEMA_VERSION: i64 = 16;
+const SCHEMA_VERSION: i64 = 17;
 /// Large enough that a checkpoint's own syncs are rare, small enough to replay in no time (16 MiB).
 const CHECKPOINT_PAGES: i64 = 4096;
 const WRITER_CACHE_KIB: i64 = 16 * 1024;

@@ -62,7 +62,7 @@ async fn answer(
     body: Body,
     next: Next,
 ) -> Result<Response<Body>, Refusal> {
-    let asker = recognise(guard, &mut parts).await?;
+    let asker = recognise(&guard.node, guard.entry, &mut parts).await?;
     let (node, caller) = (Arc::clone(&guard.node), asker.caller().who.to_string());
     if parts.method.is_safe() || !asker.is_bound() {
         judge(guard, &asker, &mut parts).await?;
@@ -99,17 +99,6 @@ async fn with_consent(
     Ok(sought::settle(node, &asker, sought, response).await)
 }
 
-/// Who asks.
-async fn recognise(guard: &Guard, parts: &mut Parts) -> Result<Asker, Refusal> {
-    let caller = match guard.entry {
-        Entry::Socket => Caller::new(Who::Local, Vec::new()),
-        Entry::Network => caller::recognise(&guard.node, parts).await?,
-    };
-    let id = parts.extensions.get::<RequestId>().map_or("", |id| id.0.as_str());
-    let rules = Arc::clone(&guard.node.catalog.load().rules);
-    Ok(Asker::new(caller, rules, id, guard.node.world.now()))
-}
-
 /// Whether they may, as far as the route alone tells.
 async fn judge(guard: &Guard, asker: &Asker, parts: &mut Parts) -> Result<(), Problem> {
     match guard.on {
@@ -123,6 +112,39 @@ async fn judge(guard: &Guard, asker: &Asker, parts: &mut Parts) -> Result<(), Pr
         }
     }
     .map_err(denied)
+}
+
+/// Who asks, having come in at `entry`.
+///
+/// # Errors
+/// What to answer when it is nobody.
+pub(in crate::http) async fn recognise(
+    node: &Node,
+    entry: Entry,
+    parts: &mut Parts,
+) -> Result<Asker, Refusal> {
+    let caller = match entry {
+        Entry::Socket => Caller::new(Who::Local, Vec::new()),
+        Entry::Network => caller::recognise(node, parts).await?,
+    };
+    let id = parts.extensions.get::<RequestId>().map_or("", |id| id.0.as_str());
+    let rules = Arc::clone(&node.catalog.load().rules);
+    Ok(Asker::new(caller, rules, id, node.world.now()))
+}
+
+/// Whether `asker` may do `action` to the thing of this kind and name: what a page offers, which is asked
+/// again when it is done.
+pub(in crate::http) fn may(
+    node: &Node,
+    asker: &Asker,
+    action: Action,
+    thing: (&'static str, &str),
+) -> bool {
+    let (kind, name) = thing;
+    let Ok(resource) = subject::find(node, kind, name) else { return false };
+    // What somebody else must agree to, or what asks for a fresh proof, can be asked for.
+    let judged = asker.may(action, &resource);
+    matches!(judged, Ok(()) | Err(Denied::NeedsApproval { .. } | Denied::StepUp { .. }))
 }
 
 /// Asks again, for what the body of a request says is more than its route alone.

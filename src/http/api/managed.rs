@@ -255,7 +255,7 @@ fn version_of(version: &VersionRow, current: Option<u32>) -> shape::Version {
     }
 }
 
-fn placement_of(placement: &PlacementRow) -> shape::Placement {
+pub(super) fn placement_of(placement: &PlacementRow) -> shape::Placement {
     shape::Placement {
         target: placement.target.clone(),
         serves: placement.serves,

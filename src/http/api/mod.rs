@@ -8,6 +8,7 @@ mod declaring;
 mod describe;
 mod external_key;
 mod extract;
+mod figures;
 mod found;
 mod guard;
 mod inventory;
@@ -53,6 +54,7 @@ use self::route::Route;
 use crate::node::Node;
 
 pub(crate) use guard::Entry;
+pub(super) use guard::{may, recognise};
 pub(crate) use log::report_of;
 
 /// The API, for those who come in at `entry`.

@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use super::describe::{Described, schema_of};
 use super::listing::Listing;
 use super::shape::{self, List};
-use super::{declare, receiver, status, token};
+use super::{declare, figures, receiver, status, token};
 use crate::access::Action;
 use crate::node::Node;
 
@@ -102,6 +102,8 @@ fn running() -> Vec<Route> {
     vec![
         read("/status", "The node at a glance", NodeRead, Several, status::status)
             .gives::<shape::Status>(),
+        read("/overview", "Ends by day and rotations", NodeRead, Several, figures::overview)
+            .gives::<shape::Overview>(),
         read("/tokens", "List API tokens", TokenRead, Several, token::list)
             .asks::<Listing>()
             .gives::<List<shape::Token>>(),

@@ -2,7 +2,7 @@
 
 use super::super::listing::Listing;
 use super::super::shape::{self, Declared, List};
-use super::super::{issuer, keyset, keyset_status, managed, wish};
+use super::super::{figures, issuer, keyset, keyset_status, managed, wish};
 use super::{On, Route, act, read};
 use crate::access::Action;
 
@@ -95,6 +95,9 @@ pub(super) fn routes() -> Vec<Route> {
         .gives::<shape::Rotation>(),
         read("/targets", "List targets", TargetRead, Several, managed::targets)
             .gives::<List<Declared>>(),
+        read("/placements", "List placements", TargetRead, Several, figures::placements)
+            .asks::<figures::Placements>()
+            .gives::<List<shape::Placed>>(),
         read("/targets/{name}", "Show a target", TargetRead, Named("target"), managed::target)
             .gives::<Declared>(),
     ]

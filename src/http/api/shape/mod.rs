@@ -3,6 +3,7 @@
 //! once when it is made.
 
 mod deciding;
+mod figures;
 mod found;
 mod issuing;
 mod keyset;
@@ -16,6 +17,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 pub(super) use deciding::Approval;
+pub(super) use figures::{DayOfEnds, ManagedCounts, Overview, Placed, Rotations, Seconds};
 pub(super) use found::{
     Ending, Endpoint, Found, FoundInFull, Scan, Sighting, Surveyed, WatchedAddress, WatchedInFull,
 };

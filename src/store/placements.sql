@@ -1,0 +1,3 @@
+-- What is placed on one target is listed by page.
+
+CREATE INDEX placement_target ON placement (target, id);
