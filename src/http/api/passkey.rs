@@ -27,7 +27,7 @@ pub(super) async fn list(State(node): Shared, session: Session) -> Answer {
     Answer(own(session).and_then(|entered| {
         let rows = node.store.passkeys_of(entered.person.id).map_err(unreadable)?;
         let items = rows.iter().map(views::passkey).collect();
-        Ok(views::value(&shape::Passkeys { items }))
+        Ok(shape::value(&shape::Passkeys { items }))
     }))
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn remove(
     Answer(match own(session) {
         Err(problem) => Err(problem),
         Ok(entered) => match passkey::remove(&node, actor, &entered, id).await {
-            Ok(true) => Ok(views::value(&shape::RemovedPasskey { id })),
+            Ok(true) => Ok(shape::value(&shape::RemovedPasskey { id })),
             Ok(false) => Err(missing("passkey", &id.to_string())),
             Err(error) => Err(refused(error)),
         },

@@ -114,7 +114,7 @@ fn show_one(node: &Node, name: &str) -> Result<Value, Problem> {
     let live = sessions.iter().filter(|session| session.is_live(now));
     shown["sessions"] = live.map(|session| views::session(session, &person.name)).collect();
     let passkeys = node.store.passkeys_of(person.id).map_err(unreadable)?;
-    shown["passkeys"] = views::value(&passkeys.iter().map(views::passkey).collect::<Vec<_>>());
+    shown["passkeys"] = shape::value(&passkeys.iter().map(views::passkey).collect::<Vec<_>>());
     Ok(shown)
 }
 
