@@ -13,7 +13,7 @@ use super::extract::{Path, Query};
 use super::guard::{denied, permit_giving};
 use super::inventory::paged;
 use super::listing::Listing;
-use super::{Answer, body, missing, views};
+use super::{Answer, body, missing, shape, views};
 use crate::access::{Action, Asker, Resource, Role};
 use crate::catalog::check_name;
 use crate::http::error::{uncommitted, unreadable};
