@@ -21,6 +21,7 @@ use crate::people::Challenges;
 use crate::perform::checkpoint::Standing;
 use crate::perform::cluster_bundle::Bundles;
 use crate::perform::discovery::Discoveries;
+use crate::perform::identity_provider::IdentityProviders;
 use crate::perform::keyset::{Edges, Keysets};
 use crate::perform::notify::Turns;
 use crate::perform::obtain::Issuers;
@@ -40,6 +41,8 @@ pub(crate) struct Node {
     pub(crate) nonces: Nonces,
     /// What passkeys answer.
     pub(crate) challenges: Challenges,
+    /// What identity providers say of themselves.
+    pub(crate) identity_providers: IdentityProviders,
     pub(crate) keys: Keys,
     pub(crate) limiter: Limiter,
     pub(crate) metrics: Metrics,
@@ -183,6 +186,7 @@ pub(crate) mod tests {
             store: Store::open(&data_dir.join("perennial.db"), &world).expect("a store"),
             nonces: Nonces::new(&world.random()),
             challenges: Challenges::new(&world),
+            identity_providers: IdentityProviders::default(),
             keys: Keys::default(),
             limiter: Limiter::default(),
             metrics: Metrics::new(),

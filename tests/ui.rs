@@ -1,11 +1,12 @@
 //! What people see in a browser: a real Chromium at a real server. Each script in `ui/` is one test, and says
 //! `ok` in the end.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::node::Site;
-use crate::program::{program, succeed};
+use crate::program::{Daemon, free_port, program, succeed};
 use crate::scene::Home;
 
 #[test]
@@ -37,13 +38,53 @@ fn people_come_in_by_a_link_and_with_passkeys_and_no_other_page_does() {
     assert!(!audit.contains(secret) && !node.daemon.wrote().contains(secret));
 }
 
+#[test]
+fn people_sign_in_at_an_identity_provider_if_their_groups_are_let_in() {
+    let home = Home::clear("ui-provider");
+    let site = Site::alone(&home.directory("server"));
+    let node = site.start();
+    let command = |arguments: &[&str]| {
+        let mut command = program(env!("CARGO_BIN_EXE_perennial"));
+        command.arg("--data-dir").arg(&site.data).args(arguments);
+        succeed(&mut command)
+    };
+    let origin = format!("https://localhost:{}", site.ports[0]);
+    let (port, secret) = (free_port(), "kept / in: a file");
+    let directory = home.directory("provider");
+    let redirect = format!("{origin}/sign-in/corp/callback");
+    let server = here("tests/ui/oidc-server.mjs");
+    let arguments = [server.to_str().expect("text"), &port.to_string(), secret, &redirect];
+    let node_js = here("target/venv/bin/node");
+    let mut provider = Daemon::start(node_js.to_str().expect("text"), arguments, &directory);
+    provider.wait_for_port(port);
+
+    let (secret_file, declared) = (directory.join("secret"), directory.join("corp.toml"));
+    fs::write(&secret_file, format!("{secret}\n")).expect("a secret");
+    let text = format!(
+        "[[identity_provider]]\nname = \"corp\"\nissuer = \"http://localhost:{port}\"\n\
+         client_id = \"perennial\"\nclient_secret_file = {secret_file:?}\n\
+         scopes = [\"email\", \"profile\", \"groups\"]\nroles = {{ ops = [\"operator\"] }}\n"
+    );
+    fs::write(&declared, text).expect("a declaration");
+    command(&["apply", declared.to_str().expect("text")]);
+    command(&["invite", "ada@example.com", "--role", "admin"]);
+    let mut browser = script("sign-in-elsewhere.mjs");
+    assert_eq!(succeed(browser.arg(&node.root).arg(&origin)), "ok\n");
+    let audit = command(&["audit"]);
+    assert!(audit.contains("person/grace@example.com") && !audit.contains("mallory"), "{audit}");
+    assert!(!node.daemon.wrote().contains(secret));
+}
+
 /// Node.js with a script, in the version that `tests/run tools` installs.
 fn script(name: &str) -> Command {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let node = here.join("target/venv/bin/node");
-    assert!(node.exists(), "{} is not there: run `tests/run tools`", node.display());
+    let node = here("target/venv/bin/node");
     let mut command = program(node.to_str().expect("text"));
-    command.env("NODE_MODULES", here.join("target/node/node_modules"));
-    command.arg(here.join("tests/ui").join(name));
+    command.arg(here("tests/ui").join(name));
     command
+}
+
+fn here(path: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    assert!(path.exists(), "{} is not there: run `tests/run tools`", path.display());
+    path
 }

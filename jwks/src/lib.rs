@@ -12,6 +12,7 @@ pub mod emergency;
 pub mod export;
 pub mod forecast;
 pub mod handover;
+pub mod id_token;
 mod json;
 pub mod jwk;
 pub mod key;

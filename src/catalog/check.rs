@@ -27,6 +27,9 @@ impl Declared {
         self.check_keysets()?;
         self.check_signers()?;
         self.check_receivers()?;
+        for spec in self.identity_providers.values() {
+            spec.check().map_err(|why| Wrong::new("identity_provider", &spec.name, why))?;
+        }
         self.check_endpoints()?;
         check_sockets(&self.keysets)?;
         self.check_cluster_signers()?;

@@ -11,6 +11,7 @@ use super::cluster_bundle::ClusterBundleSpec;
 use super::cluster_discovery::ClusterDiscoverySpec;
 use super::cluster_signer::ClusterSignerSpec;
 use super::endpoint::{AlertSpec, EndpointSpec};
+use super::identity_provider::IdentityProviderSpec;
 use super::issuing::{AuthoritySpec, DirectorySpec};
 use super::keyset::KeysetSpec;
 use super::mail::MailSpec;
@@ -121,6 +122,7 @@ kinds! {
     alerts: AlertSpec, "alert", |spec: &AlertSpec| spec.name.clone();
     cluster_discoveries: ClusterDiscoverySpec, "cluster_discovery", |spec: &ClusterDiscoverySpec| spec.name.clone();
     cluster_bundles: ClusterBundleSpec, "cluster_bundle", |spec: &ClusterBundleSpec| spec.name.clone();
+    identity_providers: IdentityProviderSpec, "identity_provider", |spec: &IdentityProviderSpec| spec.name.clone();
     bindings: Binding, "binding", |spec: &Binding| spec.name.clone();
     policies: Policy, "policy", |spec: &Policy| spec.name.clone();
     approvals: ApprovalSpec, "approval", |spec: &ApprovalSpec| spec.name.clone();

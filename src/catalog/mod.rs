@@ -8,6 +8,7 @@ mod cluster_discovery;
 mod cluster_signer;
 mod declared;
 mod endpoint;
+mod identity_provider;
 mod issuing;
 mod keyset;
 mod kubernetes;
@@ -37,6 +38,7 @@ pub(crate) use cluster_discovery::{Allowance, ClusterDiscoverySpec};
 pub(crate) use cluster_signer::ClusterSignerSpec;
 pub(crate) use declared::{Declared, Entry, parse};
 pub(crate) use endpoint::{AlertSpec, EndpointSpec};
+pub(crate) use identity_provider::IdentityProviderSpec;
 pub(crate) use issuing::{AuthoritySpec, DirectorySpec, Trust, defaults};
 pub(crate) use keyset::KeysetSpec;
 pub(crate) use kubernetes::KubernetesSpec;
@@ -207,6 +209,7 @@ pub(crate) struct Catalog {
     pub(crate) alerts: BTreeMap<String, Arc<AlertSpec>>,
     pub(crate) cluster_discoveries: BTreeMap<String, Arc<ClusterDiscoverySpec>>,
     pub(crate) cluster_bundles: BTreeMap<String, Arc<ClusterBundleSpec>>,
+    pub(crate) identity_providers: BTreeMap<String, Arc<IdentityProviderSpec>>,
     /// Who may what.
     pub(crate) rules: Arc<Rules>,
 }

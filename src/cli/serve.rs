@@ -36,6 +36,7 @@ use crate::people::Challenges;
 use crate::perform::checkpoint::Standing;
 use crate::perform::cluster_bundle::{self, Bundles};
 use crate::perform::discovery::{self, Discoveries};
+use crate::perform::identity_provider::IdentityProviders;
 use crate::perform::keyset::{self, Edges, Keysets};
 use crate::perform::notify::Turns;
 use crate::perform::obtain::Issuers;
@@ -192,6 +193,7 @@ async fn open(config: Config, listeners: &Listeners) -> Result<Node, Failure> {
     Ok(Node {
         nonces: acme::Nonces::new(&world.random()),
         challenges: Challenges::new(&world),
+        identity_providers: IdentityProviders::default(),
         keys: Keys::default(),
         limiter,
         metrics: Metrics::new(),

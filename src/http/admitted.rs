@@ -51,7 +51,15 @@ pub(super) fn refused(error: EntryError) -> Problem {
     let status = match error {
         E::Read(error) => return error::unreadable(error),
         E::Commit(error) => return error::uncommitted(error),
-        E::Closed | E::Unknown | E::Stale | E::Refused(_) | E::StepUp => 403,
+        E::Closed
+        | E::Unknown
+        | E::Stale
+        | E::Refused(_)
+        | E::StepUp
+        | E::Provider
+        | E::NotAdmitted
+        | E::Taken => 403,
+        E::NoProvider => 404,
         E::TooMany | E::NoName => 409,
         E::Name => return Problem::malformed(error.to_string()),
     };

@@ -17,6 +17,8 @@ pub(crate) enum Purpose {
     SignIn,
     /// To register a passkey, in the session of this secret's hash.
     Register([u8; 32]),
+    /// To sign in at the identity provider of this name's hash.
+    Provider([u8; 32]),
     /// To prove again who it is, in the session of this secret's hash.
     StepUp([u8; 32]),
 }
@@ -35,9 +37,13 @@ impl Challenges {
         Self { key, used: Mutex::default() }
     }
 
-    /// A challenge that never was, good for [`GOOD_FOR`].
+    /// A challenge that never was, good for [`GOOD_FOR`], or [`ELSEWHERE`].
     pub(crate) fn make(&self, world: &World, purpose: Purpose) -> Vec<u8> {
-        let until = (world.now() + GOOD_FOR).as_second().to_be_bytes();
+        let good_for = match purpose {
+            Purpose::Provider(_) => ELSEWHERE,
+            _ => GOOD_FOR,
+        };
+        let until = (world.now() + good_for).as_second().to_be_bytes();
         let mut challenge = [&world.random::<NONCE>()[..], &until].concat();
         let tag = hmac::sign(&self.key, &tagged(&challenge, purpose));
         challenge.extend_from_slice(tag.as_ref());
@@ -74,12 +80,15 @@ fn tagged(head: &[u8], purpose: Purpose) -> Vec<u8> {
     match purpose {
         Purpose::SignIn => [head, b"sign-in"].concat(),
         Purpose::Register(session) => [head, b"register", &session].concat(),
+        Purpose::Provider(name) => [head, b"provider", &name].concat(),
         Purpose::StepUp(session) => [head, b"step-up", &session].concat(),
     }
 }
 
 /// How long somebody may look for their authenticator.
 pub(crate) const GOOD_FOR: SignedDuration = SignedDuration::from_mins(5);
+/// How long somebody may take to sign in at an identity provider.
+const ELSEWHERE: SignedDuration = SignedDuration::from_mins(10);
 const NONCE: usize = 16;
 const HEAD: usize = NONCE + 8;
 const MOST: usize = 10_000;

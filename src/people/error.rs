@@ -33,6 +33,18 @@ pub(crate) enum EntryError {
     /// Browsers bind passkeys to names, and the server has an address only.
     #[error("passkeys need the server to have a name: set public_url in its configuration")]
     NoName,
+    /// No such identity provider is declared.
+    #[error("there is no such identity provider")]
+    NoProvider,
+    /// The identity provider does not do as it should; the log says how.
+    #[error("the identity provider did not sign you in; the server's log says why")]
+    Provider,
+    /// They belong to no group that is let in, or are disabled.
+    #[error("you belong to no group that may come in here; ask an admin")]
+    NotAdmitted,
+    /// Somebody else is called so.
+    #[error("somebody is called as you are already; ask an admin")]
+    Taken,
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]

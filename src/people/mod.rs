@@ -4,13 +4,14 @@
 mod challenge;
 mod error;
 pub(crate) mod passkey;
+pub(crate) mod provider;
 mod secret;
 mod session;
 
 pub(crate) use challenge::Challenges;
 pub(crate) use error::EntryError;
 pub(crate) use secret::Secret;
-pub(crate) use session::{Entered, Visit, end_all, enter, entered};
+pub(crate) use session::{Entered, LONGEST as SESSION_LONGEST, Visit, end_all, enter, entered};
 
 /// Checks that `name` can be a person's, such as `ada` or `ada@example.com`.
 ///

@@ -141,7 +141,11 @@ pub(super) async fn begin(
     };
     let person = PersonRow { entered_at: Some(now), ..person };
     let (name, before) = (format!("person/{}", person.name), node.store.sessions_of(person.id)?);
-    let detail = json!({ "session": session.id, "way": way, "user_agent": session.user_agent });
+    let roles: Vec<_> = person.roles.iter().map(|role| role.name()).collect();
+    let detail = json!({
+        "session": session.id, "way": way, "user_agent": session.user_agent,
+        "roles": roles, "groups": person.groups,
+    });
     let event = Event::new(Actor::asked_by(&name, &visit.request), "session.begin", name.as_str());
     let mut commit = Commit::new(event.with(detail)).put(session.clone()).put(person.clone());
     for old in before.iter().rev().skip(MOST - 1) {
@@ -165,7 +169,7 @@ pub(super) const BY_PASSKEY: &str = "passkey";
 /// Who has shown nothing but a link is asked to make a passkey, and to come again otherwise.
 const BY_LINK_ALONE: SignedDuration = SignedDuration::from_hours(1);
 /// A session is over after so long, however much it is used.
-const LONGEST: SignedDuration = SignedDuration::from_hours(12);
+pub(crate) const LONGEST: SignedDuration = SignedDuration::from_hours(12);
 /// Of one person; the oldest goes when there is one more.
 const MOST: usize = 20;
 const MAX_AGENT: usize = 120;

@@ -212,6 +212,7 @@ fn build(
         chats: shared(declared.chats),
         cluster_discoveries: shared(declared.cluster_discoveries),
         cluster_bundles: shared(declared.cluster_bundles),
+        identity_providers: shared(declared.identity_providers),
         rules: Arc::new(rules),
     };
     own::declare(node, &mut catalog);

@@ -11,6 +11,7 @@ pub(crate) mod endpoint;
 pub(crate) mod establish;
 pub(crate) mod expiry;
 pub(crate) mod follow;
+pub(crate) mod identity_provider;
 pub(crate) mod inventory;
 pub(crate) mod issuance;
 pub(crate) mod issuers;

@@ -7,7 +7,7 @@ use rusqlite::params;
 use super::commit::{Commit, CommitError};
 use super::error::ReadError;
 use super::reads::{Page, all, one};
-use super::rows::{PasskeyRow, PersonRow, SessionRow};
+use super::rows::{IdentityRow, PasskeyRow, PersonRow, SessionRow};
 use super::sqlite::Store;
 
 impl Store {
@@ -49,6 +49,15 @@ impl Store {
     /// The sessions of a person, the oldest first.
     pub(crate) fn sessions_of(&self, person: i64) -> Result<Vec<SessionRow>, ReadError> {
         self.read(|c| all(c, "WHERE person = ?1 ORDER BY id", [person]))
+    }
+
+    /// Whom an issuer of identities calls so.
+    pub(crate) fn identity(
+        &self,
+        issuer: &str,
+        subject: &str,
+    ) -> Result<Option<IdentityRow>, ReadError> {
+        self.read(|c| one(c, "WHERE issuer = ?1 AND subject = ?2", [issuer, subject]))
     }
 
     /// The passkey that its authenticator calls so.

@@ -369,7 +369,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Merged migrations never change; a new one is appended.
-const MIGRATIONS: [&str; 17] = [
+const MIGRATIONS: [&str; 18] = [
     include_str!("schema.sql"),
     include_str!("managed.sql"),
     include_str!("keysets.sql"),
@@ -387,10 +387,11 @@ const MIGRATIONS: [&str; 17] = [
     include_str!("passkeys.sql"),
     include_str!("watching.sql"),
     include_str!("placements.sql"),
+    include_str!("identities.sql"),
 ];
 /// Events that are there already are hashed with it.
 const AUDIT: &str = include_str!("audit.sql");
-const SCHEMA_VERSION: i64 = 17;
+const SCHEMA_VERSION: i64 = 18;
 /// Large enough that a checkpoint's own syncs are rare, small enough to replay in no time (16 MiB).
 const CHECKPOINT_PAGES: i64 = 4096;
 const WRITER_CACHE_KIB: i64 = 16 * 1024;

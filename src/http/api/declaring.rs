@@ -65,7 +65,7 @@ fn judge(
     let mut needs = Ok(());
     // Whoever takes something over needs both what it was and what it is to be.
     for (action, resource) in [standing, wanted].iter().filter_map(|of| actions(of, kind, name)) {
-        if matches!(*kind, "approval" | "binding" | "policy") {
+        if matches!(*kind, "approval" | "binding" | "identity_provider" | "policy") {
             asker.may_govern("who may what")?;
         }
         match asker.may(action, &resource) {

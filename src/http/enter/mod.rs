@@ -2,6 +2,8 @@
 //! ask. A link's secret is in its fragment, which browsers keep to themselves, so that it is in no log; the
 //! page's script sends it.
 
+mod provider;
+
 use std::sync::Arc;
 
 use acme::Problem;
@@ -34,6 +36,9 @@ pub(super) fn router() -> Router<Arc<Node>> {
         .route("/enter", routing::get(enter).post(with_link))
         .route("/sign-in", routing::get(sign_in).post(with_passkey))
         .route("/sign-in/options", routing::post(options))
+        .route("/sign-in/providers", routing::get(provider::list))
+        .route("/sign-in/{name}", routing::get(provider::go))
+        .route("/sign-in/{name}/callback", routing::get(provider::back))
         .route("/ui/enter.js", script(include_str!("enter.js")))
         .route("/ui/sign-in.js", script(include_str!("sign-in.js")))
         .route("/ui/passkeys.js", script(include_str!("passkeys.js")))

@@ -8,7 +8,7 @@ mod signature;
 #[cfg(test)]
 pub(super) mod tests;
 mod turns;
-mod wire;
+pub(in crate::perform) mod wire;
 
 use std::sync::Arc;
 

@@ -40,16 +40,7 @@ async fn attempt(
     body: &str,
 ) -> Result<Answer, String> {
     let url = Url::parse(url).map_err(|error| format!("its url is none: {error}"))?;
-    let rules = rules(node, is_loopback(&url));
-    let literal = match url.host() {
-        Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
-        Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
-        _ => None,
-    };
-    if let Some(Err(why)) = literal.map(|address| rules.judge(address)) {
-        return Err(format!("its address is {why}"));
-    }
-    let mut request = client(roots, is_loopback(&url), rules)?
+    let mut request = client_to(node, &url, roots)?
         .post(url)
         .header(CONTENT_TYPE, "application/json")
         .body(body.to_owned());
@@ -70,6 +61,27 @@ async fn attempt(
             None => Answer::Failed(said),
         },
     })
+}
+
+/// A client for requests to `url`, that follows no redirect and connects only where it may.
+///
+/// # Errors
+/// In words, when the URL has an address that may not be connected to, or `roots` cannot be read.
+pub(in crate::perform) fn client_to(
+    node: &Node,
+    url: &Url,
+    roots: Option<&Path>,
+) -> Result<reqwest::Client, String> {
+    let rules = rules(node, is_loopback(url));
+    let literal = match url.host() {
+        Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+        _ => None,
+    };
+    if let Some(Err(why)) = literal.map(|address| rules.judge(address)) {
+        return Err(format!("its address is {why}"));
+    }
+    client(roots, is_loopback(url), rules)
 }
 
 /// How long a receiver wants to be left alone (RFC 9110 §10.2.3): seconds, or until a time.

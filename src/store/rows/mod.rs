@@ -5,6 +5,7 @@ mod acme;
 mod approval;
 mod asked;
 mod endpoint;
+mod identity;
 mod keyset;
 mod managed;
 mod notification;
@@ -26,6 +27,7 @@ pub(crate) use acme::{Account, Authorization, ExternalKey, Order};
 pub(crate) use approval::{ApprovalRow, ApprovalState, Opinion};
 pub(crate) use asked::AskedRow;
 pub(crate) use endpoint::{EndpointRow, ScanRow};
+pub(crate) use identity::IdentityRow;
 pub(crate) use keyset::{Exposed, KeysetRow, SigningKeyRow};
 pub(crate) use managed::{
     ClientAccountRow, Managed, Pending, PlacementRow, RotationRow, VersionRow,
@@ -103,6 +105,7 @@ tables!(
     PersonRow,
     SessionRow,
     PasskeyRow,
+    IdentityRow,
 );
 
 /// The statements that write one table, spelled once.
