@@ -8,6 +8,7 @@ mod clients;
 mod cluster;
 mod consumers;
 mod crash;
+mod dashboard;
 mod dns;
 mod faults;
 mod kubernetes;
