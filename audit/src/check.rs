@@ -77,6 +77,8 @@ pub fn check<E>(
     let mut events = events.peekable();
     for leaf in leaves {
         let leaf = leaf?;
+        // No hash covers which event a leaf is of, but they go up: one that says otherwise was altered.
+        let is_later = leaf.event > check.newest;
         let mut unhashed = check.place(&leaf);
         while let Some(event) = next_if(&mut events, |id| id < leaf.event)? {
             check.events += 1;
@@ -88,8 +90,13 @@ pub fn check<E>(
         }
         match next_if(&mut events, |id| id == leaf.event)? {
             Some(event) => check.compare(&leaf, event),
-            None => check.miss(leaf.event),
+            None if is_later => check.miss(leaf.event),
+            None => {
+                let event = if leaf.event > 0 { leaf.event } else { check.newest + 1 };
+                check.find(Finding::Removed { first: event, last: event });
+            }
         }
+        check.newest = check.newest.max(leaf.event);
         check.append(&leaf, &mut kept)?;
     }
     while let Some(event) = next_if(&mut events, |_| true)? {
@@ -105,6 +112,10 @@ struct Check<'a> {
     next: u64,
     /// The event of the first leaf.
     first: i64,
+    /// The latest event of the leaves before.
+    newest: i64,
+    /// The oldest event that is there.
+    kept_from: Option<i64>,
     /// Checkpoints that were not reached yet.
     ahead: &'a [Signed],
     /// The event after which no checkpoint has vouched for anything yet.
@@ -132,6 +143,8 @@ impl<'a> Check<'a> {
             tree: Frontier::default(),
             next: 0,
             first: 0,
+            newest: 0,
+            kept_from: None,
             ahead,
             vouched: 0,
             broken: false,
@@ -168,6 +181,7 @@ impl<'a> Check<'a> {
 
     fn compare(&mut self, kept: &Leaf, event: StoredEvent) {
         self.events += 1;
+        self.kept_from.get_or_insert(kept.event);
         let is_it = event.line.as_ref().is_some_and(|line| leaf(line.as_bytes()) == kept.hash);
         if is_it {
             self.forgets = self.forgets.max(event.forgets.unwrap_or(0));
@@ -235,7 +249,9 @@ impl<'a> Check<'a> {
     fn report(mut self) -> Report {
         let mut forgotten = 0;
         for (first, last) in std::mem::take(&mut self.gone) {
-            let until = last.min(self.forgets);
+            // Only the oldest are forgotten: what is missing behind one that is there was removed.
+            let is_oldest = self.kept_from.is_none_or(|kept| last < kept);
+            let until = if is_oldest { last.min(self.forgets) } else { first - 1 };
             forgotten += u64::try_from(until - first + 1).unwrap_or(0);
             if last > until {
                 self.find(Finding::Removed { first: first.max(until + 1), last });

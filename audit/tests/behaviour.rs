@@ -418,3 +418,23 @@ fn what_retention_forgot_is_told_from_what_was_removed() {
     forgotten.events[0].line = Some("{}".into());
     assert_eq!(checked(&forgotten).findings[0], Finding::Removed { first: 1, last: 22 });
 }
+
+#[test]
+fn retention_excuses_nothing_behind_an_event_that_is_there() {
+    let mut events: Vec<_> = (1..=40).map(event).collect();
+    events[35].forgets = Some(20);
+    let mut log = hashed(events);
+    log.events.remove(6);
+    assert_eq!(checked(&log).findings, [Finding::Removed { first: 7, last: 7 }]);
+}
+
+#[test]
+fn a_leaf_that_says_it_is_of_another_event_hides_nothing() {
+    for (said, found) in [(0, 30), (-3, 30), (29, 29)] {
+        let mut log = hashed((1..=40).map(event).collect());
+        log.leaves[29].event = said;
+        log.events.remove(29);
+        let found = Finding::Removed { first: found, last: found };
+        assert_eq!(checked(&log).findings, [found], "{said}");
+    }
+}

@@ -210,7 +210,7 @@ mod tests {
         let token = provider.token(&header(), &claims());
         let keys = [provider.public.clone()];
         assert_eq!(judge(&token, &keys).expect("claims")["groups"], json!(["staff"]));
-        let silent = [Jwk { alg: None, ..provider.public.clone() }];
+        let silent = [Jwk { alg: None, ..provider.public }];
         assert!(judge(&token, &silent).is_ok());
     }
 
@@ -281,7 +281,7 @@ mod tests {
         ] {
             assert_eq!(judge(&token, &keys), Err(outcome), "{token}");
         }
-        let twice = [provider.public.clone(), Jwk { ..other.public.clone() }];
+        let twice = [provider.public.clone(), Jwk { ..other.public }];
         assert_eq!(judge(&good, &twice), Err(Key), "two keys of one name");
         assert_eq!(judge(&good, &[]), Err(Key));
     }

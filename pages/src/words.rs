@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn details_are_words() {
-        let detail = json!({ "retry_at": "now", "targets": ["a", "b"], "none": null, "n": 3 });
+        let detail = json!({ "n": 3, "none": null, "retry_at": "now", "targets": ["a", "b"] });
         assert_eq!(line(&detail), "n: 3; retry at: now; targets: a, b");
         assert_eq!(line(&Value::Null), "");
         assert!(line(&json!("x".repeat(5000))).chars().count() <= LONGEST + 1);

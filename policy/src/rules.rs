@@ -129,6 +129,16 @@ impl Rules {
             && self.concerning(Effect::Forbid, subject, action).next().is_none()
     }
 
+    /// Whether a binding or a policy is about `subject` by its name: whoever comes as it may have more than
+    /// its roles and groups say.
+    #[must_use]
+    pub fn names(&self, subject: &Subject) -> bool {
+        let entity = format!("{}::{:?}", subject.kind.entity(), subject.name);
+        let bound = |binding: &Binding| binding.to.group().is_none() && binding.to.is(subject);
+        self.bindings.iter().any(bound)
+            || self.declared.values().any(|policy| policy.to_string().contains(&entity))
+    }
+
     /// The roles that `subject` has for everything.
     pub fn holds<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = &'a str> {
         let whole = |binding: &&Binding| binding.scope.is_everything() && binding.to.is(subject);

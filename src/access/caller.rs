@@ -161,6 +161,18 @@ impl Asker {
         }
     }
 
+    /// Whether somebody may be let in as `who`: what is declared for them by name they would have at once.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn may_let_in(&self, who: Who) -> Result<(), Denied> {
+        let subject = Caller::new(who, Vec::new()).subject(Timestamp::UNIX_EPOCH);
+        if subject.is_some_and(|subject| self.rules.names(&subject)) {
+            self.may_govern("what is declared for them by name")?;
+        }
+        Ok(())
+    }
+
     /// Whether things may be done that decide who may what: only by who may everything.
     ///
     /// # Errors

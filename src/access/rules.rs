@@ -97,6 +97,11 @@ impl Rules {
         approval::demanded(&self.approvals, action)
     }
 
+    /// Whether anything that is declared is about `subject` by its name.
+    pub(super) fn names(&self, subject: &Subject) -> bool {
+        self.permissions.as_ref().is_some_and(|rules| rules.names(subject))
+    }
+
     /// Whether `subject` has `role` for everything.
     pub(super) fn holds(&self, subject: &Subject, role: Role) -> bool {
         let holds = |rules: &::policy::Rules| rules.holds(subject).any(|held| held == role.name());

@@ -228,7 +228,12 @@ fn verify(wanted: &Verify, client: &Client) -> Result<ExitCode, Failure> {
     let (report, since) = match (&wanted.store, &wanted.checkpoint) {
         (Some(path), _) => (verify_store(path, wanted)?, Ok(())),
         (None, Some(path)) => (client.read("/audit/verify")?, verify_since(path, wanted, client)),
-        (None, None) => (client.read("/audit/verify")?, Ok(())),
+        (None, None) => {
+            if let Some(key) = given_key(wanted)? {
+                signed_by(&key, client)?;
+            }
+            (client.read("/audit/verify")?, Ok(()))
+        }
     };
     if wanted.json {
         output::json(&report)?;
@@ -256,6 +261,17 @@ fn verify_store(path: &Path, wanted: &Verify) -> Result<Value, Failure> {
 }
 
 /// Checks that the server's log goes on from a checkpoint that was kept elsewhere.
+/// Whether the server's newest checkpoint is signed by whose signatures count for who asks.
+fn signed_by(key: &Verifier, client: &Client) -> Result<(), Failure> {
+    let note = text(&client.read("/audit/checkpoints/newest")?, "checkpoint")?;
+    let opened = Checkpoint::open(&note, key);
+    opened.map(drop).map_err(|error| {
+        Failure::new(format!(
+            "the newest checkpoint is not signed by the key that was given: {error}"
+        ))
+    })
+}
+
 fn verify_since(path: &Path, wanted: &Verify, client: &Client) -> Result<(), Failure> {
     let key = match given_key(wanted)? {
         Some(key) => key,

@@ -213,8 +213,9 @@ fn may_register(node: &Node, entered: &Entered) -> Result<Vec<PasskeyRow>, Entry
     if known.len() >= MOST {
         return Err(EntryError::TooMany);
     }
-    // Whoever came by a link may have lost what they had; an admin has vouched for them.
-    let vouched = entered.session.way == session::BY_LINK;
+    // Whoever came by a link may have lost what they had; an admin has vouched for them, once.
+    let vouched =
+        entered.session.way == session::BY_LINK && entered.session.stepped_up_at.is_none();
     if !known.is_empty() && !vouched {
         stepped_up(node, entered)?;
     }
@@ -223,7 +224,7 @@ fn may_register(node: &Node, entered: &Entered) -> Result<Vec<PasskeyRow>, Entry
 
 fn stepped_up(node: &Node, entered: &Entered) -> Result<(), EntryError> {
     let now = node.world.now();
-    let fresh = |at: Timestamp| now.duration_since(at) < FRESH;
+    let fresh = |at: Timestamp| at <= now && now.duration_since(at) < FRESH;
     if entered.session.stepped_up_at.is_some_and(fresh) { Ok(()) } else { Err(EntryError::StepUp) }
 }
 

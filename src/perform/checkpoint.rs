@@ -2,11 +2,12 @@
 //! What was signed before must still be the beginning of what is signed now; else nothing is.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use audit::{Checkpoint, CheckpointError, Key, NoteError, Verifier};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tracing::{error, warn};
 use zeroize::Zeroizing;
@@ -48,7 +49,10 @@ pub(crate) async fn look(node: Arc<Node>) {
         Ok(newest) => newest,
         Err(error) => return error!(%error, "checkpoints of the audit log cannot be read"),
     };
-    if newest.is_none_or(|row| second(row.made_at) + PAUSE <= node.world.now()) {
+    let now = node.world.now();
+    // One that says it was made later than now was made by a clock that ran ahead.
+    let is_recent = |at: Timestamp| at <= now && now < at + PAUSE;
+    if !newest.is_some_and(|row| is_recent(second(row.made_at))) {
         // What keeps it from that is logged.
         let _ = keep(&node).await;
     }
@@ -140,7 +144,9 @@ fn ship(data_dir: &Path, note: &str) {
         return;
     }
     let partial = data_dir.join("audit-checkpoint.new");
-    let written = fs::write(&partial, note).and_then(|()| fs::rename(&partial, &path));
+    let written = fs::File::create(&partial)
+        .and_then(|mut file| file.write_all(note.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&partial, &path));
     if let Err(error) = written {
         warn!(file = %path.display(), %error, "the checkpoint is stored, but not written here");
     }

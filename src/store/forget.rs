@@ -89,6 +89,4 @@ const EVENTS: &[&str] = &[
         AND size < (SELECT max(size) FROM audit_checkpoint)",
     "DELETE FROM approval WHERE id IN
         (SELECT id FROM approval WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
-    "DELETE FROM event WHERE id IN
-        (SELECT id FROM event WHERE at < ?1 ORDER BY id LIMIT ?2)",
 ];

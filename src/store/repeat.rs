@@ -55,10 +55,16 @@ impl Store {
     }
 
     /// Whether `caller` has claimed as many requests as are kept of one.
-    pub(crate) fn has_many_repeatable(&self, caller: &str) -> Result<bool, ReadError> {
-        let sql = "SELECT count(*) FROM (SELECT 1 FROM repeatable WHERE caller = ?1 LIMIT ?2)";
+    pub(crate) fn has_many_repeatable(
+        &self,
+        caller: &str,
+        now: Timestamp,
+    ) -> Result<bool, ReadError> {
+        let sql = "SELECT count(*) FROM
+                   (SELECT 1 FROM repeatable WHERE caller = ?1 AND claimed_at >= ?3 LIMIT ?2)";
+        let since = (now - KEPT).as_second();
         self.read(|c| {
-            let params = params![caller, MOST];
+            let params = params![caller, MOST, since];
             c.prepare_cached(sql)?.query_row(params, |row| row.get::<_, i64>(0)).map(|n| n >= MOST)
         })
     }

@@ -32,6 +32,7 @@ fn a_request_waits_until_another_agrees_and_the_machine_can_do_without() {
         curl.args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", "--cacert"]).arg(&server.trust);
         let bearer = boss["token"].as_str().expect("a token");
         curl.args(["-H", &format!("Authorization: Bearer {bearer}")]);
+        curl.args(["-H", "Content-Type: application/json"]);
         for header in headers {
             curl.args(["-H", header]);
         }

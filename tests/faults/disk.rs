@@ -55,7 +55,7 @@ async fn a_full_disk_refuses_and_recovers_by_itself() {
 #[test]
 fn a_start_on_a_full_disk_leaves_nothing_in_the_way_of_the_next() {
     let home = Home::clear("faults-full-start");
-    let site = Site::on_disk(&home.directory("node"), "1m");
+    let site = Site::on_disk(&home.directory("node"), "2m");
     let ballast = site.file("ballast");
     fill(&ballast);
     assert_says(&site.refused(), &["o space left", "key-encryption-key"]);

@@ -87,9 +87,13 @@ fn actions(declared: &Declared, kind: &'static str, name: &str) -> Option<(Actio
             let spec = declared.certificates.get(name)?;
             (Action::DeclarationApply, subject::managed(kind, spec))
         }
-        // Signers and sockets are files and programs of machines.
+        // Signers and sockets are files and programs of machines, and so may be what edges are verified by.
         "keyset" => match declared.keysets.get(name)? {
-            spec if spec.signers.is_empty() && spec.kubernetes.is_none() => {
+            spec if spec.signers.is_empty()
+                && spec.kubernetes.is_none()
+                && (spec.edge_roots.iter())
+                    .all(|roots| declared.authorities.contains_key(roots)) =>
+            {
                 (Action::DeclarationApply, subject::keyset(spec))
             }
             spec => (Action::DeclarationGovern, subject::keyset(spec)),

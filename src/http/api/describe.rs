@@ -154,7 +154,10 @@ fn parameters(route: &Route, generator: &mut SchemaGenerator) -> Vec<Value> {
     for (name, schema) in definition["properties"].as_object().into_iter().flatten() {
         let mut schema = schema.clone();
         let described = schema.as_object_mut().and_then(|schema| schema.remove("description"));
-        let mut parameter = json!({ "name": name, "in": "query", "schema": schema });
+        let required = definition["required"].as_array().into_iter().flatten();
+        let required = required.into_iter().any(|known| known == name);
+        let mut parameter =
+            json!({ "name": name, "in": "query", "required": required, "schema": schema });
         if let Some(text) = described {
             parameter["description"] = text;
         }

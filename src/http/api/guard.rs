@@ -62,7 +62,13 @@ async fn answer(
     body: Body,
     next: Next,
 ) -> Result<Response<Body>, Refusal> {
-    let asker = recognise(&guard.node, guard.entry, &mut parts).await?;
+    let mut asker = recognise(&guard.node, guard.entry, &mut parts).await?;
+    let mut body = body;
+    if !parts.method.is_safe() {
+        // However long its body takes to come, a request is judged by what holds when all of it is there.
+        body = Body::from(whole(body).await?);
+        asker = recognise(&guard.node, guard.entry, &mut parts).await?;
+    }
     let (node, caller) = (Arc::clone(&guard.node), asker.caller().who.to_string());
     if parts.method.is_safe() || !asker.is_bound() {
         judge(guard, &asker, &mut parts).await?;
@@ -257,6 +263,26 @@ mod tests {
         assert_eq!(status, StatusCode::OK);
         let used = node.store.token_by_name("eve").expect("a read").expect("a token").used_at;
         assert!(used.is_some(), "the use of a token is noted");
+        let _ = std::fs::remove_dir_all(&node.config.data_dir);
+    }
+
+    #[tokio::test]
+    async fn who_makes_tokens_makes_none_for_which_more_is_declared_by_name() {
+        let (node, _) = node().await;
+        let declared = "[[binding]]\nname = 'deploy'\nto = 'token/deploy'\nrole = 'admin'\n\
+                        [[policy]]\nname = 'lead'\ncedar = '''permit (principal == Token::\"lead\",\n\
+                        action == Action::\"token.create\", resource);'''\n";
+        let declared = json!({ "files": [{ "name": "a.toml", "text": declared }] }).to_string();
+        let (status, seen) = ask(api_router(&node), ("POST", "/apply"), None, &declared).await;
+        assert_eq!(status, StatusCode::OK, "{seen}");
+        let wanted = |name: &str| json!({ "name": name, "scope": ["role/viewer"] }).to_string();
+        let make = ("POST", "/tokens");
+        let (_, made) = ask(api_router(&node), make, None, &wanted("lead")).await;
+        let token = made["token"].as_str().expect("a token");
+        for (name, status) in [("deploy", 403), ("other", 200)] {
+            let (seen, answer) = ask(https_router(&node), make, Some(token), &wanted(name)).await;
+            assert_eq!(seen.as_u16(), status, "{name}: {answer}");
+        }
         let _ = std::fs::remove_dir_all(&node.config.data_dir);
     }
 

@@ -7,13 +7,12 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
-use axum::response::IntoResponse;
 use passkeys::Registration;
 
 use super::extract::Path;
-use super::{Answer, body, missing, shape, views};
+use super::{Answer, body, missing, problem, shape, views};
 use crate::http::admitted::{self, refused};
-use crate::http::error::{self, unreadable};
+use crate::http::error::unreadable;
 use crate::http::passkey::{NewPasskey, ShownPasskey};
 use crate::node::Node;
 use crate::people::{Entered, Secret, passkey};
@@ -108,7 +107,7 @@ async fn step_up_one(
 fn answered(outcome: Result<(Secret, Entered), Problem>) -> Response<Body> {
     match outcome {
         Ok((secret, entered)) => admitted::response(&secret, &entered),
-        Err(problem) => error::response(&problem).into_response(),
+        Err(problem) => problem::response(&problem),
     }
 }
 

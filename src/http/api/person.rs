@@ -14,7 +14,7 @@ use super::guard::{denied, permit_giving};
 use super::inventory::paged;
 use super::listing::Listing;
 use super::{Answer, body, missing, shape, views};
-use crate::access::{Action, Asker, Resource, Role};
+use crate::access::{Action, Asker, Resource, Role, Who};
 use crate::catalog::check_name;
 use crate::http::error::{uncommitted, unreadable};
 use crate::node::Node;
@@ -154,6 +154,7 @@ async fn invite_one(node: &Node, asker: &Asker, request: Request) -> Result<Valu
     // The link is good for whatever the person is.
     asker.may(Action::PersonInvite, &Resource::named("person", &person.name)).map_err(denied)?;
     permit_giving(asker, person.roles.iter().copied(), person.groups.iter())?;
+    asker.may_let_in(Who::Person(person.name.clone())).map_err(denied)?;
     let mut shown = views::person(&person, now);
     let detail = json!({
         "roles": shown["roles"], "groups": shown["groups"], "expires_at": shown["invited_until"],
@@ -214,6 +215,8 @@ async fn give_one(
         ..person
     };
     permit_giving(asker, person.roles.iter().copied(), person.groups.iter())?;
+    // Nobody takes away what they could not give.
+    permit_giving(asker, before.0.iter().copied(), before.1.iter())?;
     let names = |roles: &[Role]| roles.iter().map(|role| role.name()).collect::<Vec<_>>();
     let detail = json!({
         "roles": names(&person.roles), "groups": person.groups,

@@ -37,14 +37,22 @@ where
     W: FnOnce(Request) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send,
 {
+    if request.method() != Method::POST {
+        return work(request).await;
+    }
     let key = match key(request.headers().get_all(&KEY).iter()) {
-        Ok(Some(key)) if request.method() == Method::POST => key,
-        Ok(_) => return work(request).await,
+        Ok(key) => key,
         Err(problem) => return problem::response(&problem),
     };
-    let keyed = Keyed { node: Arc::clone(node), caller, key };
+    let node = Arc::clone(node);
     // Nobody who goes away leaves it half done.
-    let done = tokio::spawn(async move { keyed.once(request, work).await }).await;
+    let done = tokio::spawn(async move {
+        match key {
+            Some(key) => Keyed { node, caller, key }.once(request, work).await,
+            None => Ok(work(request).await),
+        }
+    });
+    let done = done.await;
     match done {
         Ok(Ok(response)) => response,
         Ok(Err(problem)) => problem::response(&problem),
@@ -96,7 +104,7 @@ impl Keyed {
         {
             return self.again(&known, digest).map(Some);
         }
-        if self.node.store.has_many_repeatable(of.0).map_err(unreadable)? {
+        if self.node.store.has_many_repeatable(of.0, now).map_err(unreadable)? {
             let why = "as many requests with a key as are kept of one caller were made in a day";
             let problem = Problem::new(ProblemType::RateLimited, why);
             return Err(problem.with_retry_after(SignedDuration::from_hours(1)));
@@ -163,7 +171,8 @@ impl Keyed {
 
 /// Whether nothing was done, and another time it may be: it failed here, or somebody has to permit it first.
 fn may_change(status: StatusCode) -> bool {
-    status.is_server_error() || status == StatusCode::FORBIDDEN
+    status.is_server_error()
+        || matches!(status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS)
 }
 
 fn busy() -> Problem {

@@ -168,6 +168,11 @@ async fn ask(
         let why = "too many of your requests wait for approval; withdraw some";
         return Err(Problem::new(ProblemType::RateLimited, why).with_status(429));
     }
+    if needed.subjects.len() > MOST_SUBJECTS {
+        let why =
+            format!("nobody can agree to more than {MOST_SUBJECTS} things at once; ask for fewer");
+        return Err(Problem::malformed(why).with_status(422));
+    }
     let mut actions = needed.actions;
     // What was approved already is so no more, and is asked for with the rest.
     actions.extend(sought.claimed.iter().flat_map(|row| row.actions.iter().cloned()));
@@ -176,7 +181,7 @@ async fn ask(
         version: 0,
         asked_by: who,
         actions,
-        subjects: needed.subjects.into_iter().take(MOST_SUBJECTS).collect(),
+        subjects: needed.subjects.into_iter().collect(),
         route: sought.route.clone(),
         digest: sought.digest,
         reason: sought.reason.clone(),

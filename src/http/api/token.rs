@@ -14,7 +14,7 @@ use super::guard::{denied, permit_giving};
 use super::inventory::paged;
 use super::listing::Listing;
 use super::{Answer, body, missing, views};
-use crate::access::{Action, Asker, Resource};
+use crate::access::{Action, Asker, Resource, Who};
 use crate::catalog::check_name;
 use crate::http::error::{uncommitted, unreadable};
 use crate::node::Node;
@@ -68,6 +68,7 @@ async fn create_one(node: &Node, asker: &Asker, request: Request) -> Result<Valu
     let on = Resource::named("token", &wanted.name);
     asker.may(Action::TokenCreate, &on).map_err(denied)?;
     permit_giving(asker, scope.roles(), scope.groups())?;
+    asker.may_let_in(Who::Token(wanted.name.clone())).map_err(denied)?;
     if scope.gives_keys() {
         asker.may_govern("the keys of certificates and keysets").map_err(denied)?;
     }

@@ -3,6 +3,7 @@
 //! decided here: keys are due when they are.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,11 +38,16 @@ impl Trust {
             return Ok(Self(Some(vec![authority.ca.certificate().der().to_vec()])));
         }
         let fault = |why: String| format!("edge_roots {roots}: {why}; name a PEM file");
-        let size = std::fs::metadata(roots).map_err(|e| fault(e.to_string()))?.len();
-        if size > MAX_ROOTS {
+        // What is no file has no end, or waits for somebody.
+        if !std::fs::metadata(roots).map_err(|e| fault(e.to_string()))?.is_file() {
+            return Err(fault("it is no file".to_owned()));
+        }
+        let file = std::fs::File::open(roots).map_err(|e| fault(e.to_string()))?;
+        let mut pem = String::new();
+        file.take(MAX_ROOTS + 1).read_to_string(&mut pem).map_err(|e| fault(e.to_string()))?;
+        if pem.len() as u64 > MAX_ROOTS {
             return Err(fault(format!("it has more than {MAX_ROOTS} octets")));
         }
-        let pem = std::fs::read_to_string(roots).map_err(|e| fault(e.to_string()))?;
         let roots = ca::Certificate::from_pem(&pem).map_err(|e| fault(e.to_string()))?;
         Ok(Self(Some(roots.iter().map(|root| root.der().to_vec()).collect())))
     }
