@@ -38,7 +38,8 @@ fn the_dashboard_can_be_used_by_everybody_and_by_nobody_else() {
     drop(node);
 }
 
-const KEYSET: &str = "[[keyset]]\nname = \"auth\"\nissuer = \"https://auth.example.test\"\n";
+const KEYSET: &str =
+    "[[keyset]]\nname = \"auth\"\nissuer = \"https://auth.example.test\"\nalgorithm = \"ES256\"\n";
 /// Rows of the size of real ones, as a busy year leaves them behind.
 const MANY: &str = "PRAGMA busy_timeout = 10000; BEGIN IMMEDIATE;
 INSERT INTO certificate (id, version, serial, authority, phase, profile, not_before, not_after, key_hash, der)

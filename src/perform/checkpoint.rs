@@ -36,6 +36,9 @@ pub(crate) enum Unsigned {
     Key(#[from] NoteError),
     #[error("the newest checkpoint was changed: {0}")]
     Changed(#[from] CheckpointError),
+    /// Half of what signs is gone; another key would hide that.
+    #[error("the audit log's key or its public half is gone: restore the store from a backup")]
+    Half,
     /// What is stored is not what was signed.
     #[error(
         "the audit log is not what was signed when it had {size} events: run perennial audit verify"
@@ -110,7 +113,11 @@ pub(crate) fn verifier(node: &Node) -> Result<Option<Verifier>, ReadError> {
 /// The key that signs, made with its name the first time. The name stays whatever becomes of the node's
 /// addresses: it is that of the log.
 async fn key(node: &Node) -> Result<Key, Unsigned> {
-    if let (Some(verifier), Some(sealed)) = (verifier(node)?, node.store.meta(KEY)?) {
+    let (verifier, sealed) = (verifier(node)?, node.store.meta(KEY)?);
+    if verifier.is_some() != sealed.is_some() {
+        return Err(Unsigned::Half);
+    }
+    if let (Some(verifier), Some(sealed)) = (verifier, sealed) {
         let opened = node.key.open(KEY, &Sealed(sealed))?;
         let mut seed = Zeroizing::new([0; 32]);
         if opened.len() != seed.len() {
