@@ -6,6 +6,8 @@ mod approval;
 mod audit;
 mod client;
 mod crypto;
+#[cfg(test)]
+mod decided;
 mod declare;
 mod external_key;
 mod import;

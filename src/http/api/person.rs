@@ -184,10 +184,13 @@ async fn remove_all_passkeys(node: &Node, name: &str, actor: Actor) -> Result<Va
     let passkeys = node.store.passkeys_of(person.id).map_err(unreadable)?;
     let detail = json!({ "passkeys": passkeys.iter().map(|row| row.id).collect::<Vec<_>>() });
     let event = Event::new(actor, "passkey.remove", subject(&person)).with(detail);
-    let commit = passkeys.iter().fold(Commit::new(event), Commit::remove);
+    // A link that was not used yet would be another way in.
+    let person = PersonRow { invitation: None, ..person };
+    let shown = views::person(&person, now);
+    let commit = passkeys.iter().fold(Commit::new(event), Commit::remove).put(person.clone());
     let commit = end_all(node, person.id, commit).map_err(unreadable)?;
     node.store.commit(commit, now).await.map_err(uncommitted)?;
-    Ok(views::person(&person, now))
+    Ok(shown)
 }
 
 async fn enable_one(node: &Node, name: &str, actor: Actor) -> Result<Value, Problem> {
