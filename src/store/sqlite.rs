@@ -1,9 +1,9 @@
-//! The embedded store: SQLite in write-ahead mode with `synchronous=FULL`. One thread owns the
-//! writing connection and gathers commits that wait together into one transaction, so that
-//! they share a sync; where one of them is refused, each is tried again alone, so that none fails
-//! for another.
+//! The embedded store: SQLite in write-ahead mode with `synchronous=FULL`. One thread owns the writing connection
+//! and gathers commits that wait together into one transaction, so that they share a sync; where one of them
+//! is refused, each is tried again alone, so that none fails for another.
 
 mod changes;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -100,8 +100,7 @@ impl Store {
         self.inner.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Says that somebody is at work who may commit soon: while several are, commits wait a little
-    /// for each other.
+    /// Says that somebody is at work who may commit soon: while several are, commits wait a little.
     pub(crate) fn writer(&self) -> Writer {
         self.inner.writers.fetch_add(1, Ordering::Relaxed);
         Writer(Arc::clone(&self.inner.writers))
@@ -322,8 +321,7 @@ fn apply(
 ) -> Vec<Result<(), CommitError>> {
     match together(connection, tally, log, batch) {
         Ok(()) => batch.iter().map(|_| Ok(())).collect(),
-        // Nothing of it happened. One of them is refused, or there is no room for all: each finds
-        // out alone.
+        // Nothing of it happened. One of them is refused, or there is no room for all: each finds out.
         Err(_) if batch.len() > 1 => {
             batch.chunks(1).map(|one| together(connection, tally, log, one)).collect()
         }
