@@ -44,7 +44,7 @@ const KEYSET: &str =
 const MANY: &str = "PRAGMA busy_timeout = 10000; BEGIN IMMEDIATE;
 INSERT INTO certificate (id, version, serial, authority, phase, profile, not_before, not_after, key_hash, der)
   WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99999)
-  SELECT 1000000 + i, 2, randomblob(16), 6, 'issued', 'default', unixepoch() - 86400 * (i % 60),
+  SELECT 1000000 + i, 2, CAST(printf('S%015d', i) AS BLOB), 6, 'issued', 'default', unixepoch() - 86400 * (i % 60),
     unixepoch() + 86400 * (i % 90) + i % 86400, randomblob(32), randomblob(620) FROM n;
 INSERT INTO certificate_name (certificate, name)
   SELECT id, 'host-' || id || '.stored.example.test' FROM certificate WHERE id >= 1000000;

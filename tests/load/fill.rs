@@ -38,7 +38,7 @@ const STEP: usize = 50_000;
 const STATEMENTS: [&str; 6] = [
     "INSERT INTO certificate (id, version, serial, authority, phase, account, profile, not_before,
        not_after, key_hash, der)
-     WITH n SELECT 1000000 + 4 * i, 2, randomblob(16), 6, 'issued', 1000 + i % 100, 'default',
+     WITH n SELECT 1000000 + 4 * i, 2, CAST(printf('S%015d', i) AS BLOB), 6, 'issued', 1000 + i % 100, 'default',
        unixepoch() - 86400 * (i % 60), unixepoch() + 86400 * (i % 90) + i % 86400, randomblob(32),
        randomblob(620) FROM n",
     "INSERT INTO certificate_name (certificate, name)

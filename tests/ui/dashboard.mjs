@@ -33,6 +33,7 @@ async function enter(link) {
 /** A page whose complaints are kept, but for answers that refuse. */
 async function open(context) {
   const page = await context.newPage();
+  page.setDefaultTimeout(60_000);
   page.on("console", (said) => {
     if (said.type() === "error" && !/status of (401|403)/.test(said.text())) complaints.push(said.text());
   });
