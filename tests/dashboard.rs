@@ -13,11 +13,7 @@ fn the_dashboard_can_be_used_by_everybody_and_by_nobody_else() {
     let home = Home::clear("dashboard");
     let site = Site::alone(&home.directory("server"));
     let node = site.start();
-    let command = |arguments: &[&str]| {
-        let mut command = program(env!("CARGO_BIN_EXE_perennial"));
-        command.arg("--data-dir").arg(&site.data).args(arguments);
-        succeed(&mut command)
-    };
+    let command = |arguments: &[&str]| site.succeeds(arguments);
     let declared = home.directory("server").join("declared.toml");
     fs::write(&declared, KEYSET).expect("declarations");
     command(&["apply", declared.to_str().expect("text")]);

@@ -122,6 +122,11 @@ impl Site {
     pub(crate) fn store(&self) -> PathBuf {
         self.file("perennial.db")
     }
+
+    /// What the program prints when it is called with `arguments` for this site, which must go well.
+    pub(crate) fn succeeds(&self, arguments: &[&str]) -> String {
+        succeed(program(PROGRAM).arg("--data-dir").arg(&self.data).args(arguments))
+    }
 }
 
 /// A small disk in memory. It is mounted in a namespace of its own, so that no root is needed, and

@@ -14,11 +14,7 @@ fn people_come_in_by_a_link_and_with_passkeys_and_no_other_page_does() {
     let home = Home::clear("ui-people");
     let site = Site::alone(&home.directory("server"));
     let node = site.start();
-    let command = |arguments: &[&str]| {
-        let mut command = program(env!("CARGO_BIN_EXE_perennial"));
-        command.arg("--data-dir").arg(&site.data).args(arguments);
-        succeed(&mut command)
-    };
+    let command = |arguments: &[&str]| site.succeeds(arguments);
     let invited = command(&["invite", "ada", "--role", "admin", "--json"]);
     let invited: serde_json::Value = serde_json::from_str(&invited).expect("JSON");
     let link = invited["link"].as_str().expect("a link");
@@ -43,11 +39,7 @@ fn people_sign_in_at_an_identity_provider_if_their_groups_are_let_in() {
     let home = Home::clear("ui-provider");
     let site = Site::alone(&home.directory("server"));
     let node = site.start();
-    let command = |arguments: &[&str]| {
-        let mut command = program(env!("CARGO_BIN_EXE_perennial"));
-        command.arg("--data-dir").arg(&site.data).args(arguments);
-        succeed(&mut command)
-    };
+    let command = |arguments: &[&str]| site.succeeds(arguments);
     let origin = format!("https://localhost:{}", site.ports[0]);
     let (port, secret) = (free_port(), "kept / in: a file");
     let directory = home.directory("provider");
